@@ -1,0 +1,174 @@
+/* config.h - everything that decides a run: one plain struct and one table of parameters.
+ *
+ * Every parameter is one row of the table: path, type, unit, range, default, one-line doc. The XML loader, `--set`, the error for
+ * a wrong path or value, the manual page and what a stored run remembers are all made from it. Adding a parameter is adding
+ * a field and a row.
+ *
+ *     struct nw_config c;
+ *     nw_config_init(&c);                                              // the `textbook` machine, 4-level guest, nested
+ *     if ((s = nw_config_set(&c, "tlb.l2.entries", "3072", "--set", err))) return s;
+ *     if ((s = nw_config_check(&c, err))) return s;                    // what no single row can see
+ *
+ * Paths. Most are fixed ("walker.overlap"). Two collections have named elements: `tlb.NAME.field` (TLB arrays) and
+ * `memory.NAME.field` (the caches that page-table reads go through). Elements are made by nw_config_add_tlb() and
+ * nw_config_add_cache(); `--set` cannot make one. */
+#ifndef NESTWALK_SIM_CONFIG_H
+#define NESTWALK_SIM_CONFIG_H
+
+#include <nestwalk/base/status.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum nw_mode { NW_MODE_NATIVE, NW_MODE_SHADOW, NW_MODE_NESTED, NW_MODE_COUNT };
+enum nw_fidelity { NW_FIDELITY_TLB, NW_FIDELITY_WALK, NW_FIDELITY_FULL, NW_FIDELITY_COUNT };
+enum nw_engine { NW_ENGINE_FAST, NW_ENGINE_REFERENCE, NW_ENGINE_COUNT };
+enum nw_page_policy { NW_PAGES_4K, NW_PAGES_2M, NW_PAGES_1G, NW_PAGES_THP, NW_PAGE_POLICY_COUNT };
+enum nw_slat { NW_SLAT_EPT, NW_SLAT_NPT, NW_SLAT_COUNT };
+enum nw_tlb_class { NW_TLB_DATA, NW_TLB_INSTRUCTION, NW_TLB_UNIFIED, NW_TLB_CLASS_COUNT };
+enum nw_tlb_policy { NW_TLB_LRU, NW_TLB_PLRU, NW_TLB_RANDOM, NW_TLB_POLICY_COUNT };
+enum nw_page_bits { NW_HOLDS_4K = 1, NW_HOLDS_2M = 2, NW_HOLDS_1G = 4, NW_HOLDS_ALL = 7 };
+
+extern const char *const nw_mode_name[NW_MODE_COUNT]; /* "native", "shadow", "nested" */
+extern const char *const nw_fidelity_name[NW_FIDELITY_COUNT];
+extern const char *const nw_engine_name[NW_ENGINE_COUNT];
+
+/* Why the guest left for the VMM, or trapped to its own kernel (NW_EXIT_GUEST_FAULT natively costs no exit). */
+enum nw_exit_reason {
+    NW_EXIT_SHADOW_FAULT,     /* hidden page fault: the shadow table lacked the entry */
+    NW_EXIT_GUEST_PAGE_FAULT, /* a page fault of the guest itself, intercepted and reflected (shadow) */
+    NW_EXIT_TABLE_WRITE,      /* write to a write-protected guest table page, emulated */
+    NW_EXIT_CR_WRITE,         /* MOV to CR3/CR0/CR4, intercepted */
+    NW_EXIT_INVLPG,
+    NW_EXIT_EPT_VIOLATION, /* second-stage fault: the VMM backs or re-permits a page */
+    NW_EXIT_EPT_MISCONFIG,
+    NW_EXIT_RECORDED, /* an exit that the trace recorded (I/O, CPUID, interrupt), priced as a bare exit */
+    NW_EXIT_COUNT
+};
+extern const char *const nw_exit_name[NW_EXIT_COUNT]; /* "shadow_fault", ... as in the result JSON */
+
+enum { NW_NAME_MAX = 32, NW_TLB_ARRAYS_MAX = 16, NW_CACHES_MAX = 8, NW_PSC_LEVELS = 4 };
+
+struct nw_tlb_config {
+    char name[NW_NAME_MAX]; /* "l1d", "l2" */
+    uint64_t level;         /* 1, 2, ...; the largest in use is the last level */
+    uint64_t class;         /* enum nw_tlb_class */
+    uint64_t pages;         /* set of enum nw_page_bits */
+    uint64_t entries, ways; /* any numbers with entries % ways == 0; ways == entries: fully associative */
+    uint64_t policy;        /* enum nw_tlb_policy */
+    uint64_t hit_cycles;    /* added to an access that this array answers */
+};
+
+struct nw_cache_config {
+    char name[NW_NAME_MAX]; /* "l1d", "l2", "l3", nearest first */
+    uint64_t size_bytes, ways, latency_cycles;
+};
+
+struct nw_config {
+    char machine[64]; /* profile name */
+    char scenario[64], label[64];
+    char vendor[32], model[96];
+    uint64_t mode, fidelity, engine, seed;
+
+    struct nw_guest_config {
+        uint64_t levels;      /* 4 or 5; for traces that carry no page tables */
+        uint64_t page_policy; /* enum nw_page_policy */
+        uint64_t
+            thp_threshold_pages; /* thp: collapse a 2 MiB region when this many of its pages were touched */
+        uint64_t demand_faults;  /* bool: first touches are page faults of the model */
+        uint64_t memory_bytes;   /* guest-physical size; 0 = as much as the trace needs */
+    } guest;
+    struct nw_vmm_config {
+        uint64_t slat;           /* enum nw_slat */
+        uint64_t levels;         /* 4 or 5 */
+        uint64_t backing;        /* enum nw_page_policy, 4K | 2M | 1G */
+        uint64_t demand_backing; /* bool: first uses of guest memory are EPT violations of the model */
+        uint64_t memory_bytes;   /* host memory for the guest and its tables; 0 = as much as needed */
+        uint64_t vpid;           /* bool: TLB entries survive exits */
+    } vmm;
+
+    struct nw_tlb_config tlb[NW_TLB_ARRAYS_MAX];
+    size_t tlb_count;
+    /* Paging-structure caches; index 0 = PDE (skips all but the leaf table), 1 = PDPTE, 2 = PML4E, 3 = PML5E. Fully associative,
+     * true LRU; 0 entries = off. */
+    struct nw_psc_config {
+        uint64_t entries;
+    } psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS];
+    uint64_t nested_tlb_entries; /* GPA -> HPA of 4 KiB and larger nested pages; fully associative; 0 = off */
+
+    struct nw_cache_config cache[NW_CACHES_MAX];
+    size_t cache_count;
+    struct nw_memory_config {
+        uint64_t dram_latency_cycles;
+    } memory;
+    struct nw_walker_config {
+        uint64_t first_cache;  /* index of the first cache the walker looks in: 0 = l1d, 1 = l2 */
+        uint64_t level_cycles; /* fixed overhead of each reference */
+        double overlap; /* walk cycles are divided by this: walkers in parallel, and out-of-order hiding */
+    } walker;
+    struct nw_cost_config {
+        double frequency_ghz;
+        uint64_t fetch_cycles, load_cycles, store_cycles; /* base cost of an access with translation free */
+        uint64_t exit_cycles[NW_EXIT_COUNT];
+        uint64_t guest_fault_cycles; /* a page fault handled by the guest's own kernel, without any exit */
+    } cost;
+
+    /* Where each value came from; opaque, one entry a parameter that was set. */
+    struct nw_provenance *provenance;
+    size_t provenance_count, provenance_capacity;
+};
+
+void nw_config_init(struct nw_config *c); /* the textbook machine */
+void nw_config_fini(struct nw_config *c);
+enum nw_status nw_config_copy(struct nw_config *to, const struct nw_config *from,
+                              struct nw_error *err) NW_MUST_USE;
+
+/* Drops all TLB arrays and caches and sets every machine parameter (group NW_GROUP_MACHINE) to its default: what a profile starts from. */
+void nw_config_clear_machine(struct nw_config *c);
+enum nw_status nw_config_add_tlb(struct nw_config *c, const char *name, struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_config_add_cache(struct nw_config *c, const char *name, struct nw_error *err) NW_MUST_USE;
+
+enum nw_param_type {
+    NW_PARAM_COUNT,
+    NW_PARAM_BYTES,
+    NW_PARAM_REAL,
+    NW_PARAM_BOOL,
+    NW_PARAM_CHOICE,
+    NW_PARAM_SET,
+    NW_PARAM_TEXT
+};
+enum nw_param_group { NW_GROUP_RUN, NW_GROUP_GUEST, NW_GROUP_VMM, NW_GROUP_MACHINE };
+
+struct nw_param {
+    const char *path; /* "walker.overlap"; "tlb.*.entries" for a field of a named element */
+    enum nw_param_type type;
+    enum nw_param_group group;
+    const char *unit;           /* "entries", "cycles", ""... */
+    double min, max;            /* COUNT, BYTES, REAL */
+    const char *const *choices; /* CHOICE and SET: NULL-terminated */
+    const char *initial;        /* the default as text */
+    const char *doc;
+    size_t offset; /* into nw_config, or into the element */
+};
+const struct nw_param *nw_params(size_t *count);
+
+/* Sets one value. `value`: decimal with optional K/M/G/T for COUNT and BYTES ("512M"), true/false/1/0 for BOOL, a choice's name,
+ * or choices separated by spaces for SET. `source` is remembered ("cpuid", "measured", "assumed", a document, "--set").
+ * Unknown path: NW_ERR_USAGE with the nearest valid ones; a value out of range: NW_ERR_USAGE with what is allowed. */
+enum nw_status nw_config_set(struct nw_config *c, const char *path, const char *value, const char *source,
+                             struct nw_error *err) NW_MUST_USE;
+/* Value as text. NW_ERR_USAGE for an unknown path. */
+enum nw_status nw_config_get(const struct nw_config *c, const char *path, char *out, size_t out_size,
+                             struct nw_error *err) NW_MUST_USE;
+/* Its source; "default" when nobody set it. */
+const char *nw_config_source(const struct nw_config *c, const char *path);
+
+/* Every parameter with its present value, elements expanded, in the table's order. */
+typedef void (*nw_config_fn)(void *context, const char *path, const char *value, const char *source,
+                             const struct nw_param *param);
+void nw_config_visit(const struct nw_config *c, nw_config_fn fn, void *context);
+
+/* Cross-checks (entries divisible by ways, levels without gaps, a page size that a level cannot hold, ...): NW_ERR_USAGE naming the paths. */
+enum nw_status nw_config_check(const struct nw_config *c, struct nw_error *err) NW_MUST_USE;
+
+#endif

@@ -1,0 +1,66 @@
+/* explain.h - one access, reference by reference. The walk is the reference engine's own, watched.
+ *
+ *     struct nw_explanation x;
+ *     s = nw_explain_walk(NULL, 0, &config, nw_gva(0x7f0000001234), NW_LOAD, true, &x, err);
+ *     for (i = 0; i < x.reference_count; i++) ... */
+#ifndef NESTWALK_SIM_EXPLAIN_H
+#define NESTWALK_SIM_EXPLAIN_H
+
+#include <nestwalk/base/addr.h>
+#include <nestwalk/sim/config.h>
+#include <nestwalk/traces/block.h>
+
+struct nw_explained_reference {
+    unsigned n;          /* 1-based */
+    bool nested;         /* dimension: guest or nested */
+    unsigned level;      /* 0 = leaf table */
+    char table[8];       /* "PML4", "PDPT", "PD", "PT", "EPT4", ... the field's name of the level */
+    int for_guest_level; /* nested: translating the table of this guest level; -1 = the final data address */
+    uint64_t address;    /* HPA of the entry */
+    uint64_t
+        guest_address; /* GPA of the entry (guest dimension), or the GPA being translated (nested dimension) */
+    uint64_t entry;    /* its value, before the walk set A or D */
+    char decoded[160];          /* "present writable user accessed dirty frame 0x1234" */
+    char found_in[NW_NAME_MAX]; /* cache level, "dram"; "" at fidelity tlb */
+    uint64_t cycles;
+    char skipped_by
+        [NW_NAME_MAX]; /* "" = made; else the cache that made it unnecessary (then address and entry are still shown) */
+};
+
+struct nw_explanation {
+    uint64_t gva, gpa, hpa;
+    char outcome[96];    /* "ok", "page fault: not present (error code 0x4)", "EPT violation: ..." */
+    uint64_t page_bytes; /* of the resulting translation; 0 on a fault */
+    unsigned references, references_guest, references_nested; /* made, not skipped */
+    uint64_t cycles;
+    struct nw_explained_reference *reference; /* owned */
+    unsigned reference_count;
+};
+
+/* The walk of `gva` with empty TLBs and cold caches. With a source that has tables: its tables as they stand after all events
+ * before access number `at_access` (UINT64_MAX = at the end). Without: an imitation guest in which gva is mapped. */
+enum nw_status nw_explain_walk(struct nw_source *source, uint64_t at_access, const struct nw_config *config,
+                               gva_t gva, enum nw_access_type type, bool user, struct nw_explanation *out,
+                               struct nw_error *err) NW_MUST_USE;
+void nw_explanation_fini(struct nw_explanation *x);
+
+/* All present entries of a page-table tree, for drawing: depth first, at most `max` nodes. */
+struct nw_tree_node {
+    unsigned parent;                                     /* index in the array; the root is its own parent */
+    unsigned level;                                      /* 0 = leaf table */
+    bool leaf;                                           /* maps a page rather than a table */
+    uint64_t entry_address, entry, first_address, bytes; /* what it covers */
+};
+struct nw_tree {
+    struct nw_tree_node *node; /* owned */
+    unsigned node_count;
+    bool truncated;
+    unsigned levels;
+};
+/* The guest's (nested = false) or the second stage's (nested = true) tree after the trace's events, or of an imitation guest in
+ * which the trace's first `touches` pages are mapped. */
+enum nw_status nw_explain_tree(struct nw_source *source, const struct nw_config *config, bool nested,
+                               unsigned max, struct nw_tree *out, struct nw_error *err) NW_MUST_USE;
+void nw_tree_fini(struct nw_tree *t);
+
+#endif

@@ -1,0 +1,70 @@
+/* result.h - what a run found out: plain counters, named by one table (base/metric.h). */
+#ifndef NESTWALK_SIM_RESULT_H
+#define NESTWALK_SIM_RESULT_H
+
+#include <nestwalk/base/metric.h>
+#include <nestwalk/sim/config.h>
+
+enum { NW_HISTOGRAM_BUCKETS = 24 };
+
+struct nw_tlb_counters {
+    uint64_t hits, misses, evictions, invalidated;
+};
+struct nw_hitmiss {
+    uint64_t hits, misses;
+};
+
+struct nw_result {
+    struct nw_config config; /* what was run, with provenance */
+    char trace[256], trace_sha256[65];
+
+    struct {
+        uint64_t total, fetch, load, store;
+    } accesses;
+    struct nw_tlb_counters tlb[NW_TLB_ARRAYS_MAX]; /* as config.tlb */
+    struct {
+        uint64_t count, references, references_guest, references_nested, cycles;
+        uint64_t dirty_assists,
+            dirty_assist_references; /* a store hit an entry whose D was clear: the table is walked again */
+        uint64_t histogram
+            [NW_HISTOGRAM_BUCKETS]; /* walks whose latency is <= nw_histogram_upper[i] cycles and > the one before */
+    } walks;
+    struct nw_hitmiss psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
+    struct nw_hitmiss cache[NW_CACHES_MAX]; /* page-table references that found their line there */
+    uint64_t memory_references;             /* ... and in DRAM */
+    struct {
+        uint64_t guest_page_faults, ept_violations, ept_misconfigurations, dmar;
+    } faults;
+    struct {
+        uint64_t count, cycles;
+    } exits[NW_EXIT_COUNT];
+    struct {
+        uint64_t fills, table_writes, syncs, pages, pages_peak, guest_table_pages, zapped, flushes;
+    } shadow;
+    struct {
+        uint64_t table_writes, cr_writes, invlpg, page_faults_recorded, page_faults_agreed;
+    } events;
+    struct {
+        uint64_t guest_table_pages, nested_table_pages, shadow_table_pages, guest_pages;
+    } memory; /* 4 KiB pages at the end */
+    struct {
+        uint64_t base, translation, exits, total;
+    } cycles;
+    double seconds, accesses_per_second; /* of the replay, processor time; not compared, not deterministic */
+};
+
+extern const uint64_t nw_histogram_upper[NW_HISTOGRAM_BUCKETS]; /* the last is UINT64_MAX */
+
+double nw_result_overhead_percent(const struct nw_result *r);    /* 100 * (total - base) / base */
+double nw_result_references_per_walk(const struct nw_result *r); /* 0 without walks */
+
+/* Every metric except the histogram, with the paths of the result JSON; arrays, caches and exits under their names. Psc names:
+ * "psc.guest_pde", "psc.nested_pdpte", ... Only configured caches and TLB arrays, and exits that happened, appear. */
+void nw_result_visit(const struct nw_result *r, nw_metric_fn fn, void *context);
+
+/* First difference in non-derived metrics, as text; false when equal. */
+bool nw_result_differ(const struct nw_result *a, const struct nw_result *b, char *out, size_t out_size);
+
+void nw_result_fini(struct nw_result *r);
+
+#endif
