@@ -71,12 +71,11 @@ struct nw_config {
     uint64_t mode, fidelity, engine, seed;
 
     struct nw_guest_config {
-        uint64_t levels;      /* 4 or 5; for traces that carry no page tables */
-        uint64_t page_policy; /* enum nw_page_policy */
-        uint64_t
-            thp_threshold_pages; /* thp: collapse a 2 MiB region when this many of its pages were touched */
-        uint64_t demand_faults;  /* bool: first touches are page faults of the model */
-        uint64_t memory_bytes;   /* guest-physical size; 0 = as much as the trace needs */
+        uint64_t levels;              /* 4 or 5; for traces that carry no page tables */
+        uint64_t page_policy;         /* enum nw_page_policy */
+        uint64_t thp_threshold_pages; /* thp: collapse a 2 MiB region when this many of its pages were touched */
+        uint64_t demand_faults;       /* bool: first touches are page faults of the model */
+        uint64_t memory_bytes;        /* guest-physical size; 0 = as much as the trace needs */
     } guest;
     struct nw_vmm_config {
         uint64_t slat;           /* enum nw_slat */
@@ -104,7 +103,7 @@ struct nw_config {
     struct nw_walker_config {
         uint64_t first_cache;  /* index of the first cache the walker looks in: 0 = l1d, 1 = l2 */
         uint64_t level_cycles; /* fixed overhead of each reference */
-        double overlap; /* walk cycles are divided by this: walkers in parallel, and out-of-order hiding */
+        double overlap;        /* walk cycles are divided by this: walkers in parallel, and out-of-order hiding */
     } walker;
     struct nw_cost_config {
         double frequency_ghz;
@@ -120,8 +119,7 @@ struct nw_config {
 
 void nw_config_init(struct nw_config *c); /* the textbook machine */
 void nw_config_fini(struct nw_config *c);
-enum nw_status nw_config_copy(struct nw_config *to, const struct nw_config *from,
-                              struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_config_copy(struct nw_config *to, const struct nw_config *from, struct nw_error *err) NW_MUST_USE;
 
 /* Drops all TLB arrays and caches and sets every machine parameter (group NW_GROUP_MACHINE) to its default: what a profile starts from. */
 void nw_config_clear_machine(struct nw_config *c);
@@ -149,6 +147,7 @@ struct nw_param {
     const char *initial;        /* the default as text */
     const char *doc;
     size_t offset; /* into nw_config, or into the element */
+    size_t size;   /* TEXT: bytes of the field, with its NUL */
 };
 const struct nw_param *nw_params(size_t *count);
 

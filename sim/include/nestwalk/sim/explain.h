@@ -11,15 +11,14 @@
 #include <nestwalk/traces/block.h>
 
 struct nw_explained_reference {
-    unsigned n;          /* 1-based */
-    bool nested;         /* dimension: guest or nested */
-    unsigned level;      /* 0 = leaf table */
-    char table[8];       /* "PML4", "PDPT", "PD", "PT", "EPT4", ... the field's name of the level */
-    int for_guest_level; /* nested: translating the table of this guest level; -1 = the final data address */
-    uint64_t address;    /* HPA of the entry */
-    uint64_t
-        guest_address; /* GPA of the entry (guest dimension), or the GPA being translated (nested dimension) */
-    uint64_t entry;    /* its value, before the walk set A or D */
+    unsigned n;                 /* 1-based */
+    bool nested;                /* dimension: guest or nested */
+    unsigned level;             /* 0 = leaf table */
+    char table[8];              /* "PML4", "PDPT", "PD", "PT", "EPT4", ... the field's name of the level */
+    int for_guest_level;        /* nested: translating the table of this guest level; -1 = the final data address */
+    uint64_t address;           /* HPA of the entry */
+    uint64_t guest_address;     /* GPA of the entry (guest dimension), or the GPA being translated (nested dimension) */
+    uint64_t entry;             /* its value, before the walk set A or D */
     char decoded[160];          /* "present writable user accessed dirty frame 0x1234" */
     char found_in[NW_NAME_MAX]; /* cache level, "dram"; "" at fidelity tlb */
     uint64_t cycles;
@@ -39,8 +38,8 @@ struct nw_explanation {
 
 /* The walk of `gva` with empty TLBs and cold caches. With a source that has tables: its tables as they stand after all events
  * before access number `at_access` (UINT64_MAX = at the end). Without: an imitation guest in which gva is mapped. */
-enum nw_status nw_explain_walk(struct nw_source *source, uint64_t at_access, const struct nw_config *config,
-                               gva_t gva, enum nw_access_type type, bool user, struct nw_explanation *out,
+enum nw_status nw_explain_walk(struct nw_source *source, uint64_t at_access, const struct nw_config *config, gva_t gva,
+                               enum nw_access_type type, bool user, struct nw_explanation *out,
                                struct nw_error *err) NW_MUST_USE;
 void nw_explanation_fini(struct nw_explanation *x);
 
@@ -59,8 +58,8 @@ struct nw_tree {
 };
 /* The guest's (nested = false) or the second stage's (nested = true) tree after the trace's events, or of an imitation guest in
  * which the trace's first `touches` pages are mapped. */
-enum nw_status nw_explain_tree(struct nw_source *source, const struct nw_config *config, bool nested,
-                               unsigned max, struct nw_tree *out, struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_explain_tree(struct nw_source *source, const struct nw_config *config, bool nested, unsigned max,
+                               struct nw_tree *out, struct nw_error *err) NW_MUST_USE;
 void nw_tree_fini(struct nw_tree *t);
 
 #endif

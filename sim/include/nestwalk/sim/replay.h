@@ -18,8 +18,7 @@ struct nw_replay_hooks {
 
 /* Replays `source` from its present position to its end. `hooks` may be NULL. On success *out is filled (nw_result_fini it);
  * result.trace and trace_sha256 are left empty for the caller. NW_ERR_NOMEM when simulated or real memory runs out. */
-enum nw_status nw_replay(struct nw_source *source, const struct nw_config *config,
-                         const struct nw_replay_hooks *hooks, struct nw_result *out,
-                         struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_replay(struct nw_source *source, const struct nw_config *config, const struct nw_replay_hooks *hooks,
+                         struct nw_result *out, struct nw_error *err) NW_MUST_USE;
 
 #endif

@@ -1,0 +1,171 @@
+/* params.c - the table of parameters: one row each. See config.h. */
+#include "params.h"
+
+const char *const nw_mode_name[NW_MODE_COUNT] = { "native", "shadow", "nested" };
+const char *const nw_fidelity_name[NW_FIDELITY_COUNT] = { "tlb", "walk", "full" };
+const char *const nw_engine_name[NW_ENGINE_COUNT] = { "fast", "reference" };
+const char *const nw_exit_name[NW_EXIT_COUNT] = {
+    [NW_EXIT_SHADOW_FAULT] = "shadow_fault",
+    [NW_EXIT_GUEST_PAGE_FAULT] = "guest_page_fault",
+    [NW_EXIT_TABLE_WRITE] = "table_write",
+    [NW_EXIT_CR_WRITE] = "cr_write",
+    [NW_EXIT_INVLPG] = "invlpg",
+    [NW_EXIT_EPT_VIOLATION] = "ept_violation",
+    [NW_EXIT_EPT_MISCONFIG] = "ept_misconfig",
+    [NW_EXIT_RECORDED] = "recorded",
+};
+
+static const char *const mode_choices[] = { "native", "shadow", "nested", NULL };
+static const char *const fidelity_choices[] = { "tlb", "walk", "full", NULL };
+static const char *const engine_choices[] = { "fast", "reference", NULL };
+static const char *const guest_page_choices[] = { "4K", "2M", "1G", "thp", NULL };
+static const char *const backing_choices[] = { "4K", "2M", "1G", NULL };
+static const char *const slat_choices[] = { "ept", "npt", NULL };
+static const char *const class_choices[] = { "data", "instruction", "unified", NULL };
+static const char *const page_set_choices[] = { "4K", "2M", "1G", NULL };
+static const char *const policy_choices[] = { "lru", "plru", "random", NULL };
+
+#define CFG(field)   offsetof(struct nw_config, field)
+#define TLB(field)   offsetof(struct nw_tlb_config, field)
+#define CACHE(field) offsetof(struct nw_cache_config, field)
+
+#define COUNT_ROW(group_, path_, offset_, unit_, min_, max_, initial_, doc_)                                           \
+    {                                                                                                                  \
+        .path = (path_), .type = NW_PARAM_COUNT, .group = (group_), .unit = (unit_), .min = (min_), .max = (max_),     \
+        .initial = (initial_), .doc = (doc_), .offset = (offset_)                                                      \
+    }
+#define BYTES_ROW(group_, path_, offset_, min_, max_, initial_, doc_)                                                  \
+    {                                                                                                                  \
+        .path = (path_), .type = NW_PARAM_BYTES, .group = (group_), .unit = "bytes", .min = (min_), .max = (max_),     \
+        .initial = (initial_), .doc = (doc_), .offset = (offset_)                                                      \
+    }
+#define REAL_ROW(group_, path_, offset_, unit_, min_, max_, initial_, doc_)                                            \
+    {                                                                                                                  \
+        .path = (path_), .type = NW_PARAM_REAL, .group = (group_), .unit = (unit_), .min = (min_), .max = (max_),      \
+        .initial = (initial_), .doc = (doc_), .offset = (offset_)                                                      \
+    }
+#define BOOL_ROW(group_, path_, offset_, initial_, doc_)                                                               \
+    {                                                                                                                  \
+        .path = (path_), .type = NW_PARAM_BOOL, .group = (group_), .unit = "", .min = 0, .max = 1,                     \
+        .initial = (initial_), .doc = (doc_), .offset = (offset_)                                                      \
+    }
+#define CHOICE_ROW(type_, group_, path_, offset_, choices_, initial_, doc_)                                            \
+    {                                                                                                                  \
+        .path = (path_), .type = (type_), .group = (group_), .unit = "", .choices = (choices_), .initial = (initial_), \
+        .doc = (doc_), .offset = (offset_)                                                                             \
+    }
+#define TEXT_ROW(group_, path_, field_, initial_, doc_)                                                                \
+    {                                                                                                                  \
+        .path = (path_), .type = NW_PARAM_TEXT, .group = (group_), .unit = "", .initial = (initial_), .doc = (doc_),   \
+        .offset = CFG(field_), .size = sizeof(((struct nw_config *)0)->field_)                                         \
+    }
+#define PSC_ROW(path_, field_, index_, doc_)                                                                           \
+    COUNT_ROW(NW_GROUP_MACHINE, path_, CFG(field_[index_].entries), "entries", 0, 4096, "0", doc_)
+#define EXIT_ROW(name_, index_, initial_, doc_)                                                                        \
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.exit." name_, CFG(cost.exit_cycles[index_]), "cycles", 0, 1e9, initial_, doc_)
+
+static const double BYTES_MAX = 0x1p52;
+
+/* The order is the order of reports and of the manual page. */
+static const struct nw_param table[] = {
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.mode", CFG(mode), mode_choices, "native",
+               "how memory is virtualized: not at all, by shadow page tables, or by a second stage (EPT/NPT)"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.fidelity", CFG(fidelity), fidelity_choices, "walk",
+               "tlb: counts only; walk: page-table lines compete in the caches; full: data lines compete as well"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.engine", CFG(engine), engine_choices, "fast",
+               "replay engine: the fast one, or the naive one it is checked against"),
+    COUNT_ROW(NW_GROUP_RUN, "run.seed", CFG(seed), "", 0, 0x1p63, "42", "seed of every random choice in the model"),
+    TEXT_ROW(NW_GROUP_RUN, "run.label", label, "", "name of the run in tables and reports"),
+    TEXT_ROW(NW_GROUP_RUN, "run.scenario", scenario, "", "name of the scenario the run belongs to"),
+
+    COUNT_ROW(NW_GROUP_GUEST, "guest.levels", CFG(guest.levels), "levels", 4, 5, "4",
+              "levels of the guest's page tables, for traces that carry none"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_GUEST, "guest.page_policy", CFG(guest.page_policy), guest_page_choices, "4K",
+               "pages the imitation guest maps; thp: 4K first, collapsed to 2M when enough of a region is in use"),
+    COUNT_ROW(NW_GROUP_GUEST, "guest.thp_threshold_pages", CFG(guest.thp_threshold_pages), "pages", 1, 512, "256",
+              "thp: touched 4K pages of a 2M region at which it is collapsed"),
+    BOOL_ROW(NW_GROUP_GUEST, "guest.demand_faults", CFG(guest.demand_faults), "0",
+             "the imitation guest's first touches are page faults of the model"),
+    BYTES_ROW(NW_GROUP_GUEST, "guest.memory", CFG(guest.memory_bytes), 0, BYTES_MAX, "0",
+              "guest-physical memory of the imitation guest; 0: as much as the trace needs"),
+
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_VMM, "vmm.slat", CFG(vmm.slat), slat_choices, "ept",
+               "format of the second stage: Intel EPT or AMD nested page tables"),
+    COUNT_ROW(NW_GROUP_VMM, "vmm.levels", CFG(vmm.levels), "levels", 4, 5, "4", "levels of the second stage"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_VMM, "vmm.backing", CFG(vmm.backing), backing_choices, "4K",
+               "host pages that back guest memory"),
+    BOOL_ROW(NW_GROUP_VMM, "vmm.demand_backing", CFG(vmm.demand_backing), "0",
+             "first uses of guest memory are EPT violations (nested page faults) of the model"),
+    BYTES_ROW(NW_GROUP_VMM, "vmm.memory", CFG(vmm.memory_bytes), 0, BYTES_MAX, "0",
+              "host memory for the guest and its second stage; 0: as much as needed"),
+    BOOL_ROW(NW_GROUP_VMM, "vmm.vpid", CFG(vmm.vpid), "1",
+             "TLB entries are tagged by VPID/ASID and survive exits; 0: every exit flushes"),
+
+    TEXT_ROW(NW_GROUP_MACHINE, "machine.name", machine, "textbook", "name of the machine profile"),
+    TEXT_ROW(NW_GROUP_MACHINE, "machine.vendor", vendor, "none", "CPU vendor"),
+    TEXT_ROW(NW_GROUP_MACHINE, "machine.model", model, "neutral textbook machine",
+             "CPU model that the profile describes"),
+
+    COUNT_ROW(NW_GROUP_MACHINE, "tlb.*.level", TLB(level), "", 1, 4, "1", "level of the array, 1 is looked up first"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_MACHINE, "tlb.*.class", TLB(class), class_choices, "unified",
+               "accesses that look in the array"),
+    CHOICE_ROW(NW_PARAM_SET, NW_GROUP_MACHINE, "tlb.*.pages", TLB(pages), page_set_choices, "4K 2M 1G",
+               "page sizes that the array holds"),
+    COUNT_ROW(NW_GROUP_MACHINE, "tlb.*.entries", TLB(entries), "entries", 1, 1 << 20, "64", "capacity of the array"),
+    COUNT_ROW(NW_GROUP_MACHINE, "tlb.*.ways", TLB(ways), "ways", 1, 1 << 20, "4",
+              "associativity; as many ways as entries: fully associative"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_MACHINE, "tlb.*.policy", TLB(policy), policy_choices, "lru",
+               "replacement policy"),
+    COUNT_ROW(NW_GROUP_MACHINE, "tlb.*.hit_cycles", TLB(hit_cycles), "cycles", 0, 1000, "0",
+              "added to an access that this array answers"),
+
+    PSC_ROW("psc.guest.pde.entries", psc_guest, 0, "guest PDE cache: its hit leaves one guest reference"),
+    PSC_ROW("psc.guest.pdpte.entries", psc_guest, 1, "guest PDPTE cache: its hit leaves two guest references"),
+    PSC_ROW("psc.guest.pml4e.entries", psc_guest, 2, "guest PML4E cache: its hit leaves three guest references"),
+    PSC_ROW("psc.guest.pml5e.entries", psc_guest, 3,
+            "guest PML5E cache (five levels): its hit leaves four guest references"),
+    PSC_ROW("psc.nested.pde.entries", psc_nested, 0, "second-stage PDE cache, looked up by guest-physical address"),
+    PSC_ROW("psc.nested.pdpte.entries", psc_nested, 1, "second-stage PDPTE cache"),
+    PSC_ROW("psc.nested.pml4e.entries", psc_nested, 2, "second-stage PML4E cache"),
+    PSC_ROW("psc.nested.pml5e.entries", psc_nested, 3, "second-stage PML5E cache (five levels)"),
+    COUNT_ROW(NW_GROUP_MACHINE, "nested_tlb.entries", CFG(nested_tlb_entries), "entries", 0, 65536, "0",
+              "nested TLB: guest-physical to host-physical, used by the walker"),
+
+    COUNT_ROW(NW_GROUP_MACHINE, "walker.first_cache", CFG(walker.first_cache), "", 0, NW_CACHES_MAX - 1, "0",
+              "first cache the walker looks in: 0 is the nearest, 1 the next (a walker that bypasses L1d)"),
+    COUNT_ROW(NW_GROUP_MACHINE, "walker.level_cycles", CFG(walker.level_cycles), "cycles", 0, 1000, "2",
+              "fixed overhead of each page-table reference"),
+    REAL_ROW(NW_GROUP_MACHINE, "walker.overlap", CFG(walker.overlap), "", 1, 64, "1",
+             "walk cycles are divided by this: parallel walkers and out-of-order execution"),
+    BYTES_ROW(NW_GROUP_MACHINE, "memory.*.size", CACHE(size_bytes), 64, 0x1p40, "32K", "capacity of the cache"),
+    COUNT_ROW(NW_GROUP_MACHINE, "memory.*.ways", CACHE(ways), "ways", 1, 4096, "8", "associativity of the cache"),
+    COUNT_ROW(NW_GROUP_MACHINE, "memory.*.latency_cycles", CACHE(latency_cycles), "cycles", 0, 100000, "4",
+              "latency of a page-table reference whose line is found here"),
+    COUNT_ROW(NW_GROUP_MACHINE, "memory.dram.latency_cycles", CFG(memory.dram_latency_cycles), "cycles", 0, 100000,
+              "250", "latency of a page-table reference found in no cache"),
+
+    REAL_ROW(NW_GROUP_MACHINE, "cost.frequency", CFG(cost.frequency_ghz), "GHz", 0.001, 100, "3", "core clock"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.base.fetch", CFG(cost.fetch_cycles), "cycles", 0, 10000, "1",
+              "an instruction fetch with translation free"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.base.load", CFG(cost.load_cycles), "cycles", 0, 10000, "4",
+              "a load with translation free"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.base.store", CFG(cost.store_cycles), "cycles", 0, 10000, "1",
+              "a store with translation free"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.guest_fault", CFG(cost.guest_fault_cycles), "cycles", 0, 1e9, "1000",
+              "a page fault taken and handled by the imitation guest's own kernel, without exits"),
+    EXIT_ROW("shadow_fault", NW_EXIT_SHADOW_FAULT, "5000", "a hidden page fault that fills the shadow table"),
+    EXIT_ROW("guest_page_fault", NW_EXIT_GUEST_PAGE_FAULT, "4000",
+             "a guest's own page fault, intercepted and reflected"),
+    EXIT_ROW("table_write", NW_EXIT_TABLE_WRITE, "6000", "an emulated write to a write-protected guest table page"),
+    EXIT_ROW("cr_write", NW_EXIT_CR_WRITE, "2500", "an intercepted write to a control register"),
+    EXIT_ROW("invlpg", NW_EXIT_INVLPG, "2500", "an intercepted INVLPG"),
+    EXIT_ROW("ept_violation", NW_EXIT_EPT_VIOLATION, "12000", "an EPT violation (nested page fault) and its service"),
+    EXIT_ROW("ept_misconfig", NW_EXIT_EPT_MISCONFIG, "12000", "an EPT misconfiguration and its service"),
+    EXIT_ROW("recorded", NW_EXIT_RECORDED, "2000", "any other exit that the trace recorded"),
+};
+
+const struct nw_param *nw_params(size_t *count)
+{
+    *count = NW_ARRAY_LEN(table);
+    return table;
+}

@@ -1,0 +1,228 @@
+/* result.c - the table of a run's counters, and what is derived from them. */
+#include <inttypes.h>
+#include <nestwalk/sim/result.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const uint64_t nw_histogram_upper[NW_HISTOGRAM_BUCKETS] = {
+    5,   10,  15,  20,  30,  40,  60,   80,   100,  125,  150,  200,
+    250, 300, 400, 500, 700, 900, 1200, 1600, 2400, 4000, 8000, UINT64_MAX,
+};
+
+#define ROW(field, path, unit, doc) NW_COUNTER(struct nw_result, field, path, unit, doc)
+
+static const struct nw_counter_row access_rows[] = {
+    ROW(accesses.total, "accesses.total", "accesses", "memory accesses replayed"),
+    ROW(accesses.fetch, "accesses.fetch", "accesses", "instruction fetches"),
+    ROW(accesses.load, "accesses.load", "accesses", "loads"),
+    ROW(accesses.store, "accesses.store", "accesses", "stores"),
+};
+static const struct nw_counter_row walk_rows[] = {
+    ROW(walks.count, "walks.count", "walks", "misses of the last TLB level"),
+    ROW(walks.references, "walks.references", "references", "table entries read by those walks"),
+    ROW(walks.references_guest, "walks.references_guest", "references",
+        "... of the guest's tables (natively and in shadow mode: of the only ones)"),
+    ROW(walks.references_nested, "walks.references_nested", "references", "... of the second stage"),
+    ROW(walks.cycles, "walks.cycles", "cycles", "latency of those walks, before overlap"),
+    ROW(walks.dirty_assists, "walks.dirty_assists", "walks",
+        "stores that hit an entry not yet marked dirty, so that the tables were walked to set D"),
+    ROW(walks.dirty_assist_references, "walks.dirty_assist_references", "references", "table entries read by those"),
+};
+static const struct nw_counter_row fault_rows[] = {
+    ROW(faults.guest_page_faults, "faults.guest_page_faults", "faults", "page faults of the guest"),
+    ROW(faults.ept_violations, "faults.ept_violations", "faults",
+        "second-stage faults: EPT violations, nested page faults"),
+    ROW(faults.ept_misconfigurations, "faults.ept_misconfigurations", "faults", "EPT misconfigurations"),
+    ROW(faults.dmar, "faults.dmar", "faults", "DMA remapping faults"),
+};
+static const struct nw_counter_row shadow_rows[] = {
+    ROW(shadow.fills, "shadow.fills", "entries", "leaf entries made in the shadow table"),
+    ROW(shadow.table_writes, "shadow.table_writes", "writes", "trapped writes to write-protected guest table pages"),
+    ROW(shadow.syncs, "shadow.syncs", "entries", "shadow entries brought in step with a changed guest entry"),
+    ROW(shadow.zapped, "shadow.zapped", "pages", "shadow table pages discarded"),
+    ROW(shadow.flushes, "shadow.flushes", "flushes", "TLB flushes that shadowing needed"),
+    ROW(shadow.pages, "shadow.pages", "pages", "shadow table pages at the end"),
+    ROW(shadow.pages_peak, "shadow.pages_peak", "pages", "shadow table pages at most"),
+    ROW(shadow.guest_table_pages, "shadow.guest_table_pages", "pages",
+        "guest table pages that are shadowed at the end"),
+};
+static const struct nw_counter_row event_rows[] = {
+    ROW(events.table_writes, "events.table_writes", "events", "recorded writes to guest page-table pages"),
+    ROW(events.cr_writes, "events.cr_writes", "events", "recorded writes to control registers"),
+    ROW(events.invlpg, "events.invlpg", "events", "recorded INVLPGs"),
+    ROW(events.page_faults_recorded, "events.page_faults_recorded", "events", "page faults that the trace recorded"),
+    ROW(events.page_faults_agreed, "events.page_faults_agreed", "events",
+        "... that the model's tables raise for the same address with the same error code"),
+};
+static const struct nw_counter_row memory_rows[] = {
+    ROW(memory.guest_pages, "memory.guest_pages", "pages", "4 KiB of guest memory in use at the end"),
+    ROW(memory.guest_table_pages, "memory.guest_table_pages", "pages", "... of it page-table pages"),
+    ROW(memory.nested_table_pages, "memory.nested_table_pages", "pages", "4 KiB pages of second-stage tables"),
+    ROW(memory.shadow_table_pages, "memory.shadow_table_pages", "pages", "4 KiB pages of shadow tables"),
+};
+static const struct nw_counter_row cycle_rows[] = {
+    ROW(cycles.base, "cycles.base", "cycles", "what the accesses would cost with translation free"),
+    ROW(cycles.translation, "cycles.translation", "cycles", "TLB hit latencies and walks, after overlap"),
+    ROW(cycles.exits, "cycles.exits", "cycles", "exits to the VMM, and the imitation guest's own faults"),
+    ROW(cycles.total, "cycles.total", "cycles", "sum of the three"),
+};
+static const struct nw_counter_row tlb_rows[] = {
+    NW_COUNTER(struct nw_tlb_counters, hits, "hits", "accesses", "look-ups this array answered"),
+    NW_COUNTER(struct nw_tlb_counters, misses, "misses", "accesses",
+               "look-ups its level did not answer, for translations this array holds"),
+    NW_COUNTER(struct nw_tlb_counters, evictions, "evictions", "entries", "valid entries replaced"),
+    NW_COUNTER(struct nw_tlb_counters, invalidated, "invalidated", "entries", "entries removed by invalidations"),
+};
+static const struct nw_counter_row hitmiss_rows[] = {
+    NW_COUNTER(struct nw_hitmiss, hits, "hits", "look-ups", "look-ups answered"),
+    NW_COUNTER(struct nw_hitmiss, misses, "misses", "look-ups", "look-ups not answered"),
+};
+
+static const char *const psc_level_name[NW_PSC_LEVELS] = { "pde", "pdpte", "pml4e", "pml5e" };
+
+#define VISIT(rows, base, prefix) nw_counters_visit((rows), NW_ARRAY_LEN(rows), (base), (prefix), fn, context)
+
+static void visit_derived(const char *path, const char *unit, const char *doc, double value, nw_metric_fn fn,
+                          void *context)
+{
+    fn(context, &(struct nw_metric){
+                    .path = path, .unit = unit, .doc = doc, .type = NW_METRIC_REAL, .derived = true, .real = value });
+}
+
+static void visit_caches(const struct nw_result *r, nw_metric_fn fn, void *context)
+{
+    const struct nw_config *c = &r->config;
+    char prefix[64];
+    for (size_t i = 0; i < NW_PSC_LEVELS; i++)
+        if (c->psc_guest[i].entries) {
+            snprintf(prefix, sizeof prefix, "psc.guest_%s.", psc_level_name[i]);
+            VISIT(hitmiss_rows, &r->psc_guest[i], prefix);
+        }
+    for (size_t i = 0; i < NW_PSC_LEVELS; i++)
+        if (c->psc_nested[i].entries) {
+            snprintf(prefix, sizeof prefix, "psc.nested_%s.", psc_level_name[i]);
+            VISIT(hitmiss_rows, &r->psc_nested[i], prefix);
+        }
+    if (c->nested_tlb_entries)
+        VISIT(hitmiss_rows, &r->nested_tlb, "nested_tlb.");
+    if (c->fidelity == NW_FIDELITY_TLB)
+        return;
+    for (size_t i = 0; i < c->cache_count; i++) {
+        snprintf(prefix, sizeof prefix, "memory_hierarchy.%s.", c->cache[i].name);
+        VISIT(hitmiss_rows, &r->cache[i], prefix);
+    }
+    static const struct nw_counter_row dram[] = {
+        ROW(memory_references, "memory_hierarchy.dram.references", "references",
+            "page-table references that no cache answered"),
+    };
+    VISIT(dram, r, "");
+}
+
+static void visit_exits(const struct nw_result *r, nw_metric_fn fn, void *context)
+{
+    char path[64];
+    for (size_t i = 0; i < NW_EXIT_COUNT; i++) {
+        if (!r->exits[i].count)
+            continue;
+        snprintf(path, sizeof path, "exits.%s.count", nw_exit_name[i]);
+        fn(context, &(struct nw_metric){
+                        .path = path, .unit = "exits", .doc = "exits for this reason", .count = r->exits[i].count });
+        snprintf(path, sizeof path, "exits.%s.cycles", nw_exit_name[i]);
+        fn(context,
+           &(struct nw_metric){ .path = path, .unit = "cycles", .doc = "what they cost", .count = r->exits[i].cycles });
+    }
+}
+
+void nw_result_visit(const struct nw_result *r, nw_metric_fn fn, void *context)
+{
+    char prefix[64];
+    VISIT(access_rows, r, "");
+    for (size_t i = 0; i < r->config.tlb_count; i++) {
+        snprintf(prefix, sizeof prefix, "tlb.%s.", r->config.tlb[i].name);
+        VISIT(tlb_rows, &r->tlb[i], prefix);
+    }
+    VISIT(walk_rows, r, "");
+    visit_derived("walks.references_per_walk", "references", "references over walks", nw_result_references_per_walk(r),
+                  fn, context);
+    visit_caches(r, fn, context);
+    VISIT(fault_rows, r, "");
+    visit_exits(r, fn, context);
+    if (r->config.mode == NW_MODE_SHADOW)
+        VISIT(shadow_rows, r, "");
+    VISIT(event_rows, r, "");
+    VISIT(memory_rows, r, "");
+    VISIT(cycle_rows, r, "");
+    visit_derived("overhead_percent", "percent", "cycles beyond base, in percent of base",
+                  nw_result_overhead_percent(r), fn, context);
+    visit_derived("replay.seconds", "s", "processor time of the replay", r->seconds, fn, context);
+    visit_derived("replay.accesses_per_second", "accesses/s", "replay speed in processor time", r->accesses_per_second,
+                  fn, context);
+}
+
+double nw_result_overhead_percent(const struct nw_result *r)
+{
+    return r->cycles.base ? 100.0 * (double)(r->cycles.total - r->cycles.base) / (double)r->cycles.base : 0.0;
+}
+
+double nw_result_references_per_walk(const struct nw_result *r)
+{
+    return r->walks.count ? (double)r->walks.references / (double)r->walks.count : 0.0;
+}
+
+/* ---- comparison ---- */
+
+struct metric_list {
+    struct {
+        char path[96];
+        uint64_t count;
+    } * item;
+    size_t count, capacity;
+};
+
+static void collect(void *context, const struct nw_metric *m)
+{
+    struct metric_list *l = context;
+    if (m->derived || m->type != NW_METRIC_COUNT)
+        return;
+    if (l->count == l->capacity) {
+        size_t capacity = l->capacity ? l->capacity * 2 : 128;
+        void *bigger = reallocarray(l->item, capacity, sizeof *l->item);
+        if (!bigger)
+            return;
+        l->item = bigger;
+        l->capacity = capacity;
+    }
+    snprintf(l->item[l->count].path, sizeof l->item[0].path, "%s", m->path);
+    l->item[l->count++].count = m->count;
+}
+
+bool nw_result_differ(const struct nw_result *a, const struct nw_result *b, char *out, size_t out_size)
+{
+    struct metric_list la = { 0 }, lb = { 0 };
+    bool differ = false;
+    nw_result_visit(a, collect, &la);
+    nw_result_visit(b, collect, &lb);
+    for (size_t i = 0; !differ && (i < la.count || i < lb.count); i++) {
+        if (i >= la.count || i >= lb.count || strcmp(la.item[i].path, lb.item[i].path)) {
+            snprintf(out, out_size, "metric %zu is %s on one side and %s on the other", i,
+                     i < la.count ? la.item[i].path : "absent", i < lb.count ? lb.item[i].path : "absent");
+            differ = true;
+        } else if (la.item[i].count != lb.item[i].count) {
+            snprintf(out, out_size, "%s: %" PRIu64 " against %" PRIu64, la.item[i].path, la.item[i].count,
+                     lb.item[i].count);
+            differ = true;
+        }
+    }
+    for (size_t i = 0; !differ && i < NW_HISTOGRAM_BUCKETS; i++)
+        if (a->walks.histogram[i] != b->walks.histogram[i]) {
+            snprintf(out, out_size, "walk latency histogram, bucket %zu: %" PRIu64 " against %" PRIu64, i,
+                     a->walks.histogram[i], b->walks.histogram[i]);
+            differ = true;
+        }
+    free(la.item);
+    free(lb.item);
+    return differ;
+}
+
+void nw_result_fini(struct nw_result *r) { nw_config_fini(&r->config); }
