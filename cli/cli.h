@@ -1,4 +1,5 @@
-/* cli.h - what the commands share. One file a command (cmd_*.c); each exports one `struct nw_command`, listed in commands.c.
+/* cli.h - what the commands share. One file a command (cmd_*.c); each exports `const struct nw_command nw_cmd_NAME`,
+ * and the build collects them into the list: adding a command is adding a file.
  *
  * From the command's tables come option parsing, `--help`, the man page and the bash completion, so they cannot disagree.
  * Results go to stdout, progress and messages to stderr. Exit status: 0 success, 1 the answer is "no", 2 usage, 3 bad input,
