@@ -14,8 +14,14 @@
  *
  * Touches. For a TLB, an access to the page that the same class of access (fetch, or load/store) touched last changes nothing,
  * unless it is of a kind (load/store, privilege) not yet seen there. A source can therefore deliver, besides or instead of
- * the addresses, the *touches*: the accesses that are left when those repetitions are taken out. The filter starts afresh at
- * the beginning of a block and at each event. */
+ * the addresses, the *touches*: the accesses that are left when those repetitions are taken out.
+ *
+ *   The rule. Filtering starts afresh at the beginning of a block and at the position of each event. An access is dropped when,
+ *   since that start, its class's most recent page is this access's page, and an access of the same (type, user) was already
+ *   seen since the class came to that page. Everything else is a touch, and makes its page the class's most recent one.
+ *   An access that crosses into the next page (offset + bytes > 4096) is two, with the same `at` and kind: one of the page that
+ *   holds its first byte, then one of the page after it (52-bit page numbers wrap to 0); each goes through the filter on its
+ *   own. So a consumer of touches needs no addresses, and a block can have up to twice as many touches as accesses. */
 #ifndef NESTWALK_TRACES_BLOCK_H
 #define NESTWALK_TRACES_BLOCK_H
 
@@ -34,8 +40,8 @@ enum {
     NW_KIND_USER = 0x80,
     NW_KIND_TYPE_USER = NW_KIND_TYPE | NW_KIND_USER, /* what matters to a TLB */
 };
-extern const uint16_t nw_kind_size_bytes
-    [NW_KIND_SIZE_CODES]; /* codes 0..15 are 1..16 bytes; then 20, 24, 28, 32, 48, 64, ... 4096 */
+extern const uint16_t
+    nw_kind_size_bytes[NW_KIND_SIZE_CODES]; /* codes 0..15 are 1..16 bytes; then 20, 24, 28, 32, 48, 64, ... 4096 */
 
 /* The code whose size is `bytes`, or the smallest one that covers it; bytes 0 gives code 0. Larger than 4096: the last code. */
 uint8_t nw_kind_size_code(unsigned bytes);
@@ -44,10 +50,7 @@ static inline uint8_t nw_kind_make(enum nw_access_type type, unsigned bytes, boo
     return (uint8_t)((unsigned)type | (unsigned)nw_kind_size_code(bytes) << NW_KIND_SIZE_SHIFT |
                      (user ? NW_KIND_USER : 0u));
 }
-static inline enum nw_access_type nw_kind_type(uint8_t kind)
-{
-    return (enum nw_access_type)(kind & NW_KIND_TYPE);
-}
+static inline enum nw_access_type nw_kind_type(uint8_t kind) { return (enum nw_access_type)(kind & NW_KIND_TYPE); }
 static inline bool nw_kind_user(uint8_t kind) { return kind & NW_KIND_USER; }
 static inline unsigned nw_kind_bytes(uint8_t kind)
 {
@@ -56,37 +59,41 @@ static inline unsigned nw_kind_bytes(uint8_t kind)
 
 /* ---- events ---- everything that is not a plain access. `at` = how many accesses of the block precede it; events are in order.
  * `arg` holds the fields named in the table below; `data` (owned by the block) is a run of 64-bit words where a kind has them. */
+/* clang-format off */
 enum nw_event_kind {
-    NW_EV_CPL =
-        1, /* cpl                                        privilege level from here on                     */
-    NW_EV_CR_WRITE, /* cr, value                                  MOV to CRn; value as written (CR3 with bit 63)   */
-    NW_EV_MSR_WRITE, /* msr, value                                 EFER and the like                                */
-    NW_EV_INVLPG, /* gva                                                                                          */
-    NW_EV_INVPCID, /* type, pcid, gva                                                                              */
-    NW_EV_INVVPID, /* type, vpid, gva                                                                              */
-    NW_EV_INVEPT, /* type, eptp                                                                                   */
-    NW_EV_TABLE_WRITE, /* gpa, bytes, value                          a store that changed a guest page-table page; it
-                                                                        follows the access that made it                  */
-    NW_EV_TABLE_PAGE, /* gpa           data: (index << 0, word)...  a page became a page-table page: its non-zero words
-                                                                        as pairs; all other words of the page are 0      */
-    NW_EV_PAGE_FAULT, /* gva, error_code                            the guest took #PF; follows the access that faulted */
-    NW_EV_VM_EXIT, /* reason, tsc, info                                                                            */
-    NW_EV_VM_ENTRY, /* tsc                                                                                          */
-    NW_EV_MMIO, /* gpa, bytes, value, write                                                                     */
-    NW_EV_PIO, /* port, bytes, value, write                                                                    */
-    NW_EV_DMA_MAP, /* bdf, iova, gpa, bytes, rights                                                                */
-    NW_EV_DMA_UNMAP, /* bdf, iova, bytes                                                                             */
-    NW_EV_DMA_ACCESS, /* bdf, iova, bytes, write                                                                      */
-    NW_EV_DMA_INVALIDATE, /* bdf, iova, bytes, granularity                                                                */
-    NW_EV_BALLOON_INFLATE, /* gpa, pages                                                                                  */
-    NW_EV_BALLOON_DEFLATE, /* gpa, pages                                                                                  */
-    NW_EV_PAGE_HASH, /* gpa, hash                                  xxh3-64 of the 4 KiB at gpa                      */
-    NW_EV_MARKER, /* type, id      data: optional text, zero-padded to words (region of interest, phases)        */
-    NW_EV_GUEST_WALK, /* gva, error_code  data: (level, entry)...   a guest walk that the hypervisor reported, root first;
-                                                                        level 0 is the leaf table                        */
+    NW_EV_CPL = 1,         /* cpl                            privilege level from here on                               */
+    NW_EV_CR_WRITE,        /* cr, value                      MOV to CRn; value as written (CR3 with bit 63)             */
+    NW_EV_MSR_WRITE,       /* msr, value                     EFER and the like                                          */
+    NW_EV_INVLPG,          /* gva                                                                                       */
+    NW_EV_INVPCID,         /* type, pcid, gva                                                                           */
+    NW_EV_INVVPID,         /* type, vpid, gva                                                                           */
+    NW_EV_INVEPT,          /* type, eptp                                                                                */
+    NW_EV_TABLE_WRITE,     /* gpa, bytes, value              a store that changed a guest page-table page; it follows   */
+                           /*                                the access that made it                                    */
+    NW_EV_TABLE_PAGE,      /* gpa; data (index, word)...     a page became a page-table page: its non-zero words as     */
+                           /*                                pairs; all other words of the page are 0                   */
+    NW_EV_PAGE_FAULT,      /* gva, error_code                the guest took #PF; follows the access that faulted        */
+    NW_EV_VM_EXIT,         /* reason, tsc, info                                                                         */
+    NW_EV_VM_ENTRY,        /* tsc                                                                                       */
+    NW_EV_MMIO,            /* gpa, bytes, value, write                                                                  */
+    NW_EV_PIO,             /* port, bytes, value, write                                                                 */
+    NW_EV_DMA_MAP,         /* bdf, iova, gpa, bytes, rights                                                             */
+    NW_EV_DMA_UNMAP,       /* bdf, iova, bytes                                                                          */
+    NW_EV_DMA_ACCESS,      /* bdf, iova, bytes, write                                                                   */
+    NW_EV_DMA_INVALIDATE,  /* bdf, iova, bytes, granularity                                                             */
+    NW_EV_BALLOON_INFLATE, /* gpa, pages                                                                                */
+    NW_EV_BALLOON_DEFLATE, /* gpa, pages                                                                                */
+    NW_EV_PAGE_HASH,       /* gpa, hash                      xxh3-64 of the 4 KiB at gpa                                */
+    NW_EV_MARKER,          /* type, id; data text            optional text, zero-padded to words (phases, ...)          */
+    NW_EV_GUEST_WALK,      /* gva, error_code; data (level, entry)...  a guest walk that the hypervisor reported, root  */
+                           /*                                first; level 0 is the leaf table                           */
     NW_EV_KIND_END
 };
-enum { NW_EVENT_ARGS_MAX = 5 };
+/* clang-format on */
+enum {
+    NW_EVENT_ARGS_MAX = 5,
+    NW_EVENT_DATA_WORDS_MAX = 4096, /* of one event */
+};
 enum nw_marker_type { NW_MARKER_ROI_BEGIN = 1, NW_MARKER_ROI_END, NW_MARKER_PHASE, NW_MARKER_USER };
 
 struct nw_event {
@@ -104,8 +111,17 @@ struct nw_event_kind_info {
     unsigned args;
     const char *arg_name[NW_EVENT_ARGS_MAX];
     const char *doc;
+    struct {
+        uint64_t first, last; /* what is allowed, inclusive; both 0: anything */
+    } arg_range[NW_EVENT_ARGS_MAX];
+    const char *data_name; /* "index,word"; NULL when the kind has no data */
+    uint32_t data_step;    /* data come in groups of so many words */
+    uint32_t data_max;     /* words at most */
 };
 extern const struct nw_event_kind_info nw_event_kind_table[NW_EV_KIND_END];
+
+/* NW_ERR_INPUT, saying which field is not allowed, when an event's kind, arguments or data are not what the table says. */
+enum nw_status nw_event_check(const struct nw_event *event, struct nw_error *err) NW_MUST_USE;
 
 /* ---- touches ---- */
 struct nw_touch {
@@ -115,7 +131,7 @@ struct nw_touch {
 };
 
 /* ---- a block ---- */
-enum { NW_BLOCK_ACCESSES_MAX = 65536 };
+enum { NW_BLOCK_ACCESSES_MAX = 65536, NW_BLOCK_TOUCHES_MAX = 2 * NW_BLOCK_ACCESSES_MAX };
 
 struct nw_block {
     uint64_t first_access; /* ordinal of the block's first access in the trace, 0-based */
@@ -123,9 +139,9 @@ struct nw_block {
     uint32_t touch_count; /* 0 unless NW_WANT_TOUCHES */
     uint32_t event_count;
     uint16_t vcpu;
-    bool end;              /* the trace is over; nothing else is set */
-    uint8_t kind_constant; /* every access has this kind, when `kind` is NULL */
-    bool crosses_page;     /* at least one access spans two pages (known when its kind and address say so) */
+    bool end;                        /* the trace is over; nothing else is set */
+    uint8_t kind_constant;           /* every access has this kind, when `kind` is NULL */
+    bool crosses_page;               /* at least one access spans two pages: its touches come as two */
     uint32_t fetches, loads, stores; /* of the accesses */
     const uint64_t *address;         /* NULL unless NW_WANT_ADDRESSES */
     const uint8_t *kind;             /* NULL when constant */
@@ -163,7 +179,7 @@ struct nw_trace_info {
     uint8_t gpa_bits;            /* MAXPHYADDR of the guest; 0 = unknown */
     uint64_t guest_memory_bytes; /* 0 = unknown */
     uint64_t instructions;       /* guest instructions that the accesses come from; 0 = unknown */
-    bool has_tables; /* guest control registers and page tables are known: the replay walks them */
+    bool has_tables;             /* guest control registers and page tables are known: the replay walks them */
     struct nw_vcpu_state vcpu[NW_TRACE_VCPUS_MAX]; /* the first vcpu_count count */
     struct nw_table_page *table;                   /* sorted by gpa; owned by whoever owns the info */
     uint32_t table_count;
@@ -190,8 +206,7 @@ struct nw_source_ops {
     void (*destroy)(struct nw_source *self);
 };
 
-static inline NW_MUST_USE enum nw_status nw_source_next(struct nw_source *s, struct nw_block *b,
-                                                        struct nw_error *err)
+static inline NW_MUST_USE enum nw_status nw_source_next(struct nw_source *s, struct nw_block *b, struct nw_error *err)
 {
     return s->ops->next(s, b, err);
 }
@@ -199,10 +214,7 @@ static inline NW_MUST_USE enum nw_status nw_source_rewind(struct nw_source *s, s
 {
     return s->ops->rewind(s, err);
 }
-static inline const struct nw_trace_info *nw_source_info(const struct nw_source *s)
-{
-    return s->ops->info(s);
-}
+static inline const struct nw_trace_info *nw_source_info(const struct nw_source *s) { return s->ops->info(s); }
 static inline uint64_t nw_source_access_total(const struct nw_source *s) { return s->ops->access_total(s); }
 static inline void nw_source_destroy(struct nw_source *s)
 {
@@ -211,7 +223,17 @@ static inline void nw_source_destroy(struct nw_source *s)
 }
 
 /* Touches of accesses [start, access_count) of a block that has addresses, with the filter fresh at `start` and at each event.
- * `out` has room for access_count - start; returns how many were written. Every source's touches equal this function's. */
+ * `out` has room for 2 * (access_count - start), or for access_count - start when the block's crosses_page is false (which is
+ * believed). Returns how many were written. Every source's touches equal this function's with start 0. */
 uint32_t nw_touches_of(const struct nw_block *block, uint32_t start, struct nw_touch *out);
+
+/* Whether an access of this kind at this address reaches into the next page. */
+static inline bool nw_access_crosses(uint64_t gva, uint8_t kind)
+{
+    return (gva & (NW_PAGE_BYTES - 1)) + nw_kind_bytes(kind) > NW_PAGE_BYTES;
+}
+
+/* Page numbers have 52 bits. */
+#define NW_PAGE_NUMBER_MASK ((UINT64_C(1) << 52) - 1)
 
 #endif
