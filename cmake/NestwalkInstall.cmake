@@ -1,4 +1,5 @@
-# libnestwalk: all folders in one static library, its public headers, and the pkg-config file.
+# What `cmake --install` lays down: the program, libnestwalk (all folders in one static library) with its public headers and
+# pkg-config file, the manual page and completion, and the shipped data.
 get_property(folders GLOBAL PROPERTY NESTWALK_FOLDERS)
 set(objects "")
 foreach(folder IN LISTS folders)
@@ -11,8 +12,58 @@ set_target_properties(libnestwalk PROPERTIES OUTPUT_NAME nestwalk LINKER_LANGUAG
 install(TARGETS libnestwalk ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS nestwalk RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 
-get_property(requires GLOBAL PROPERTY NESTWALK_PC_REQUIRES)
-list(REMOVE_DUPLICATES requires)
-list(JOIN requires " " NESTWALK_PC_REQUIRES_TEXT)
-configure_file("${CMAKE_SOURCE_DIR}/cmake/nestwalk.pc.in" "${CMAKE_BINARY_DIR}/nestwalk.pc" @ONLY)
+# What the folders link, as -l flags. They stand under Libs rather than Requires.private: libnestwalk is a static library, so
+# its user always links them, and only them; what they in turn link is their own business (they are shared libraries).
+function(nestwalk_link_flags out)
+  set(flags "")
+  foreach(item IN LISTS ARGN)
+    if(item MATCHES "^(nw_|nestwalk_|\\$)")
+      continue()
+    elseif(TARGET "${item}")
+      get_target_property(inner "${item}" INTERFACE_LINK_LIBRARIES)
+      if(inner)
+        nestwalk_link_flags(inner ${inner})
+        list(APPEND flags ${inner})
+      endif()
+    elseif(item MATCHES "/lib([^/]+)\\.(so|a)$")
+      list(APPEND flags "-l${CMAKE_MATCH_1}")
+    elseif(item MATCHES "^-")
+      list(APPEND flags "${item}")
+    else()
+      list(APPEND flags "-l${item}")
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES flags)
+  set(${out} "${flags}" PARENT_SCOPE)
+endfunction()
+
+set(NESTWALK_PC_LIBS "")
+foreach(folder IN LISTS folders)
+  get_target_property(libraries nw_${folder} LINK_LIBRARIES)
+  nestwalk_link_flags(flags ${libraries})
+  list(APPEND NESTWALK_PC_LIBS ${flags})
+endforeach()
+list(APPEND NESTWALK_PC_LIBS -lm)
+list(REMOVE_DUPLICATES NESTWALK_PC_LIBS)
+list(JOIN NESTWALK_PC_LIBS " " NESTWALK_PC_LIBS)
+# The prefix is the one given at install time, which may differ from the configured one.
+install(CODE "
+  set(PROJECT_DESCRIPTION \"${PROJECT_DESCRIPTION}\")
+  set(PROJECT_VERSION \"${PROJECT_VERSION}\")
+  set(CMAKE_INSTALL_LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")
+  set(CMAKE_INSTALL_INCLUDEDIR \"${CMAKE_INSTALL_INCLUDEDIR}\")
+  set(NESTWALK_PC_LIBS \"${NESTWALK_PC_LIBS}\")
+  get_filename_component(CMAKE_INSTALL_PREFIX \"\${CMAKE_INSTALL_PREFIX}\" ABSOLUTE)
+  configure_file(\"${CMAKE_SOURCE_DIR}/cmake/nestwalk.pc.in\" \"${CMAKE_BINARY_DIR}/nestwalk.pc\" @ONLY)")
 install(FILES "${CMAKE_BINARY_DIR}/nestwalk.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# Shipped data, under the names it has in the source tree.
+set(data "${CMAKE_INSTALL_DATADIR}/nestwalk")
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/traces/shipped/" DESTINATION "${data}/traces" FILES_MATCHING PATTERN "*.nwt")
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/scenarios/" DESTINATION "${data}/scenarios"
+        FILES_MATCHING PATTERN "*.xml" PATTERN "*.rng" PATTERN "*.rnc" PATTERN "*.xsd" PATTERN "include" EXCLUDE)
+install(FILES "${CMAKE_SOURCE_DIR}/README.md" "${CMAKE_SOURCE_DIR}/CHANGELOG.md" "${CMAKE_SOURCE_DIR}/LICENSE"
+        DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/docs/" DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs" FILES_MATCHING PATTERN "*.md")
+
+add_subdirectory(packaging)
