@@ -1,0 +1,480 @@
+/* walk_template.h - the walk of page tables, written once. Included by whoever needs an instance of it; everybody else uses walk.h.
+ *
+ * nw_walk_run() is a template: always inlined, and specialised by the compiler, because its first argument is the address of a constant
+ * struct of inline functions. A hook that is NULL there costs nothing. An instance is a function like this one:
+ *
+ *     static const struct nw_walk_hooks hooks = { .load = my_load, .update = my_update, .reference = my_reference };
+ *     static NW_NOINLINE void my_walk(struct my *m, gva_t gva, const struct nw_access *a, struct nw_walk_result *r)
+ *     {
+ *         nw_walk_run(&hooks, m, &m->guest, &m->nested, gva, a, r);
+ *     }
+ *
+ * Pass NULL itself for `nested` in an instance for native walks, so that the second dimension disappears.
+ *
+ * What happens, in order:
+ *   1. the linear address is checked (canonical) or truncated; `start` may move the beginning of the guest walk down;
+ *   2. for each guest table entry: under nested paging its GPA is translated (`nested_lookup`; on a miss a nested walk, which `start` may
+ *      shorten, one `load` and `reference` an entry, then A and D of the nested entries, then `nested_fill`); then `load`, `reference`,
+ *      checks; an entry that points to a table is reported to `table` as soon as that table's HPA is known;
+ *   3. permissions of the whole guest walk are judged;
+ *   4. A (and for a store D) is set in the guest entries that lack it. That is a write by GPA to a guest table;
+ *   5. under nested paging the final GPA is translated as in 2, with the access itself as the kind of access.
+ *
+ * `table` in the guest dimension is called only for entries whose A flag is set already, or when step 4 has set it, because a processor
+ * caches no entry whose A flag is clear (SDM vol. 3, "Caches for Paging Structures"). In the nested dimension likewise. */
+#ifndef NESTWALK_MMU_WALK_TEMPLATE_H
+#define NESTWALK_MMU_WALK_TEMPLATE_H
+
+#include <nestwalk/mmu/walk.h>
+
+/* Where a walk may continue: what a paging-structure cache holds. */
+struct nw_walk_start {
+    uint8_t level;    /* of the next table to read */
+    bool table_known; /* `table` is valid; false only for the root of a guest walk under nested paging */
+    bool
+        table_writable; /* the nested entries permit the processor to write this guest table (to set A and D); true natively */
+    hpa_t table;        /* HPA of that table: combined, so that its nested translation is skipped too */
+    gpa_t table_gpa;  /* GPA of that table (natively and in the nested dimension: the same number as `table`) */
+    uint64_t allowed; /* allowed bits (format.h) of the entries above, combined; ~0 at the root */
+};
+
+/* A GPA -> HPA translation: what a nested TLB holds. */
+struct nw_nested_translation {
+    hpa_t hpa;        /* of the byte asked for */
+    uint64_t allowed; /* allowed bits of the nested entries, combined */
+    uint8_t page_log2;
+    bool dirty; /* D of the nested leaf is set, or is not maintained */
+};
+
+/* What an access asks of a nested translation. */
+struct nw_nested_request {
+    uint64_t need; /* allowed bits that must be set */
+    bool store;    /* D must be set */
+    uint8_t kind;  /* enum nw_access_kind */
+    bool final;    /* the final data address; false: a guest table entry */
+    int8_t for_guest_level;
+    uint64_t gla; /* for the fault's record */
+    bool gla_valid;
+    uint8_t advanced; /* qualification bits 11:9, shifted down */
+};
+
+/* For nested_lookup: a cached translation that does not serve the request is a miss, and the walk that follows replaces it. */
+static inline bool nw_nested_serves(const struct nw_nested_translation *t, const struct nw_nested_request *q)
+{
+    return (t->allowed & q->need) == q->need && (!q->store || t->dirty);
+}
+
+/* All optional but `load`. */
+struct nw_walk_hooks {
+    /* The 64-bit word at `hpa` (8-byte aligned). */
+    uint64_t (*load)(void *context, hpa_t hpa);
+    /* Sets bits in that word, atomically as a processor does: *hpa |= set. NULL: A and D are not written. */
+    void (*update)(void *context, hpa_t hpa, uint64_t set);
+    /* A paging-structure cache may replace *start, which is preset to the root, by a lower table on the way to `address`. */
+    void (*start)(void *context, enum nw_dimension dimension, uint64_t address, struct nw_walk_start *start);
+    /* The walk went through an entry to table *next: what such a cache may remember for `address`. */
+    void (*table)(void *context, enum nw_dimension dimension, uint64_t address, const struct nw_walk_start *next);
+    /* The nested TLB: true and *out when it serves the request (nw_nested_serves()). Asked for every guest table address that no
+     * guest `start` skipped, and for the final GPA. */
+    bool (*nested_lookup)(void *context, gpa_t gpa, const struct nw_nested_request *request,
+                          struct nw_nested_translation *out);
+    void (*nested_fill)(void *context, gpa_t gpa, const struct nw_nested_request *request,
+                        const struct nw_nested_translation *translation);
+    /* After each load of a table entry. */
+    void (*reference)(void *context, const struct nw_reference *reference);
+    /* PML: D is about to be set in the nested leaf of this page. False: the log is full. */
+    bool (*log_dirty)(void *context, gpa_t page);
+};
+
+/* An entry that lacks A (or D), kept until the walk has succeeded. */
+struct nw_walk_pending {
+    hpa_t hpa;
+    uint64_t set;
+};
+
+NW_INLINE uint64_t nw_walk_load(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *p, hpa_t hpa)
+{
+    if (NW_UNLIKELY(p->entry_log2 == 2)) {
+        uint64_t word = hooks->load(context, nw_hpa(hpa.v & ~UINT64_C(7)));
+        return (uint32_t)(word >> (hpa.v & 4 ? 32 : 0));
+    }
+    return hooks->load(context, hpa);
+}
+
+NW_INLINE void nw_walk_update(const struct nw_walk_hooks *hooks, void *context, hpa_t hpa, uint64_t set)
+{
+    if (hooks->update)
+        hooks->update(context, nw_hpa(hpa.v & ~UINT64_C(7)), set << (hpa.v & 4 ? 32 : 0));
+}
+
+/* ---- the nested dimension --------------------------------------------------------------------------------------------- */
+
+/* EPT violation: exit qualification (SDM vol. 3, "Exit Qualification for EPT Violations"). `allowed` has the AND of the entries read. */
+NW_INLINE uint64_t nw_walk_ept_qualification(const struct nw_paging *nested, const struct nw_nested_request *q,
+                                             uint64_t allowed)
+{
+    static const uint8_t access_bits[NW_ACCESS_KINDS] = { 1, 2, 4, 3 }; /* bit 0 read, 1 write, 2 fetch */
+    uint64_t code = access_bits[q->kind] | (allowed & 7) << 3;
+    if (nested->mode_based_execute)
+        code |= (allowed & nested->format->execute_user ? 1u : 0u) << 6;
+    if (q->gla_valid)
+        code |= UINT64_C(1) << 7 | (uint64_t)q->final << 8;
+    if (nested->advanced_exit_info && q->final)
+        code |= (uint64_t)q->advanced << 9;
+    return code;
+}
+
+NW_INLINE void nw_walk_nested_fault(const struct nw_paging *nested, gpa_t gpa, const struct nw_nested_request *q,
+                                    int level, uint64_t allowed, bool present, bool bad, struct nw_walk_result *out)
+{
+    struct nw_fault *f = &out->fault;
+    *f = (struct nw_fault){
+        .address = gpa.v, .nested = true, .level = (int8_t)level, .for_guest_level = q->for_guest_level
+    };
+    if (nested->fault_rule == NW_FAULT_EPT) {
+        out->outcome = bad ? NW_WALK_EPT_MISCONFIG : NW_WALK_EPT_VIOLATION;
+        if (bad)
+            return;
+        f->code = nw_walk_ept_qualification(nested, q, allowed);
+        f->gla = q->gla_valid ? q->gla : 0;
+        return;
+    }
+    /* EXITINFO1 (APM vol. 2, "Nested versus Guest Page Faults, Fault Ordering"): nested accesses are user accesses. */
+    out->outcome = NW_WALK_NPF;
+    f->code = NW_PF_U | (present ? NW_PF_P : 0) | (bad ? NW_PF_RSVD : 0);
+    if (q->kind == NW_ACCESS_WRITE || q->kind == NW_ACCESS_RMW)
+        f->code |= NW_PF_W;
+    if (q->kind == NW_ACCESS_FETCH && nested->fetch_reported)
+        f->code |= NW_PF_ID;
+    f->code |= q->final ? NW_NPF_FINAL : NW_NPF_TABLE;
+}
+
+/* Translates one GPA; false: *out has the fault. */
+NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
+                                   gpa_t gpa, const struct nw_nested_request *q, struct nw_nested_translation *t,
+                                   struct nw_walk_result *out)
+{
+    if (hooks->nested_lookup && hooks->nested_lookup(context, gpa, q, t))
+        return true;
+
+    if (NW_UNLIKELY(gpa.v >> nested->input_bits)) {
+        nw_walk_nested_fault(nested, gpa, q, -1, 0, false, false, out);
+        return false;
+    }
+    struct nw_walk_start at = { .level = (uint8_t)(nested->levels - 1),
+                                .table_known = true,
+                                .table_writable = true,
+                                .table = nw_hpa(nested->root),
+                                .table_gpa = nw_gpa(nested->root),
+                                .allowed = ~UINT64_C(0) };
+    if (hooks->start)
+        hooks->start(context, NW_NESTED, gpa.v, &at);
+
+    struct nw_walk_pending pending[NW_LEVELS_MAX];
+    struct nw_walk_start reached[NW_LEVELS_MAX]; /* tables behind entries whose A flag was clear */
+    unsigned pending_count = 0, reached_count = 0;
+    for (;; at.level--) {
+        unsigned level = at.level;
+        hpa_t hpa = nw_hpa(at.table.v + (nw_paging_index(nested, level, gpa.v) << nested->entry_log2));
+        uint64_t entry = nw_walk_load(hooks, context, nested, hpa);
+        if (hooks->reference)
+            hooks->reference(context, &(struct nw_reference){ .dimension = NW_NESTED,
+                                                              .level = (uint8_t)level,
+                                                              .for_guest_level = q->for_guest_level,
+                                                              .hpa = hpa,
+                                                              .address = gpa.v,
+                                                              .entry = entry });
+        bool leaf = nw_entry_is_leaf(nested, level, entry);
+        at.allowed &= entry ^ nested->invert;
+        if (NW_UNLIKELY(!nw_entry_present(nested, entry))) {
+            nw_walk_nested_fault(nested, gpa, q, (int)level, at.allowed, false, false, out);
+            return false;
+        }
+        if (NW_UNLIKELY(nw_entry_is_bad(nested, level, entry, leaf))) {
+            nw_walk_nested_fault(nested, gpa, q, (int)level, at.allowed, true, true, out);
+            return false;
+        }
+        uint64_t lacks = ~entry & (nested->accessed | (leaf && q->store ? nested->dirty : 0));
+        if (NW_UNLIKELY(lacks))
+            pending[pending_count++] = (struct nw_walk_pending){ hpa, lacks };
+        if (leaf) {
+            if (NW_UNLIKELY((at.allowed & q->need) != q->need)) {
+                nw_walk_nested_fault(nested, gpa, q, (int)level, at.allowed, true, false, out);
+                return false;
+            }
+            if (NW_UNLIKELY(lacks & nested->dirty) && nested->log_dirty && hooks->log_dirty &&
+                !hooks->log_dirty(context, nw_gpa(gpa.v & ~(NW_PAGE_BYTES - 1)))) {
+                out->outcome = NW_WALK_PML_FULL;
+                out->fault = (struct nw_fault){ .address = gpa.v,
+                                                .gla = q->gla,
+                                                .nested = true,
+                                                .level = (int8_t)level,
+                                                .for_guest_level = q->for_guest_level };
+                return false;
+            }
+            unsigned page_log2 = nw_level_log2(nested, level);
+            *t = (struct nw_nested_translation){
+                .hpa = nw_hpa(nw_entry_page(nested, level, entry) | (gpa.v & (NW_BIT(page_log2) - 1))),
+                .allowed = at.allowed,
+                .page_log2 = (uint8_t)page_log2,
+                .dirty = !(~entry & nested->dirty) || q->store,
+            };
+            break;
+        }
+        at.table = nw_hpa(entry & nested->table_address);
+        at.table_gpa = nw_gpa(at.table.v);
+        if (hooks->table) {
+            struct nw_walk_start next = at;
+            next.level--;
+            if (NW_UNLIKELY(lacks))
+                reached[reached_count++] = next;
+            else
+                hooks->table(context, NW_NESTED, gpa.v, &next);
+        }
+    }
+    for (unsigned i = 0; i < pending_count; i++)
+        nw_walk_update(hooks, context, pending[i].hpa, pending[i].set);
+    for (unsigned i = 0; i < reached_count; i++)
+        hooks->table(context, NW_NESTED, gpa.v, &reached[i]);
+    if (hooks->nested_fill)
+        hooks->nested_fill(context, gpa, q, t);
+    return true;
+}
+
+/* ---- the guest dimension --------------------------------------------------------------------------------------------- */
+
+/* Error code of a page fault (SDM vol. 3, "Page-Fault Exceptions"). */
+NW_INLINE void nw_walk_page_fault(const struct nw_paging *guest, uint64_t gva, const struct nw_access *a, int level,
+                                  uint64_t cause, struct nw_walk_result *out)
+{
+    uint64_t code = cause | (a->user ? NW_PF_U : 0);
+    if (a->kind == NW_ACCESS_WRITE || a->kind == NW_ACCESS_RMW)
+        code |= NW_PF_W;
+    if (a->kind == NW_ACCESS_FETCH && guest->fetch_reported)
+        code |= NW_PF_ID;
+    out->outcome = NW_WALK_PAGE_FAULT;
+    out->fault = (struct nw_fault){
+        .code = code, .address = gva, .gla = gva, .level = (int8_t)level, .for_guest_level = (int8_t)level
+    };
+}
+
+/* The nested translation of guest table entry `gpa`. */
+NW_INLINE bool nw_walk_table_step(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
+                                  gpa_t gpa, unsigned level, uint64_t gva, enum nw_access_kind kind,
+                                  struct nw_nested_translation *t, struct nw_walk_result *out)
+{
+    struct nw_nested_request q = { .need = nested->need[NW_SUPERVISOR][kind],
+                                   .store = kind == NW_ACCESS_WRITE || kind == NW_ACCESS_RMW,
+                                   .kind = (uint8_t)kind,
+                                   .for_guest_level = (int8_t)level,
+                                   .gla = gva,
+                                   .gla_valid = true };
+    return nw_walk_nested_step(hooks, context, nested, gpa, &q, t, out);
+}
+
+/* Steps 1 to 4: the guest's own walk. On success out->gpa, guest_page_log2, pkey and *allowed are set. */
+NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *guest,
+                                   const struct nw_paging *nested, uint64_t gva, const struct nw_access *access,
+                                   uint64_t *allowed_out, bool *dirty_out, struct nw_walk_result *out)
+{
+    const bool store = access->kind == NW_ACCESS_WRITE || access->kind == NW_ACCESS_RMW;
+    struct nw_walk_start at = { .level = (uint8_t)(guest->levels - 1),
+                                .table_known = !nested,
+                                .table_writable = true,
+                                .table = nw_hpa(guest->root),
+                                .table_gpa = nw_gpa(guest->root),
+                                .allowed = ~UINT64_C(0) };
+    if (hooks->start)
+        hooks->start(context, NW_GUEST, gva, &at);
+
+    struct {
+        struct nw_walk_pending entry;
+        gpa_t gpa;
+        uint8_t level;
+        bool writable;
+    } pending[NW_LEVELS_MAX];
+    struct nw_walk_start reached[NW_LEVELS_MAX];
+    unsigned pending_count = 0, reached_count = 0;
+    bool report = false, report_late = false; /* the entry just used is still to be reported to `table` */
+    for (;; at.level--) {
+        unsigned level = at.level;
+        uint64_t offset = nw_paging_index(guest, level, gva) << guest->entry_log2, entry;
+        if (NW_UNLIKELY(guest->root_in_registers) && level == 2u) {
+            entry = guest->pdpte[offset >> 3];
+            if (NW_UNLIKELY(!nw_entry_present(guest, entry))) {
+                nw_walk_page_fault(guest, gva, access, (int)level, 0, out);
+                return false;
+            }
+            /* Neither A nor permissions: a PDPTE has none of them. It was checked when it was loaded. */
+            at.table = nw_hpa(entry & guest->table_address);
+            at.table_gpa = nw_gpa(at.table.v);
+            at.table_known = !nested;
+            continue;
+        }
+        if (nested && !at.table_known) {
+            struct nw_nested_translation t;
+            if (!nw_walk_table_step(hooks, context, nested, nw_gpa(at.table_gpa.v + offset), level, gva,
+                                    (enum nw_access_kind)nested->table_access, &t, out))
+                return false;
+            uint64_t need = nested->need[NW_SUPERVISOR][NW_ACCESS_WRITE];
+            at.table = nw_hpa(t.hpa.v - offset);
+            at.table_writable = (t.allowed & need) == need;
+            at.table_known = true;
+        }
+        if (hooks->table) {
+            if (report_late)
+                reached[reached_count++] = at;
+            else if (report)
+                hooks->table(context, NW_GUEST, gva, &at);
+        }
+        hpa_t hpa = nw_hpa(at.table.v + offset);
+        entry = nw_walk_load(hooks, context, guest, hpa);
+        if (hooks->reference)
+            hooks->reference(context, &(struct nw_reference){ .dimension = NW_GUEST,
+                                                              .level = (uint8_t)level,
+                                                              .for_guest_level = (int8_t)level,
+                                                              .hpa = hpa,
+                                                              .address = at.table_gpa.v + offset,
+                                                              .entry = entry });
+        if (NW_UNLIKELY(!nw_entry_present(guest, entry))) {
+            nw_walk_page_fault(guest, gva, access, (int)level, 0, out);
+            return false;
+        }
+        bool leaf = nw_entry_is_leaf(guest, level, entry);
+        if (NW_UNLIKELY(entry & (leaf ? guest->level[level].reserved_leaf : guest->level[level].reserved_table))) {
+            nw_walk_page_fault(guest, gva, access, (int)level, NW_PF_P | NW_PF_RSVD, out);
+            return false;
+        }
+        at.allowed &= (entry ^ guest->invert) | guest->level[level].grants;
+        uint64_t lacks = ~entry & guest->level[level].accessed;
+        if (leaf && store)
+            lacks |= ~entry & guest->dirty;
+        if (NW_UNLIKELY(lacks)) {
+            pending[pending_count].entry = (struct nw_walk_pending){ hpa, lacks };
+            pending[pending_count].gpa = nw_gpa(at.table_gpa.v + offset);
+            pending[pending_count].level = (uint8_t)level;
+            pending[pending_count++].writable = at.table_writable;
+        }
+        if (leaf) {
+            unsigned page_log2 = nw_level_log2(guest, level);
+            out->gpa = nw_gpa(nw_entry_page(guest, level, entry) | (gva & (NW_BIT(page_log2) - 1)));
+            out->guest_page_log2 = (uint8_t)page_log2;
+            out->pkey = (uint8_t)(guest->pku || guest->pks ? nw_field(entry, 62, 59) : 0);
+            *allowed_out = at.allowed;
+            if (entry & guest->global)
+                out->rights |= NW_RIGHT_GLOBAL;
+            *dirty_out = store || !(~entry & guest->dirty);
+
+            enum nw_privilege who = nw_access_privilege(access);
+            uint64_t need = guest->need[who][access->kind];
+            bool user_page = at.allowed & guest->format->user;
+            bool key_denies = (guest->pku || guest->pks) && nw_pkey_denies(guest, user_page, out->pkey, access);
+            if (NW_UNLIKELY((at.allowed & need) != need || (at.allowed & guest->forbid[who][access->kind]) ||
+                            key_denies)) {
+                nw_walk_page_fault(guest, gva, access, (int)level, NW_PF_P | (key_denies ? NW_PF_PK : 0), out);
+                return false;
+            }
+            break;
+        }
+        at.table = nw_hpa(entry & guest->table_address);
+        at.table_gpa = nw_gpa(at.table.v);
+        at.table_known = !nested;
+        at.table_writable = true;
+        report = true;
+        report_late = lacks;
+    }
+    for (unsigned i = 0; i < pending_count; i++) {
+        /* Without A/D in the nested tables, reading a guest table needed no permission to write it; setting A or D does. */
+        if (nested && NW_UNLIKELY(!pending[i].writable)) {
+            struct nw_nested_translation t;
+            if (!nw_walk_table_step(hooks, context, nested, pending[i].gpa, pending[i].level, gva, NW_ACCESS_RMW, &t,
+                                    out))
+                return false;
+        }
+        nw_walk_update(hooks, context, pending[i].entry.hpa, pending[i].entry.set);
+    }
+    if (hooks->table)
+        for (unsigned i = 0; i < reached_count; i++)
+            hooks->table(context, NW_GUEST, gva, &reached[i]);
+    return true;
+}
+
+/* Canonical check and truncation; false: the address has no translation. */
+NW_INLINE bool nw_walk_input(const struct nw_paging *guest, uint64_t *gva)
+{
+    if (guest->input_rule == NW_INPUT_TRUNCATE)
+        *gva &= (UINT64_C(1) << guest->input_bits) - 1;
+    else if (guest->input_rule == NW_INPUT_CANONICAL)
+        return nw_sign_extend(*gva, guest->input_bits) == *gva;
+    else
+        return !(*gva >> guest->input_bits);
+    return true;
+}
+
+/* One walk. `nested` NULL: native. */
+NW_INLINE void nw_walk_run(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *guest,
+                           const struct nw_paging *nested, gva_t address, const struct nw_access *access,
+                           struct nw_walk_result *out)
+{
+    uint64_t gva = address.v, allowed = ~UINT64_C(0);
+    bool dirty = true, user_page = true;
+    out->outcome = NW_WALK_OK;
+    out->rights = 0;
+    out->pkey = 0;
+    out->nested_page_log2 = 0;
+    if (NW_UNLIKELY(!nw_walk_input(guest, &gva))) {
+        out->outcome = NW_WALK_NONCANONICAL;
+        out->fault = (struct nw_fault){ .address = gva, .gla = gva, .level = -1, .for_guest_level = NW_FOR_FINAL };
+        return;
+    }
+    if (NW_UNLIKELY(guest->levels == 0)) {
+        out->gpa = nw_gpa(gva);
+        out->guest_page_log2 = guest->input_bits;
+        out->rights = NW_RIGHT_READ | NW_RIGHT_WRITE | NW_RIGHT_EXECUTE | NW_RIGHT_USER;
+    } else {
+        if (!nw_walk_guest_steps(hooks, context, guest, nested, gva, access, &allowed, &dirty, out))
+            return;
+        user_page = allowed & guest->format->user;
+        out->rights |=
+            (uint16_t)(NW_RIGHT_READ | (allowed & guest->format->write ? NW_RIGHT_WRITE : 0) |
+                       (!guest->format->no_execute || (allowed & guest->format->no_execute) ? NW_RIGHT_EXECUTE : 0) |
+                       (user_page ? NW_RIGHT_USER : 0));
+    }
+    out->rights |= NW_RIGHT_NESTED_WRITE;
+    out->page_log2 = out->guest_page_log2;
+    out->hpa = nw_hpa(out->gpa.v);
+    if (nested) {
+        /* Mode-based execute control looks at the linear address, not at CPL (SDM vol. 3, "EPT Translation: permissions"). */
+        enum nw_privilege who = user_page ? NW_USER : NW_SUPERVISOR;
+        struct nw_nested_translation t;
+        struct nw_nested_request q = { .need = nested->need[who][access->kind],
+                                       .store = access->kind == NW_ACCESS_WRITE || access->kind == NW_ACCESS_RMW,
+                                       .kind = (uint8_t)access->kind,
+                                       .final = true,
+                                       .for_guest_level = NW_FOR_FINAL,
+                                       .gla = gva,
+                                       .gla_valid = true,
+                                       .advanced = (uint8_t)((out->rights & NW_RIGHT_USER ? 1 : 0) |
+                                                             (out->rights & NW_RIGHT_WRITE ? 2 : 0) |
+                                                             (out->rights & NW_RIGHT_EXECUTE ? 0 : 4)) };
+        if (!nw_walk_nested_step(hooks, context, nested, out->gpa, &q, &t, out))
+            return;
+        out->hpa = t.hpa;
+        out->nested_page_log2 = t.page_log2;
+        if (t.page_log2 < out->page_log2)
+            out->page_log2 = t.page_log2;
+        unsigned lacks = 0;
+        for (enum nw_access_kind kind = NW_ACCESS_READ; kind <= NW_ACCESS_FETCH; kind++) {
+            static const uint8_t right[] = { NW_RIGHT_READ, NW_RIGHT_WRITE | NW_RIGHT_NESTED_WRITE, NW_RIGHT_EXECUTE };
+            uint64_t need = nested->need[who][kind];
+            if ((t.allowed & need) != need)
+                lacks |= right[kind];
+        }
+        out->rights &= (uint16_t)~lacks;
+        dirty &= t.dirty;
+    }
+    if (dirty)
+        out->rights |= NW_RIGHT_DIRTY;
+}
+
+#endif
