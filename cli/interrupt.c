@@ -22,8 +22,12 @@ static void on_broken_pipe(int signal_number)
     pipe_broken = 1;
 }
 
+/* Whoever started us with the signal ignored (nohup, a background job of a script) wants it ignored. */
 static void install(int signal_number, void (*handler)(int))
 {
+    struct sigaction before;
+    if (!sigaction(signal_number, NULL, &before) && before.sa_handler == SIG_IGN)
+        return;
     struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
     sigaction(signal_number, &action, NULL);

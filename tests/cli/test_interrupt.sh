@@ -25,7 +25,8 @@ has err 'interrupted' "an interruption is called one"
 expect 0 "$NESTWALK" gen uniform --accesses 1000000 --span 256M -o t.nwt
 modes=()
 for _ in $(seq 200); do modes+=(--mode nested); done
-"$NESTWALK" run --trace t.nwt --engine reference "${modes[@]}" --db r.db >out 2>err &
+# A script's background jobs start with SIGINT ignored, and the program would leave it at that.
+env --default-signal=INT "$NESTWALK" run --trace t.nwt --engine reference "${modes[@]}" --db r.db >out 2>err &
 pid=$!
 interrupt_when stored_a_run INT $pid
 got=0; wait $pid || got=$?
