@@ -149,6 +149,15 @@ NW_INLINE void nw_walk_nested_fault(const struct nw_paging *nested, gpa_t gpa, c
     f->code |= q->final ? NW_NPF_FINAL : NW_NPF_TABLE;
 }
 
+/* Rights that these allowed bits give. */
+NW_INLINE unsigned nw_walk_nested_rights(const struct nw_paging *nested, enum nw_privilege who, uint64_t allowed)
+{
+    const uint64_t *need = nested->need[who];
+    return ((allowed & need[NW_ACCESS_READ]) == need[NW_ACCESS_READ] ? NW_RIGHT_READ : 0) |
+           ((allowed & need[NW_ACCESS_WRITE]) == need[NW_ACCESS_WRITE] ? NW_RIGHT_WRITE | NW_RIGHT_NESTED_WRITE : 0) |
+           ((allowed & need[NW_ACCESS_FETCH]) == need[NW_ACCESS_FETCH] ? NW_RIGHT_EXECUTE : 0);
+}
+
 /* Translates one GPA; false: *out has the fault. */
 NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
                                    gpa_t gpa, const struct nw_nested_request *q, struct nw_nested_translation *t,
@@ -463,18 +472,29 @@ NW_INLINE void nw_walk_run(const struct nw_walk_hooks *hooks, void *context, con
         out->nested_page_log2 = t.page_log2;
         if (t.page_log2 < out->page_log2)
             out->page_log2 = t.page_log2;
-        unsigned lacks = 0;
-        for (enum nw_access_kind kind = NW_ACCESS_READ; kind <= NW_ACCESS_FETCH; kind++) {
-            static const uint8_t right[] = { NW_RIGHT_READ, NW_RIGHT_WRITE | NW_RIGHT_NESTED_WRITE, NW_RIGHT_EXECUTE };
-            uint64_t need = nested->need[who][kind];
-            if ((t.allowed & need) != need)
-                lacks |= right[kind];
-        }
-        out->rights &= (uint16_t)~lacks;
+        out->rights &= (uint16_t)(nw_walk_nested_rights(nested, who, t.allowed) | NW_RIGHT_USER | NW_RIGHT_GLOBAL);
         dirty &= t.dirty;
     }
     if (dirty)
         out->rights |= NW_RIGHT_DIRTY;
+}
+
+/* The nested dimension alone: an access by GPA, without any linear address. */
+NW_INLINE void nw_walk_gpa_run(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
+                               gpa_t gpa, enum nw_access_kind kind, struct nw_walk_result *out)
+{
+    struct nw_nested_translation t;
+    struct nw_nested_request q = { .need = nested->need[NW_SUPERVISOR][kind],
+                                   .store = kind == NW_ACCESS_WRITE || kind == NW_ACCESS_RMW,
+                                   .kind = (uint8_t)kind,
+                                   .final = true,
+                                   .for_guest_level = NW_FOR_FINAL };
+    *out = (struct nw_walk_result){ .outcome = NW_WALK_OK, .gpa = gpa };
+    if (!nw_walk_nested_step(hooks, context, nested, gpa, &q, &t, out))
+        return;
+    out->hpa = t.hpa;
+    out->page_log2 = out->nested_page_log2 = t.page_log2;
+    out->rights = (uint16_t)(nw_walk_nested_rights(nested, NW_SUPERVISOR, t.allowed) | (t.dirty ? NW_RIGHT_DIRTY : 0));
 }
 
 #endif
