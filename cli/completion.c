@@ -1,9 +1,10 @@
 /* completion.c - a bash completion script, made from the tables of commands and parameters.
  *
  * The script is a list of words a command in `case` branches, and one small function that looks at the words typed so far. An
- * option's argument says how it is completed: "a|b|c" are the words themselves, PATH=VALUE a parameter, anything in capitals
- * that names no number a file. */
+ * option's argument says how it is completed: "a|b|c" are the words themselves, MACHINE a shipped profile or a file, PATH=VALUE a
+ * parameter, anything else in capitals that names no number a file. */
 #include "internal.h"
+#include <nestwalk/scenarios/machine.h>
 #include <nestwalk/sim/config.h>
 #include <string.h>
 
@@ -45,6 +46,11 @@ static void option_case(FILE *out, const struct nw_option *o)
         fputs("words='", out);
         choice_words(out, o->argument);
         fputs(strstr(o->argument, "FILE") ? "' files=1" : "'", out);
+    } else if (!strcmp(o->argument, "MACHINE")) {
+        fputs("words='", out);
+        for (size_t i = 0; nw_machine_name(i); i++)
+            fprintf(out, "%s ", nw_machine_name(i));
+        fputs("' files=1", out);
     } else if (is_parameter(o->argument)) {
         fputs("words=$_nestwalk_parameters; compopt -o nospace 2>/dev/null", out);
     } else if (!is_number(o->argument)) {
@@ -160,15 +166,16 @@ void nw_cli_write_bash_completion(FILE *out)
           "    words='",
           out);
     first_words(out);
-    fputs("--help --version'\n"
-          "  elif [[ $second ]]; then\n"
-          "    words=$second\n"
-          "  else\n"
-          "    # --option=value and path=value reach us as three words: what stands before \"=\", \"=\", and the value.\n"
-          "    if [[ $current == = ]]; then current=''\n"
-          "    elif [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
-          "    case $previous in\n",
-          out);
+    fputs(
+        "--help --version'\n"
+        "  elif [[ $second ]]; then\n"
+        "    words=$second\n"
+        "  else\n"
+        "    # --option=value and path=value reach us as three words: what stands before \"=\", \"=\", and the value.\n"
+        "    if [[ $current == = ]]; then current=''\n"
+        "    elif [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
+        "    case $previous in\n",
+        out);
     value_cases(out);
     fputs("    esac\n    [[ $words ]] || case $command in\n", out);
     for (const struct nw_command *const *c = nw_commands; *c; c++)

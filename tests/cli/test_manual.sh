@@ -42,6 +42,7 @@ completes "options" --machine nestwalk run --m
 completes "options of a subcommand" --help nestwalk trace info --
 completes "choices" nested nestwalk run --mode n
 completes "choices behind =" nested nestwalk run --mode = n
+completes "machines" textbook nestwalk run --machine t
 completes "parameters" walker.overlap= nestwalk run --set walk
 completes "a parameter's values" 2M nestwalk run --set vmm.backing = 2
 completes "files" some.nwt nestwalk run --trace so

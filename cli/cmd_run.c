@@ -1,0 +1,389 @@
+/* cmd_run.c - `nestwalk run`: one trace through one machine, once for each way of virtualizing memory. */
+#include "cli.h"
+#include "comparison_table.h"
+#include "internal.h"
+#include <errno.h>
+#include <libgen.h>
+#include <nestwalk/reports/export.h>
+#include <nestwalk/reports/store.h>
+#include <nestwalk/scenarios/machine.h>
+#include <nestwalk/scenarios/scenario.h>
+#include <nestwalk/sim/replay.h>
+#include <nestwalk/traces/nwt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    OPT_TRACE,
+    OPT_MACHINE,
+    OPT_MODE,
+    OPT_ENGINE,
+    OPT_FIDELITY,
+    OPT_SET,
+    OPT_SEED,
+    OPT_LABEL,
+    OPT_DB,
+    OPT_JSON,
+    OPT_CSV
+};
+static const struct nw_option options[] = {
+    [OPT_TRACE] = { "trace", 't', "FILE", "The trace to replay (.nwt); overrides the scenario's." },
+    [OPT_MACHINE] = { "machine", 'M', "MACHINE",
+                      "Machine profile: a shipped one's name or an XML file; overrides the scenario's. Default: "
+                      "textbook." },
+    [OPT_MODE] = { "mode", 'm', "native|shadow|nested",
+                   "How memory is virtualized; may be repeated, one replay each. Default: the scenario's runs, or "
+                   "native." },
+    [OPT_ENGINE] = { "engine", 0, "fast|reference",
+                     "The replay engine: the fast one (default), or the naive one that it is checked against." },
+    [OPT_FIDELITY] = { "fidelity", 'f', "tlb|walk|full",
+                       "tlb: counts only; walk (default): page-table lines compete in the modelled caches; full: data "
+                       "lines as well." },
+    [OPT_SET] = { "set", 's', "PATH=VALUE",
+                  "Sets one parameter in every run, over profile and scenario; may be repeated." },
+    [OPT_SEED] = { "seed", 0, "N", "Seed of every random choice in the model. Default: 42." },
+    [OPT_LABEL] = { "label", 'l', "TEXT",
+                    "Name of the run in tables and reports; of several runs, what their names begin with." },
+    [OPT_DB] = { "db", 'd', "FILE", "Add the runs to this results store (SQLite); made when there is none." },
+    [OPT_JSON] = { "json", 'j', "FILE|-", "Write the result as JSON; - is standard output, instead of the table." },
+    [OPT_CSV] = { "csv", 0, "FILE|-", "Write the result as CSV; - is standard output, instead of the table." },
+    { 0 },
+};
+
+/* The command line, as it is. The arrays have room for every word of it. */
+struct request {
+    const char *scenario, *trace, *machine, *engine, *fidelity, *seed, *label, *db, *json, *csv;
+    const char **mode, **set;
+    size_t mode_count, set_count;
+};
+
+/* What is to be done: a checked configuration for each replay. */
+struct plan {
+    struct nw_config *config;
+    size_t count;
+    char *trace;
+};
+
+static void take_option(struct request *r, int option, const char *value)
+{
+    switch (option) {
+    case OPT_TRACE: r->trace = value; break;
+    case OPT_MACHINE: r->machine = value; break;
+    case OPT_MODE: r->mode[r->mode_count++] = value; break;
+    case OPT_ENGINE: r->engine = value; break;
+    case OPT_FIDELITY: r->fidelity = value; break;
+    case OPT_SET: r->set[r->set_count++] = value; break;
+    case OPT_SEED: r->seed = value; break;
+    case OPT_LABEL: r->label = value; break;
+    case OPT_DB: r->db = value; break;
+    case OPT_JSON: r->json = value; break;
+    case OPT_CSV: r->csv = value; break;
+    }
+}
+
+static bool is_stdout(const char *path) { return path && !strcmp(path, "-"); }
+
+/* ---- from request to plan ---- */
+
+static enum nw_status set_named(struct nw_config *c, const char *path, const char *value, const char *source,
+                                struct nw_error *err)
+{
+    return value ? nw_config_set(c, path, value, source, err) : NW_OK;
+}
+
+/* "path=value" */
+static enum nw_status set_assignment(struct nw_config *c, const char *assignment, struct nw_error *err)
+{
+    const char *equals = strchr(assignment, '=');
+    char path[128];
+    if (!equals || (size_t)(equals - assignment) >= sizeof path)
+        return nw_fail(err, NW_ERR_USAGE, "--set %s: expected PATH=VALUE, like vmm.backing=2M", assignment);
+    memcpy(path, assignment, (size_t)(equals - assignment));
+    path[equals - assignment] = 0;
+    return nw_config_set(c, path, equals + 1, "--set", err);
+}
+
+/* What the command line says of every run. `mode` NULL leaves the scenario's. */
+static enum nw_status override(struct nw_config *c, const struct request *r, const char *mode, bool several,
+                               struct nw_error *err)
+{
+    enum nw_status s;
+    if ((s = set_named(c, "run.mode", mode, "--mode", err)) ||
+        (s = set_named(c, "run.engine", r->engine, "--engine", err)) ||
+        (s = set_named(c, "run.fidelity", r->fidelity, "--fidelity", err)) ||
+        (s = set_named(c, "run.seed", r->seed, "--seed", err)))
+        return s;
+    for (size_t i = 0; i < r->set_count; i++)
+        if ((s = set_assignment(c, r->set[i], err)))
+            return s;
+    const char *own = c->label[0] ? c->label : nw_mode_name[c->mode];
+    char label[256]; /* longer than is allowed, so that an overlong one is refused rather than cut */
+    if (r->label && several)
+        snprintf(label, sizeof label, "%s %s", r->label, own);
+    else
+        snprintf(label, sizeof label, "%s", r->label ? r->label : own);
+    if ((s = nw_config_set(c, "run.label", label, r->label ? "--label" : "default", err)))
+        return s;
+    return nw_config_check(c, err);
+}
+
+/* The scenario's runs that have `mode`; when it has none, its base in that mode. NULL: all of its runs. */
+static enum nw_status plan_scenario_mode(struct plan *p, const struct nw_scenario *sc, const char *mode,
+                                         struct nw_error *err)
+{
+    size_t before = p->count;
+    enum nw_status s = NW_OK;
+    for (size_t i = 0; i < sc->run_count && !s; i++) {
+        if (mode && strcmp(sc->run[i].mode, mode))
+            continue;
+        if (!(s = nw_scenario_config(sc, i, &p->config[p->count], err)))
+            p->count++;
+    }
+    if (s || p->count > before)
+        return s;
+    nw_config_init(&p->config[p->count]);
+    if (!(s = nw_config_copy(&p->config[p->count], &sc->base, err)))
+        p->count++;
+    return s;
+}
+
+static enum nw_status plan_scenario(struct plan *p, const struct request *r, struct nw_error *err)
+{
+    struct nw_scenario sc;
+    enum nw_status s = nw_scenario_load(r->scenario, r->machine, &sc, err);
+    if (s)
+        return s;
+    size_t most = (sc.run_count + 1) * (r->mode_count + 1);
+    p->config = calloc(most, sizeof *p->config);
+    const char *trace = r->trace ? r->trace : sc.trace;
+    if (!p->config || (trace && !(p->trace = strdup(trace)))) {
+        s = nw_fail_nomem(err, "the runs of a scenario");
+        goto out;
+    }
+    if (!trace) {
+        s = nw_fail(err, NW_ERR_USAGE, "%s names no trace: give one with --trace FILE", r->scenario);
+        goto out;
+    }
+    for (size_t i = 0; i < sc.sweep_count; i++)
+        fprintf(stderr, "nestwalk run: %s: the sweep of %s is left out; a run takes one value of each parameter\n",
+                r->scenario, sc.sweep[i].path);
+    size_t modes = r->mode_count ? r->mode_count : 1;
+    for (size_t m = 0; m < modes && !s; m++) {
+        const char *mode = r->mode_count ? r->mode[m] : NULL;
+        size_t first = p->count;
+        s = plan_scenario_mode(p, &sc, mode, err);
+        for (size_t i = first; i < p->count && !s; i++)
+            s = override(&p->config[i], r, mode, modes > 1 || p->count - first > 1, err);
+    }
+out:
+    nw_scenario_fini(&sc);
+    return s;
+}
+
+static enum nw_status plan_trace(struct plan *p, const struct request *r, struct nw_error *err)
+{
+    size_t modes = r->mode_count ? r->mode_count : 1;
+    p->config = calloc(modes, sizeof *p->config);
+    p->trace = strdup(r->trace);
+    if (!p->config || !p->trace)
+        return nw_fail_nomem(err, "the runs");
+    for (size_t m = 0; m < modes; m++) {
+        struct nw_config *c = &p->config[p->count++];
+        nw_config_init(c);
+        enum nw_status s = r->machine ? nw_machine_load(r->machine, NULL, c, err) : NW_OK;
+        if (s || (s = override(c, r, r->mode_count ? r->mode[m] : "native", modes > 1, err)))
+            return s;
+    }
+    return NW_OK;
+}
+
+static void plan_fini(struct plan *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        nw_config_fini(&p->config[i]);
+    free(p->config);
+    free(p->trace);
+}
+
+/* A result that cannot be written should not be found out after an hour of replay. */
+static enum nw_status check_writable(const char *path, struct nw_error *err)
+{
+    if (!path || is_stdout(path))
+        return NW_OK;
+    char *copy = strdup(path);
+    if (!copy)
+        return nw_fail_nomem(err, "a file name");
+    enum nw_status s = NW_OK;
+    if (access(dirname(copy), W_OK))
+        s = nw_fail_errno(err, NW_ERR_IO, errno, "cannot write %s", path);
+    free(copy);
+    return s;
+}
+
+/* ---- the replays ---- */
+
+static bool on_progress(void *context, uint64_t done, uint64_t total)
+{
+    nw_cli_progress_update(context, done, total);
+    return !nw_cli_interrupted();
+}
+
+static enum nw_status replay_one(struct nw_source *source, const struct nw_config *config, const char *title,
+                                 const char *trace, const char *sha256, struct nw_run *run, struct nw_error *err)
+{
+    struct nw_cli_progress progress;
+    struct nw_replay_hooks hooks = { on_progress, &progress };
+    struct nw_result result;
+    nw_cli_progress_start(&progress, title, "accesses");
+    enum nw_status s = nw_replay(source, config, &hooks, &result, err);
+    nw_cli_progress_finish(&progress);
+    if (s)
+        return s;
+    snprintf(result.trace, sizeof result.trace, "%s", trace);
+    snprintf(result.trace_sha256, sizeof result.trace_sha256, "%s", sha256);
+    s = nw_run_from_result(&result, run, err);
+    nw_result_fini(&result);
+    return s;
+}
+
+/* Replays all, in order; runs[0 .. *finished) are whole, and stored, whatever the status. */
+static enum nw_status replay_all(const struct plan *p, struct nw_store *store, struct nw_run *runs, size_t *finished,
+                                 struct nw_error *err)
+{
+    char sha256[65];
+    struct nw_source *source = NULL;
+    enum nw_status s = nw_nwt_open(&source, p->trace, err);
+    if (!s)
+        s = nw_file_sha256(p->trace, sha256, err);
+    for (size_t i = 0; i < p->count && !s; i++) {
+        char title[96];
+        snprintf(title, sizeof title, "%s (%zu of %zu)", p->config[i].label, i + 1, p->count);
+        if ((i && (s = nw_source_rewind(source, err))) ||
+            (s = replay_one(source, &p->config[i], title, p->trace, sha256, &runs[i], err)))
+            break;
+        if (store && (s = nw_store_add(store, &runs[i], NULL, err))) {
+            nw_run_fini(&runs[i]);
+            break;
+        }
+        ++*finished;
+        if (nw_cli_interrupted() && *finished < p->count)
+            s = NW_ERR_INTERRUPTED;
+    }
+    if (s == NW_ERR_INTERRUPTED)
+        nw_fail(err, s, "interrupted; %zu of %zu runs were finished%s", *finished, p->count,
+                store && *finished ? " and are stored" : "");
+    nw_source_destroy(source);
+    return s;
+}
+
+/* ---- results ---- */
+
+static void print_heading(const struct nw_run *run)
+{
+    char total[32], text[1024];
+    nw_format_count((uint64_t)nw_run_value(run, "accesses.total", 0), 20, total, sizeof total);
+    snprintf(text, sizeof text, "%s: %s accesses on %s, fidelity %s, engine %s, seed %llu", run->trace, total,
+             run->machine, run->fidelity, run->engine, (unsigned long long)run->seed);
+    nw_cli_wrap(stdout, text, 0, 0, 100);
+    putchar('\n');
+}
+
+static enum nw_status write_results(const struct request *r, const struct nw_run *runs, size_t count,
+                                    struct nw_error *err)
+{
+    enum nw_status s;
+    if (r->json && (s = nw_report_json(runs, count, r->json, err)))
+        return s;
+    if (r->csv && (s = nw_report_csv(runs, count, r->csv, err)))
+        return s;
+    if (is_stdout(r->json) || is_stdout(r->csv))
+        return NW_OK;
+    print_heading(&runs[0]);
+    return nw_cli_print_comparison(runs, count, NW_COMPARE_INTEREST, stdout, err);
+}
+
+static enum nw_status execute(const struct request *r, struct nw_error *err)
+{
+    struct plan plan = { 0 };
+    struct nw_store *store = NULL;
+    struct nw_run *runs = NULL;
+    size_t finished = 0;
+    enum nw_status s = r->scenario ? plan_scenario(&plan, r, err) : plan_trace(&plan, r, err);
+    if (s || (s = check_writable(r->json, err)) || (s = check_writable(r->csv, err)))
+        goto out;
+    if (!(runs = calloc(plan.count, sizeof *runs))) {
+        s = nw_fail_nomem(err, "the results");
+        goto out;
+    }
+    if (r->db && (s = nw_store_open(r->db, NW_STORE_WRITE, &store, err)))
+        goto out;
+    nw_cli_catch_interrupts();
+    if (!(s = replay_all(&plan, store, runs, &finished, err)))
+        s = write_results(r, runs, finished, err);
+out:
+    nw_runs_free(runs, finished);
+    nw_store_close(store);
+    plan_fini(&plan);
+    return s;
+}
+
+static int run(const struct nw_command *self, int argc, char **argv)
+{
+    struct nw_error err = { 0 };
+    struct request r = { .mode = calloc((size_t)argc, sizeof *r.mode), .set = calloc((size_t)argc, sizeof *r.set) };
+    int exit_status;
+    if (!r.mode || !r.set) {
+        exit_status = nw_cli_fail(self, nw_fail_nomem(&err, "the command line"), &err);
+        goto out;
+    }
+    struct nw_cli_parser parser;
+    nw_cli_parser_init(&parser, self, argc, argv);
+    const char *value;
+    int option;
+    while ((option = nw_cli_next(&parser, &value)) >= 0 || option == NW_CLI_ARGUMENT) {
+        if (option >= 0)
+            take_option(&r, option, value);
+        else if (!r.scenario)
+            r.scenario = value;
+        else
+            break;
+    }
+    if (option == NW_CLI_EXIT)
+        exit_status = parser.exit_status;
+    else if (option == NW_CLI_ARGUMENT)
+        exit_status = nw_cli_usage(self, "one scenario at a time: %s and %s", r.scenario, value);
+    else if (!r.scenario && !r.trace)
+        exit_status = nw_cli_usage(self, "needs a scenario or --trace FILE");
+    else if (is_stdout(r.json) && is_stdout(r.csv))
+        exit_status = nw_cli_usage(self, "--json - and --csv - cannot both have standard output");
+    else {
+        enum nw_status s = execute(&r, &err);
+        exit_status = s ? nw_cli_fail(self, s, &err) : 0;
+    }
+out:
+    free(r.mode);
+    free(r.set);
+    return exit_status;
+}
+
+const struct nw_command nw_cmd_run = {
+    .name = "run",
+    .synopsis = "[SCENARIO.xml] [--trace FILE] [--machine MACHINE] [--mode MODE]... [--set PATH=VALUE]... [--db FILE] "
+                "[--json FILE|-] [--csv FILE|-]",
+    .summary = "replay a trace through a machine, natively, shadowed or nested",
+    .details = "Replays one trace once for each run and prints the runs side by side; the first is what the others are "
+               "compared with. "
+               "Without a scenario a trace is needed, and each --mode is a run. With one, its runs are made, or with "
+               "--mode those "
+               "of them that have that mode (when none has, the scenario's machine in that mode).\n\n"
+               "What the command line says overrides the scenario, and the scenario overrides the machine profile. The "
+               "parameters "
+               "that --set takes are listed in nestwalk(1).\n\n"
+               "Ctrl-C ends cleanly: runs that were finished stay in the store.",
+    .examples = "nestwalk run --trace btree.nwt --mode native --mode shadow --mode nested\n"
+                "nestwalk run --trace btree.nwt --machine amd-zen4 --mode nested --set vmm.backing=2M --json -\n"
+                "nestwalk run three-ways.xml --db results.db",
+    .options = options,
+    .run = run,
+};
