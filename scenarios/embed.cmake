@@ -1,0 +1,18 @@
+# cmake -DOUT=embedded.c -DFILES="machine:textbook=path;schema:scenario=path" -P embed.cmake
+# Writes files into a C source as byte arrays, each ended by a zero byte that its size does not count.
+set(bodies "")
+set(rows "")
+set(index 0)
+foreach(item IN LISTS FILES)
+  string(REGEX MATCH "^([a-z]+):([^=]+)=(.*)$" matched "${item}")
+  set(kind "${CMAKE_MATCH_1}")
+  set(name "${CMAKE_MATCH_2}")
+  file(READ "${CMAKE_MATCH_3}" hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(REGEX REPLACE "(................................................................................)" "\\1\n" bytes "${bytes}")
+  string(APPEND bodies "static const unsigned char file_${index}[] = {\n${bytes}0\n};\n")
+  string(TOUPPER "${kind}" kind)
+  string(APPEND rows "    { NW_EMBEDDED_${kind}, \"${name}\", (const char *)file_${index}, sizeof file_${index} - 1 },\n")
+  math(EXPR index "${index} + 1")
+endforeach()
+file(WRITE "${OUT}" "#include \"embedded.h\"\n\n${bodies}\nconst struct nw_embedded nw_embedded_files[] = {\n${rows}};\nconst size_t nw_embedded_count = ${index};\n")
