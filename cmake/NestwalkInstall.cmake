@@ -57,11 +57,9 @@ install(CODE "
   configure_file(\"${CMAKE_SOURCE_DIR}/cmake/nestwalk.pc.in\" \"${CMAKE_BINARY_DIR}/nestwalk.pc\" @ONLY)")
 install(FILES "${CMAKE_BINARY_DIR}/nestwalk.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
-# Shipped data, under the names it has in the source tree.
-set(data "${CMAKE_INSTALL_DATADIR}/nestwalk")
-install(DIRECTORY "${CMAKE_SOURCE_DIR}/traces/shipped/" DESTINATION "${data}/traces" FILES_MATCHING PATTERN "*.nwt")
-install(DIRECTORY "${CMAKE_SOURCE_DIR}/scenarios/" DESTINATION "${data}/scenarios"
-        FILES_MATCHING PATTERN "*.xml" PATTERN "*.rng" PATTERN "*.rnc" PATTERN "*.xsd" PATTERN "include" EXCLUDE)
+# Shipped traces; scenarios/ installs its own data (machines, scenarios, schema) beside them.
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/traces/shipped/" DESTINATION "${CMAKE_INSTALL_DATADIR}/nestwalk/traces"
+        FILES_MATCHING PATTERN "*.nwt")
 install(FILES "${CMAKE_SOURCE_DIR}/README.md" "${CMAKE_SOURCE_DIR}/CHANGELOG.md" "${CMAKE_SOURCE_DIR}/LICENSE"
         DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/docs/" DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs" FILES_MATCHING PATTERN "*.md")

@@ -26,7 +26,8 @@ for folder in "${!may[@]}"; do
     [[ " ${may[$folder]} " == *" $target "* ]] || fail "$file:$line: $folder/ may not include $target/"
   done < <(sources "$folder" | xargs -r grep -nE '^ *# *include <nestwalk/' /dev/null)
   while IFS=: read -r file line text; do
-    fail "$file:$line: an include that leaves its folder: $text"
+    target=$(realpath -m --relative-to=. "$(dirname "$file")/$(sed -E 's/[^"]*"(.*)".*/\1/' <<<"$text")")
+    [[ $target == "$folder"/* ]] || fail "$file:$line: an include that leaves its folder: $text"
   done < <(sources "$folder" | xargs -r grep -nE '^ *# *include "([^"]*/)?\.\./' /dev/null)
 done
 [ $seen -gt 100 ] || fail "only $seen includes were looked at"

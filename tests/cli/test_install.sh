@@ -7,7 +7,7 @@ cmake --install "$NW_BUILD_DIR" --prefix "$here/prefix" >log 2>&1 || { tail -5 l
 find prefix -type f | sort >files
 for wanted in bin/nestwalk 'lib.*/libnestwalk\.a' 'include/nestwalk/sim/replay\.h' 'lib.*/pkgconfig/nestwalk\.pc' \
   'share/man/man1/nestwalk\.1' share/bash-completion/completions/nestwalk 'share/nestwalk/traces/.*\.nwt' \
-  'share/nestwalk/scenarios/machines/textbook\.xml' 'share/nestwalk/scenarios/.*\.(xsd|rng)' share/doc/nestwalk/README.md; do
+  'share/nestwalk/machines/textbook\.xml' 'share/nestwalk/scenarios/.*\.xml' 'share/nestwalk/schema/scenario\.xsd' share/doc/nestwalk/README.md; do
   has files "^prefix/$wanted\$" "the installed tree has it"
 done
 expect 0 prefix/bin/nestwalk --version
