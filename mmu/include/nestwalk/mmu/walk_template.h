@@ -113,8 +113,11 @@ NW_INLINE void nw_walk_update(const struct nw_walk_hooks *hooks, void *context, 
 NW_INLINE uint64_t nw_walk_ept_qualification(const struct nw_paging *nested, const struct nw_nested_request *q,
                                              uint64_t allowed)
 {
-    static const uint8_t access_bits[NW_ACCESS_KINDS] = { 1, 2, 4, 3 }; /* bit 0 read, 1 write, 2 fetch */
-    uint64_t code = access_bits[q->kind] | (allowed & 7) << 3;
+    /* Bit 0 read, 1 write, 2 fetch. With A/D in EPT, the walk's access to a guest table entry counts as read and write: both bits. Of other
+     * read-modify-writes the SDM says that bit 1 is set and that bit 0 is up to the processor.
+     * MODEL: it stays clear. */
+    static const uint8_t access_bits[NW_ACCESS_KINDS] = { 1, 2, 4, 2 };
+    uint64_t code = (q->kind == NW_ACCESS_RMW && !q->final ? 3u : access_bits[q->kind]) | (allowed & 7) << 3;
     if (nested->mode_based_execute)
         code |= (allowed & nested->format->execute_user ? 1u : 0u) << 6;
     if (q->gla_valid)
@@ -396,7 +399,7 @@ NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *cont
         /* Without A/D in the nested tables, reading a guest table needed no permission to write it; setting A or D does. */
         if (nested && NW_UNLIKELY(!pending[i].writable)) {
             struct nw_nested_translation t;
-            if (!nw_walk_table_step(hooks, context, nested, pending[i].gpa, pending[i].level, gva, NW_ACCESS_RMW, &t,
+            if (!nw_walk_table_step(hooks, context, nested, pending[i].gpa, pending[i].level, gva, NW_ACCESS_WRITE, &t,
                                     out))
                 return false;
         }

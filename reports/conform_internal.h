@@ -1,0 +1,44 @@
+/* conform_internal.h - one kind of case a file; conform.c reads lines and picks the kind. Never leaves this folder. */
+#ifndef NESTWALK_REPORTS_CONFORM_INTERNAL_H
+#define NESTWALK_REPORTS_CONFORM_INTERNAL_H
+
+#include "reports_internal.h"
+#include <nestwalk/reports/conform.h>
+#include <stdio.h>
+
+enum { CONFORM_TEXT = 1024 };
+
+/* conform_lines.c: a file line by line. */
+struct conform_lines {
+    const char *path;
+    FILE *file;
+    char *line;
+    size_t capacity;
+};
+enum nw_status conform_lines_open(struct conform_lines *l, const char *path, struct nw_error *err) NW_MUST_USE;
+/* *line is NULL at the end; it is NUL-terminated, without its newline, and valid until the next call. */
+enum nw_status conform_lines_next(struct conform_lines *l, const char **line, size_t *bytes,
+                                  struct nw_error *err) NW_MUST_USE;
+void conform_lines_close(struct conform_lines *l);
+
+/* What a case came to. */
+struct conform_verdict {
+    bool passed;
+    char expected[CONFORM_TEXT], got[CONFORM_TEXT]; /* filled when it failed */
+};
+
+/* Fields of a case. False, with *err filled, when the field is missing or of another kind; messages name the field only. */
+bool conform_word(const json_t *object, const char *key, uint64_t *out,
+                  struct nw_error *err); /* a hexadecimal string */
+bool conform_word_value(const json_t *value, const char *what, uint64_t *out, struct nw_error *err);
+bool conform_number(const json_t *object, const char *key, uint64_t least, uint64_t most, uint64_t *out,
+                    struct nw_error *err);
+/* The index of the field's text in `choices` (NULL-terminated). */
+bool conform_choice(const json_t *object, const char *key, const char *const *choices, unsigned *out,
+                    struct nw_error *err);
+
+/* conform_walk.c: a two-dimensional walk. */
+bool conform_walk_is(const json_t *record);
+enum nw_status conform_walk(const json_t *record, struct conform_verdict *out, struct nw_error *err) NW_MUST_USE;
+
+#endif
