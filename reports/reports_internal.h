@@ -30,6 +30,9 @@ char *utf8_dup(const char *in); /* NULL when out of memory */
 /* The shortest decimal form that reads back equal: "0.1", "24", "1e+30". NaN and infinities, which JSON lacks: "null". */
 void real_text(double v, char out[32]);
 
+/* A DOT string, quoted. draw_walk.c */
+void dot_string(struct text *t, const char *s);
+
 /* ---- json_text.c: a jansson tree as text. Two spaces a level; arrays and objects that hold no other container and fit, on one line. */
 void json_write(struct text *t, const json_t *value);
 json_t *json_count(uint64_t v);      /* as an integer, or as a real above INT64_MAX */

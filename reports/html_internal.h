@@ -1,0 +1,23 @@
+/* html_internal.h - the pieces of the page. Each appends to `t`. */
+#ifndef NESTWALK_REPORTS_HTML_INTERNAL_H
+#define NESTWALK_REPORTS_HTML_INTERNAL_H
+
+#include "reports_internal.h"
+#include <nestwalk/reports/html.h>
+
+struct page_context {
+    const struct nw_page *page;
+    char (*heading)[32]; /* a short title for each run, each different */
+};
+
+void html_metrics_table(struct text *t, const struct page_context *p,
+                        const char *const *prefix); /* NULL-ended prefixes */
+void html_rates_table(struct text *t, const struct page_context *p);
+void html_histogram_table(struct text *t, const struct page_context *p);
+void html_parameters_table(struct text *t, const struct page_context *p);
+void html_sources(struct text *t, const struct page_context *p); /* how many values come from where */
+
+/* Walks and trees. NW_ERR_NOMEM; a picture that Graphviz cannot draw is replaced by the reason. */
+enum nw_status html_pictures(struct text *t, const struct nw_page *page, struct nw_error *err) NW_MUST_USE;
+
+#endif
