@@ -1,33 +1,45 @@
-/* generate.h - synthetic traces with documented statistics, as sources: nothing is stored.
+/* generate.h - synthetic traces with documented statistics, as sources: nothing is stored, so a trace may be of any length and
+ * over any span. Same options, same accesses.
  *
  *   uniform        uniform random 8-byte-aligned addresses over the span
- *   zipf           pages drawn from Zipf(exponent) over the span's pages, scattered by a bijection; each draw is a run of 1..7
- *                  (mean 4) accesses inside the page at random 8-byte offsets
- *   sequential     a fixed stride over the span, wrapping
- *   pointer-chase  one random cycle through all lines of the span (Sattolo), a dependent load each
- *   gups           read-modify-write of random 8-byte words: a load and a store to the same address */
+ *   zipf           a page by Zipf's law (the page of rank r with probability proportional to r^-exponent; ranks are scattered
+ *                  over the span by a random bijection), then a run of 1 to 7 (mean 4) accesses at random 8-byte-aligned
+ *                  addresses of that page
+ *   sequential     a fixed stride over the span, wrapping to its start
+ *   pointer-chase  one random cycle through all nodes of the span: every node once, in random order, then again in that order
+ *   gups           read-modify-write of random 8-byte words: a load, then a store to the same address
+ *
+ * All accesses are 8 bytes wide, by user code, on one vCPU.
+ *
+ *     struct nw_generate_options o;
+ *     nw_generate_defaults(&o);
+ *     o.accesses = 1000000;
+ *     s = nw_generator_find("zipf")->open(&source, &o, err); */
 #ifndef NESTWALK_TRACES_GENERATE_H
 #define NESTWALK_TRACES_GENERATE_H
 
 #include <nestwalk/traces/block.h>
 
 struct nw_generate_options {
-    uint64_t accesses;     /* how many, > 0 */
-    uint64_t span_bytes;   /* footprint; default 1 GiB */
-    uint64_t base;         /* first GVA; default 0x7f0000000000 */
+    uint64_t accesses; /* how many, > 0; no default */
+    uint64_t
+        span_bytes; /* footprint, at least 8 bytes (zipf: a page); default 1 GiB. Rounded down to whole words, pages, nodes. */
+    uint64_t base;         /* first GVA, a multiple of 8 (zipf: of 4096); default 0x7f0000000000 */
     uint64_t seed;         /* default 42 */
     uint64_t stride_bytes; /* sequential: default 64. pointer-chase: node size, default 64 */
-    double exponent;       /* zipf: default 0.99 */
-    double store_fraction; /* 0..1: this share of the accesses are stores (not gups); default 0 */
+    double exponent;       /* zipf: 0 (uniform) to 16; default 0.99 */
+    double
+        store_fraction; /* 0..1: each access is a store with this probability (not gups: there half are); default 0 */
 };
 void nw_generate_defaults(struct nw_generate_options *o);
 
 struct nw_generator {
     const char *name, *doc;
+    /* NW_ERR_USAGE, naming the option and what is allowed, when an option makes no sense. */
     enum nw_status (*open)(struct nw_source **out, const struct nw_generate_options *o, struct nw_error *err);
 };
 extern const struct nw_generator nw_generators[];
 extern const size_t nw_generator_count;
-const struct nw_generator *nw_generator_find(const char *name);
+const struct nw_generator *nw_generator_find(const char *name); /* NULL when there is none */
 
 #endif

@@ -1,8 +1,14 @@
-/* import.h - other tools' traces as sources. Compressed inputs (gzip, xz, zstd, bzip2, lz4) are recognised by content.
+/* import.h - other tools' traces as sources, streaming in constant memory. Compressed inputs (gzip, xz, lzma, zstd, bzip2, lz4)
+ * are recognised by content.
  *
  *   raw64    little-endian uint64_t virtual addresses, one an access; all are 8-byte loads
- *   lackey   Valgrind's `--tool=lackey --trace-mem=yes` text: "I  addr,size", " L addr,size", " S addr,size", " M addr,size"
- *   csv      type,address,size[,user] a line (type: fetch|load|store or F|L|S|I|R|W); header line and # comments allowed */
+ *   lackey   Valgrind's `--tool=lackey --trace-mem=yes` text: "I  addr,size", " L addr,size", " S addr,size", " M addr,size";
+ *            M is a load, then a store; Valgrind's own lines ("==...") are skipped
+ *   csv      type,address,size[,user] a line (type: fetch|load|store or F|L|S|I|R|W; user 0|1, default 1); a heading that begins
+ *            with "type" and # comments are allowed
+ *
+ * Accesses are by user code where the format does not say. Sizes are 1 to 4096 bytes, kept as struct nw_block's size codes.
+ * A malformed line is NW_ERR_INPUT with file and line. */
 #ifndef NESTWALK_TRACES_IMPORT_H
 #define NESTWALK_TRACES_IMPORT_H
 

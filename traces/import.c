@@ -1,0 +1,105 @@
+#include "importer.h"
+
+#include <nestwalk/traces/import.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct importer {
+    struct nw_source source;
+    struct nw_trace_info info;
+    struct nw_block_builder builder;
+    struct nw_input *input;
+    nw_importer_fill_fn *fill;
+};
+
+static enum nw_status importer_next(struct nw_source *self, struct nw_block *block, struct nw_error *err)
+{
+    struct importer *im = (struct importer *)self;
+    enum nw_status s = im->fill(im->input, &im->builder, err);
+    return s ? s : nw_block_builder_finish(&im->builder, self->want, NULL, 0, 0, block, err);
+}
+
+static enum nw_status importer_rewind(struct nw_source *self, struct nw_error *err)
+{
+    struct importer *im = (struct importer *)self;
+    im->builder.first_access = im->builder.count = 0;
+    return nw_input_rewind(im->input, err);
+}
+
+static const struct nw_trace_info *importer_info(const struct nw_source *self)
+{
+    return &((const struct importer *)self)->info;
+}
+
+static uint64_t importer_total(const struct nw_source *self)
+{
+    (void)self;
+    return 0; /* only the end of a stream tells */
+}
+
+static void importer_destroy(struct nw_source *self)
+{
+    struct importer *im = (struct importer *)self;
+    nw_block_builder_fini(&im->builder);
+    nw_trace_info_fini(&im->info);
+    nw_input_close(im->input);
+    free(im);
+}
+
+static const struct nw_source_ops importer_ops = {
+    .next = importer_next,
+    .rewind = importer_rewind,
+    .info = importer_info,
+    .access_total = importer_total,
+    .destroy = importer_destroy,
+};
+
+enum nw_status nw_importer_open(struct nw_source **out, const char *path, const char *name, nw_importer_fill_fn *fill,
+                                struct nw_error *err)
+{
+    struct importer *im = calloc(1, sizeof *im);
+    if (!im)
+        return nw_fail_nomem(err, "an importer");
+    im->source = (struct nw_source){ .ops = &importer_ops, .want = NW_WANT_ADDRESSES };
+    im->fill = fill;
+    nw_trace_info_init(&im->info);
+    snprintf(im->info.origin, sizeof im->info.origin, "import %s", name);
+    enum nw_status s = nw_block_builder_init(&im->builder, NW_BLOCK_BUILDER_CAPACITY, err);
+    if (!s)
+        s = nw_input_open(&im->input, path, err);
+    if (s) {
+        importer_destroy(&im->source);
+        return s;
+    }
+    *out = &im->source;
+    return NW_OK;
+}
+
+static enum nw_status open_raw64(struct nw_source **out, const char *path, struct nw_error *err)
+{
+    return nw_importer_open(out, path, "raw64", nw_import_raw64, err);
+}
+static enum nw_status open_lackey(struct nw_source **out, const char *path, struct nw_error *err)
+{
+    return nw_importer_open(out, path, "lackey", nw_import_lackey, err);
+}
+static enum nw_status open_csv(struct nw_source **out, const char *path, struct nw_error *err)
+{
+    return nw_importer_open(out, path, "csv", nw_import_csv, err);
+}
+
+const struct nw_importer nw_importers[] = {
+    { "raw64", "little-endian 64-bit virtual addresses, one an access; all are 8-byte loads", open_raw64 },
+    { "lackey", "text of Valgrind's --tool=lackey --trace-mem=yes", open_lackey },
+    { "csv", "lines type,address,size[,user]; type is fetch, load or store, or F, I, L, R, S, W", open_csv },
+};
+const size_t nw_importer_count = NW_ARRAY_LEN(nw_importers);
+
+const struct nw_importer *nw_importer_find(const char *name)
+{
+    for (size_t i = 0; i < nw_importer_count; i++)
+        if (!strcmp(nw_importers[i].name, name))
+            return &nw_importers[i];
+    return NULL;
+}
