@@ -128,7 +128,7 @@ static const struct nw_param table[] = {
     PSC_ROW("psc.nested.pdpte.entries", psc_nested, 1, "second-stage PDPTE cache"),
     PSC_ROW("psc.nested.pml4e.entries", psc_nested, 2, "second-stage PML4E cache"),
     PSC_ROW("psc.nested.pml5e.entries", psc_nested, 3, "second-stage PML5E cache (five levels)"),
-    COUNT_ROW(NW_GROUP_MACHINE, "nested_tlb.entries", CFG(nested_tlb_entries), "entries", 0, 65536, "0",
+    COUNT_ROW(NW_GROUP_MACHINE, "nested_tlb.entries", CFG(nested_tlb_entries), "entries", 0, 8192, "0",
               "nested TLB: guest-physical to host-physical, used by the walker"),
 
     COUNT_ROW(NW_GROUP_MACHINE, "walker.first_cache", CFG(walker.first_cache), "", 0, NW_CACHES_MAX - 1, "0",

@@ -1,0 +1,424 @@
+/* machine.c - memory, guest, second stage and shadow pager put together; service of faults. See machine.h. */
+#include "machine.h"
+#include "guest.h"
+#include <nestwalk/mmu/walk_template.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    FIRST_PFN = 0x100,        /* the first MiB of each physical space stays free, as on a PC */
+    GUEST_PFN_BITS = 48 - 12, /* what a four-level second stage reaches */
+    HOST_PFN_BITS = NW_PHYS_BITS_MAX - 12,
+};
+
+static uint64_t end_pfn(uint64_t memory_bytes, unsigned pfn_bits)
+{
+    return memory_bytes ? FIRST_PFN + (memory_bytes >> NW_PAGE_LOG2) : UINT64_C(1) << pfn_bits;
+}
+
+void machine_forget(struct machine *m, struct invalidation what)
+{
+    if (m->pending_count == INVALIDATIONS_MAX) /* more than any step makes; forgetting too much is always allowed */
+        m->pending[m->pending_count - 1] = (struct invalidation){ .scope = FORGET_NESTED };
+    else
+        m->pending[m->pending_count++] = what;
+}
+
+void machine_exit(struct machine *m, enum nw_exit_reason reason)
+{
+    m->result->exits[reason].count++;
+    m->result->exits[reason].cycles += m->config->cost.exit_cycles[reason];
+    if (!m->config->vmm.vpid)
+        machine_forget(
+            m, (struct invalidation){ .scope = FORGET_ALL }); /* SDM: VPID 0000H is flushed by VM exits and entries */
+}
+
+static void defer(struct machine *m, enum nw_status status, const struct nw_error *err)
+{
+    if (status && !m->deferred) {
+        m->deferred = status;
+        m->deferred_error = *err;
+    }
+}
+
+static enum nw_status take_deferred(struct machine *m, struct nw_error *err)
+{
+    enum nw_status s = m->deferred;
+    if (s && err)
+        *err = m->deferred_error;
+    m->deferred = NW_OK;
+    return s;
+}
+
+/* ---- the second stage: backing guest memory with host frames ---- */
+
+static unsigned backing_log2(const struct nw_config *c)
+{
+    return c->vmm.backing == NW_PAGES_2M   ? NW_PAGE_2M_LOG2
+           : c->vmm.backing == NW_PAGES_1G ? NW_PAGE_1G_LOG2
+                                           : NW_PAGE_LOG2;
+}
+
+/* Backs the page of `gpa` if it is not; `written` presets D, as a VMM does that backs a page on a write or for a table. */
+static enum nw_status back(struct machine *m, uint64_t gpa, bool written, hpa_t *hpa, struct nw_error *err)
+{
+    struct nw_leaf leaf;
+    enum nw_status s = nw_builder_lookup(&m->p2m_builder, gpa, &leaf, err);
+    if (s)
+        return s;
+    if (!leaf.present) {
+        unsigned log2 = backing_log2(m->config);
+        uint64_t pfn, page_mask = (UINT64_C(1) << log2) - 1;
+        if ((s = nw_frames_alloc(&m->host_frames, log2, &pfn, err)) ||
+            (s = nw_builder_map(&m->p2m_builder, gpa & ~page_mask, pfn << NW_PAGE_LOG2, log2,
+                                NW_MAP_ALL | NW_MAP_ACCESSED | (written ? NW_MAP_DIRTY : 0), err)))
+            return s;
+        leaf.target = (pfn << NW_PAGE_LOG2) + (gpa & page_mask);
+    }
+    *hpa = nw_hpa(leaf.target);
+    return NW_OK;
+}
+
+enum nw_status machine_locate_table(struct machine *m, uint64_t gpa, hpa_t *hpa, struct nw_error *err)
+{
+    if (!m->second_stage) {
+        *hpa = nw_hpa(gpa);
+        return NW_OK;
+    }
+    if (m->config->vmm.demand_backing && m->config->mode == NW_MODE_NESTED) {
+        struct nw_leaf leaf;
+        enum nw_status s = nw_builder_lookup(&m->p2m_builder, gpa, &leaf, err);
+        if (s)
+            return s;
+        if (!leaf.present) { /* the guest kernel's own store to its new table */
+            m->result->faults.ept_violations++;
+            machine_exit(m, NW_EXIT_EPT_VIOLATION);
+        }
+    }
+    return back(m, gpa, true, hpa, err);
+}
+
+static void shadow_backing(void *context, gpa_t gpa, struct nw_shadow_backing *out)
+{
+    struct machine *m = context;
+    struct nw_error err;
+    struct nw_leaf leaf;
+    hpa_t hpa;
+    enum nw_status s = back(m, gpa.v, false, &hpa, &err);
+    if (!s)
+        s = nw_builder_lookup(&m->p2m_builder, gpa.v, &leaf, &err);
+    defer(m, s, &err);
+    *out =
+        (struct nw_shadow_backing){ .present = !s, .writable = true, .hpa = hpa, .page_log2 = s ? 0 : leaf.page_log2 };
+}
+
+static enum nw_status shadow_allocate(void *context, uint64_t *hpa, struct nw_error *err)
+{
+    struct machine *m = context;
+    uint64_t pfn;
+    enum nw_status s = nw_frames_alloc(&m->host_frames, NW_PAGE_LOG2, &pfn, err);
+    *hpa = pfn << NW_PAGE_LOG2;
+    return s;
+}
+
+static void shadow_release(void *context, uint64_t hpa)
+{
+    struct machine *m = context;
+    struct nw_error err;
+    enum nw_status s = nw_frames_free(&m->host_frames, NW_PAGE_LOG2, hpa >> NW_PAGE_LOG2, &err);
+    defer(m, s, &err);
+}
+
+/* ---- construction ---- */
+
+static enum nw_status make_second_stage(struct machine *m, struct nw_error *err)
+{
+    const struct nw_vmm_config *v = &m->config->vmm;
+    struct nw_paging paging;
+    enum nw_status s;
+    if (v->slat == NW_SLAT_EPT) {
+        /* Memory type write-back, A/D enabled (SDM vol. 3, "Extended-Page-Table Pointer (EPTP)"). */
+        struct nw_ept_registers e = { .eptp = 6 | (v->levels - 1) << 3 | NW_BIT(6),
+                                      .maxphyaddr = NW_PHYS_BITS_MAX,
+                                      .huge_1g = true };
+        s = nw_paging_init_ept(&paging, &e, err);
+    } else {
+        struct nw_npt_registers n = {
+            .levels = (unsigned)v->levels, .nxe = true, .maxphyaddr = NW_PHYS_BITS_MAX, .huge_1g = true
+        };
+        s = nw_paging_init_npt(&paging, &n, err);
+    }
+    if (s)
+        return s;
+    paging.root = NW_ROOT_NEW;
+    struct nw_builder_memory memory = nw_builder_memory_frames(&m->host_frames);
+    if ((s = nw_builder_init(&m->p2m_builder, m->pm, &paging, &memory, err)))
+        return s;
+    m->p2m = m->p2m_builder.paging;
+    return NW_OK;
+}
+
+static enum nw_status make_shadow(struct machine *m, struct nw_error *err)
+{
+    struct nw_shadow_config c = { .pm = m->pm,
+                                  .maxphyaddr = NW_PHYS_BITS_MAX,
+                                  .backing = shadow_backing,
+                                  .allocate = shadow_allocate,
+                                  .release = shadow_release,
+                                  .context = m };
+    enum nw_status s = nw_shadow_create(&m->shadow, &c, err);
+    if (!s)
+        s = nw_shadow_load_cr3(m->shadow, &m->guest, err);
+    return s ? s : take_deferred(m, err);
+}
+
+/* What each kind of access must find in a cached translation, under the present control registers. */
+static void make_rules(struct machine *m)
+{
+    bool write_protect = m->guest.write_protect, smep = m->traced && (m->registers.cr4 & NW_CR4_SMEP);
+    for (unsigned i = 0; i < NW_ARRAY_LEN(m->rule); i++) {
+        unsigned type = i & NW_KIND_TYPE;
+        bool user = i & 4;
+        struct rights_rule *r = &m->rule[i];
+        *r = (struct rights_rule){ .need = user ? RIGHT_U : 0 };
+        if (type == NW_STORE)
+            r->need |= user || write_protect ? RIGHT_W | RIGHT_D : RIGHT_D;
+        if (type == NW_FETCH) {
+            r->need |= RIGHT_X;
+            r->forbid = !user && smep ? RIGHT_U : 0;
+        }
+    }
+}
+
+enum nw_status machine_registers_changed(struct machine *m, struct nw_error *err)
+{
+    enum nw_status s;
+    if (m->traced) {
+        struct nw_guest_registers r = m->registers;
+        /* MODEL: PKRU is not recorded in traces; protection keys are taken to permit everything. */
+        r.cr4 &= ~(NW_CR4_PKE | NW_CR4_PKS);
+        if ((s = nw_paging_init_guest(&m->guest, &r, err)))
+            return s;
+        m->pcid = (uint16_t)(m->registers.cr4 & NW_CR4_PCIDE ? m->registers.cr3 & 0xfff : 0);
+    } else {
+        m->guest = m->guest_builder.paging;
+    }
+    make_rules(m);
+    if (m->shadow) {
+        if ((s = nw_shadow_load_cr3(m->shadow, &m->guest, err)) || (s = take_deferred(m, err)))
+            return s;
+        m->hw_guest = nw_shadow_paging(m->shadow);
+    }
+    return NW_OK;
+}
+
+enum nw_status machine_init(struct machine *m, const struct nw_config *config, const struct nw_trace_info *info,
+                            struct nw_result *result, struct nw_error *err)
+{
+    memset(m, 0, sizeof *m);
+    m->config = config;
+    m->info = info;
+    m->result = result;
+    m->traced = info->has_tables;
+    m->second_stage = config->mode != NW_MODE_NATIVE;
+    m->flat = !m->traced && config->fidelity == NW_FIDELITY_TLB && config->mode != NW_MODE_SHADOW &&
+              config->guest.page_policy != NW_PAGES_THP && !config->guest.demand_faults && !config->vmm.demand_backing;
+    nw_frames_init(&m->host_frames, FIRST_PFN, end_pfn(config->vmm.memory_bytes, HOST_PFN_BITS));
+    nw_frames_init(&m->guest_frames, FIRST_PFN, end_pfn(config->guest.memory_bytes, GUEST_PFN_BITS));
+    enum nw_status s = nw_physmem_create(&m->pm, err);
+    if (s || (m->second_stage && (s = make_second_stage(m, err))))
+        return s;
+    if ((s = m->traced ? guest_load_tables(m, err) : guest_make(m, err)))
+        return s;
+    m->hw_guest = &m->guest;
+    m->hw_nested = config->mode == NW_MODE_NESTED ? &m->p2m : NULL;
+    if ((s = machine_registers_changed(m, err)))
+        return s;
+    if (config->mode == NW_MODE_SHADOW) {
+        if ((s = make_shadow(m, err)))
+            return s;
+        m->hw_guest = nw_shadow_paging(m->shadow);
+    }
+    return NW_OK;
+}
+
+void machine_fini(struct machine *m)
+{
+    nw_shadow_destroy(m->shadow);
+    guest_fini(m);
+    nw_frames_fini(&m->host_frames);
+    nw_frames_fini(&m->guest_frames);
+    nw_physmem_destroy(m->pm);
+}
+
+/* ---- outside the model ---- */
+
+static uint64_t prepare_load(void *context, hpa_t gpa)
+{
+    struct machine *m = context;
+    struct nw_error err;
+    hpa_t hpa;
+    enum nw_status s = back(m, gpa.v, true, &hpa, &err); /* natively walked: what is named HPA is the guest's GPA */
+    defer(m, s, &err);
+    return s ? 0 : nw_physmem_read64(m->pm, hpa);
+}
+
+static const struct nw_walk_hooks prepare_hooks = { .load = prepare_load };
+
+static NW_NOINLINE void prepare_walk(struct machine *m, gva_t gva, const struct nw_access *access,
+                                     struct nw_walk_result *r)
+{
+    nw_walk_run(&prepare_hooks, m, &m->guest, NULL, gva, access, r);
+}
+
+enum nw_status machine_prepare(struct machine *m, gva_t gva, uint8_t kind, struct nw_error *err)
+{
+    const struct nw_config *c = m->config;
+    bool store = nw_kind_type(kind) == NW_STORE;
+    enum nw_status s;
+    hpa_t hpa;
+    gpa_t gpa;
+    if (m->shadow || m->flat)
+        return NW_OK; /* the shadow pager asks for what it needs when it fills */
+    if (!m->traced) {
+        bool mapped;
+        if ((s = guest_touch(m, gva, store, !c->guest.demand_faults, &mapped, &gpa, err)) || !mapped)
+            return s;
+    } else if (!m->second_stage || c->vmm.demand_backing) {
+        return NW_OK;
+    } else {
+        struct nw_walk_result r;
+        struct nw_access access = access_of(kind);
+        prepare_walk(m, gva, &access, &r);
+        if ((s = take_deferred(m, err)) || r.outcome != NW_WALK_OK)
+            return s;
+        gpa = r.gpa;
+    }
+    return m->second_stage && !c->vmm.demand_backing ? back(m, gpa.v, store, &hpa, err) : NW_OK;
+}
+
+/* ---- faults ---- */
+
+static void note_guest_fault(struct machine *m, const struct nw_walk_result *fault)
+{
+    m->result->faults.guest_page_faults++;
+    m->last_fault.gva = fault->fault.address;
+    m->last_fault.code = fault->fault.code;
+    m->last_fault.valid = true;
+}
+
+/* The imitation guest's kernel maps the page; a traced guest's handler is in the trace, and the access is in it again afterwards. */
+static enum nw_status serve_guest_fault(struct machine *m, gva_t gva, bool store, enum fault_action *action,
+                                        struct nw_error *err)
+{
+    bool mapped;
+    gpa_t gpa;
+    *action = FAULT_GIVE_UP;
+    if (m->traced)
+        return NW_OK;
+    m->guest_fault_cycles += m->config->cost.guest_fault_cycles;
+    enum nw_status s = guest_touch(m, gva, store, true, &mapped, &gpa, err);
+    *action = FAULT_RETRY;
+    return s ? s : take_deferred(m, err);
+}
+
+static enum nw_status serve_shadow_fault(struct machine *m, gva_t gva, uint8_t kind, enum fault_action *action,
+                                         struct nw_error *err)
+{
+    bool store = nw_kind_type(kind) == NW_STORE, mapped;
+    struct nw_access access = access_of(kind);
+    struct nw_shadow_outcome o;
+    enum nw_status s;
+    gpa_t gpa;
+    if (!m->traced && !m->config->guest.demand_faults && (s = guest_touch(m, gva, store, true, &mapped, &gpa, err)))
+        return s;
+    if ((s = nw_shadow_fault(m->shadow, gva, &access, &o, err)) || (s = take_deferred(m, err)))
+        return s;
+    switch (o.kind) {
+    case NW_SHADOW_GUEST_FAULT:
+        note_guest_fault(m, &o.guest);
+        machine_exit(m, NW_EXIT_GUEST_PAGE_FAULT);
+        return serve_guest_fault(m, gva, store, action, err);
+    case NW_SHADOW_TABLE_WRITE: /* completed by emulation; its event follows and is priced there */
+        *action = FAULT_GIVE_UP;
+        return NW_OK;
+    case NW_SHADOW_NO_BACKING: *action = FAULT_GIVE_UP; return NW_OK;
+    default:
+        machine_exit(m, NW_EXIT_SHADOW_FAULT);
+        *action = FAULT_RETRY;
+        return NW_OK;
+    }
+}
+
+enum nw_status machine_fault(struct machine *m, gva_t gva, uint8_t kind, const struct nw_walk_result *fault,
+                             enum fault_action *action, struct nw_error *err)
+{
+    hpa_t hpa;
+    bool store = nw_kind_type(kind) == NW_STORE;
+    *action = FAULT_GIVE_UP;
+    switch (fault->outcome) {
+    case NW_WALK_PAGE_FAULT:
+        if (m->shadow)
+            return serve_shadow_fault(m, gva, kind, action, err);
+        note_guest_fault(m, fault);
+        return serve_guest_fault(m, gva, store, action, err);
+    case NW_WALK_EPT_VIOLATION:
+    case NW_WALK_NPF: {
+        m->result->faults.ept_violations++;
+        machine_exit(m, NW_EXIT_EPT_VIOLATION);
+        /* For an NPF EXITINFO2, for an EPT violation the guest-physical address field: both stand in fault.address. */
+        if (fault->fault.address >> m->p2m.input_bits)
+            return NW_OK; /* wider than the second stage: nothing can back it */
+        enum nw_status s =
+            back(m, fault->fault.address, store || fault->fault.for_guest_level != NW_FOR_FINAL, &hpa, err);
+        *action = FAULT_RETRY;
+        return s;
+    }
+    case NW_WALK_EPT_MISCONFIG:
+        m->result->faults.ept_misconfigurations++;
+        machine_exit(m, NW_EXIT_EPT_MISCONFIG);
+        return NW_OK;
+    default: return NW_OK;
+    }
+}
+
+/* ---- the end ---- */
+
+void machine_finish(struct machine *m)
+{
+    struct nw_result *r = m->result;
+    r->memory.guest_table_pages = m->traced ? m->table_pages_recorded : m->guest_builder.table_pages;
+    if (m->second_stage)
+        r->memory.nested_table_pages = m->config->mode == NW_MODE_NESTED ? m->p2m_builder.table_pages : 0;
+    if (!m->traced)
+        r->memory.guest_pages = m->second_stage ? m->guest_frames.allocated_pages : m->host_frames.allocated_pages;
+    if (m->shadow) {
+        const struct nw_shadow_counters *k = nw_shadow_counters(m->shadow);
+        r->shadow.fills = k->fills;
+        r->shadow.table_writes = k->table_writes;
+        r->shadow.syncs = k->syncs;
+        r->shadow.zapped = k->zapped;
+        r->shadow.pages = k->pages;
+        r->shadow.pages_peak = k->pages_made;
+        r->memory.shadow_table_pages = k->pages;
+    }
+}
+
+struct flat_walk machine_flat_walk(const struct nw_config *c)
+{
+    unsigned guest_log2 = c->guest.page_policy == NW_PAGES_2M   ? NW_PAGE_2M_LOG2
+                          : c->guest.page_policy == NW_PAGES_1G ? NW_PAGE_1G_LOG2
+                                                                : NW_PAGE_LOG2;
+    unsigned guest_references = (unsigned)c->guest.levels - (guest_log2 - NW_PAGE_LOG2) / 9;
+    if (c->mode != NW_MODE_NESTED)
+        return (struct flat_walk){ guest_log2, guest_references, 0 };
+    unsigned backing = backing_log2(c), nested = (unsigned)c->vmm.levels - (backing - NW_PAGE_LOG2) / 9;
+    return (struct flat_walk){ guest_log2 < backing ? guest_log2 : backing, guest_references,
+                               (guest_references + 1) * nested };
+}
+
+uint64_t machine_flat_reference_cycles(const struct nw_config *c)
+{
+    return c->walker.level_cycles +
+           (c->cache_count ? c->cache[c->walker.first_cache].latency_cycles : c->memory.dram_latency_cycles);
+}

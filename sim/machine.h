@@ -1,0 +1,143 @@
+/* machine.h - private to sim/: the machine put together, without its caches.
+ *
+ * It owns simulated memory, the guest's tables (the trace's own, or an imitation guest's), the VMM's second stage and the shadow pager,
+ * and knows how each event changes them. Both engines drive the same machine and differ only in how they cache and walk; so
+ * whatever an engine must forget is told to it as a list of `struct invalidation`.
+ *
+ * Order of work for one access that the TLBs do not answer (both engines):
+ *   1. machine_prepare(): what happens outside the model (first touches and backing that are not to be events);
+ *   2. the walk of machine.hw_guest (and hw_nested);
+ *   3. on a fault machine_fault() serves it and says whether the access is tried again from the TLB look-up, or given up.
+ * For an imitation guest step 1 does nothing for a page that was prepared before (see prepared.h). */
+#ifndef NW_SIM_MACHINE_H
+#define NW_SIM_MACHINE_H
+
+#include <nestwalk/mmu/builder.h>
+#include <nestwalk/mmu/shadow.h>
+#include <nestwalk/mmu/walk.h>
+#include <nestwalk/sim/result.h>
+#include <nestwalk/traces/block.h>
+
+/* What caches must forget. Tags: the machine has one VPID; `pcid` is the address space. */
+struct invalidation {
+    enum invalidation_scope {
+        FORGET_PAGE, /* translations of the page that holds `address`, of `pcid` and global ones; all PSC entries of pcid */
+        FORGET_RANGE,      /* translations that overlap [address, end), of every pcid; all PSC entries */
+        FORGET_PCID,       /* non-global translations of `pcid`; its PSC entries */
+        FORGET_NON_GLOBAL, /* non-global translations of every pcid; all PSC entries */
+        FORGET_ALL,        /* everything that GVAs lead to */
+        FORGET_NESTED,     /* FORGET_ALL, and what GPAs lead to: nested TLB, nested PSCs */
+    } scope;
+    uint16_t pcid;
+    uint64_t address, end;
+};
+enum { INVALIDATIONS_MAX = 8 };
+
+/* Permission check of a cached translation: the rights an access of a kind must find set, and those it must find clear. */
+struct rights_rule {
+    uint8_t need, forbid;
+};
+enum { RIGHT_W = 1, RIGHT_U = 2, RIGHT_X = 4, RIGHT_D = 8, RIGHT_BITS = 4, RIGHT_ALL = 15 };
+
+/* Index into machine.rule: type (load, store, fetch) and privilege of a kind byte. */
+static inline unsigned rule_index(uint8_t kind) { return (kind & NW_KIND_TYPE) | (kind >> 5 & 4); }
+
+struct region_count { /* thp: touched pages of a 2 MiB region */
+    uint64_t region;  /* GVA >> 21, plus 1; 0 = empty slot */
+    uint32_t pages;
+};
+
+struct machine {
+    const struct nw_config *config;
+    const struct nw_trace_info *info;
+    struct nw_result *result;
+    bool traced;       /* the trace carries the guest's tables */
+    bool flat;         /* nothing is walked: fidelity tlb on an imitation guest of one page size */
+    bool second_stage; /* GPA and HPA differ: shadow and nested */
+
+    struct nw_physmem *pm;
+    struct nw_frames host_frames, guest_frames;
+    struct nw_guest_registers registers;
+    struct nw_paging guest, p2m; /* the guest's tables; GPA -> HPA as the VMM keeps it */
+    struct nw_builder guest_builder, p2m_builder;
+    struct nw_shadow *shadow;
+    const struct nw_paging *hw_guest, *hw_nested; /* hw_nested is NULL natively and in shadow mode */
+    uint16_t pcid;
+    struct rights_rule rule[8];
+
+    uint64_t table_pages_recorded; /* guest page-table pages that the trace told of */
+    struct region_count *region;
+    size_t region_capacity, region_used;
+
+    uint64_t guest_fault_cycles; /* spent by the imitation guest's own fault handler */
+    struct {
+        uint64_t gva, code;
+        bool valid;
+    } last_fault; /* of the guest, until the next access that succeeds */
+    struct invalidation pending[INVALIDATIONS_MAX];
+    unsigned pending_count;
+    enum nw_status deferred; /* failure inside a callback that cannot return one */
+    struct nw_error deferred_error;
+};
+
+enum nw_status machine_init(struct machine *m, const struct nw_config *config, const struct nw_trace_info *info,
+                            struct nw_result *result, struct nw_error *err) NW_MUST_USE;
+void machine_fini(struct machine *m);
+
+enum nw_status machine_prepare(struct machine *m, gva_t gva, uint8_t kind, struct nw_error *err) NW_MUST_USE;
+
+enum fault_action { FAULT_RETRY, FAULT_GIVE_UP };
+enum nw_status machine_fault(struct machine *m, gva_t gva, uint8_t kind, const struct nw_walk_result *fault,
+                             enum fault_action *action, struct nw_error *err) NW_MUST_USE;
+
+/* Applies an event's effect on tables and registers, counts it and prices its exit. */
+enum nw_status machine_event(struct machine *m, const struct nw_event *event, struct nw_error *err) NW_MUST_USE;
+
+/* HPA of a guest page-table page for software that writes it; backs it first if need be. */
+enum nw_status machine_locate_table(struct machine *m, uint64_t gpa, hpa_t *hpa, struct nw_error *err) NW_MUST_USE;
+/* Queues what a shadow pager wants forgotten. */
+void machine_forget_shadow(struct machine *m, const struct nw_shadow_invalidation *due);
+/* After machine.registers changed: paging, tags and rules follow. */
+enum nw_status machine_registers_changed(struct machine *m, struct nw_error *err) NW_MUST_USE;
+
+/* Fills in what only the end knows: table pages and the like. */
+void machine_finish(struct machine *m);
+
+/* Whether the access's address has a translation to look for at all (canonical under the guest's paging). */
+static inline bool machine_canonical(const struct machine *m, uint64_t gva)
+{
+    unsigned bits = m->guest.input_bits;
+    return m->guest.input_rule != NW_INPUT_CANONICAL || nw_sign_extend(gva, bits) == gva;
+}
+
+/* A walk's rights as the four bits that TLBs of this simulator hold. */
+static inline uint8_t rights_of(unsigned walk_rights)
+{
+    return (uint8_t)((walk_rights & NW_RIGHT_WRITE ? RIGHT_W : 0) | (walk_rights & NW_RIGHT_USER ? RIGHT_U : 0) |
+                     (walk_rights & NW_RIGHT_EXECUTE ? RIGHT_X : 0) | (walk_rights & NW_RIGHT_DIRTY ? RIGHT_D : 0));
+}
+
+static inline struct nw_access access_of(uint8_t kind)
+{
+    static const enum nw_access_kind of_type[4] = { NW_ACCESS_READ, NW_ACCESS_WRITE, NW_ACCESS_FETCH, NW_ACCESS_READ };
+    /* MODEL: traces do not record RFLAGS.AC; supervisor accesses are taken to have it set, so SMAP never faults. */
+    return (struct nw_access){ .kind = of_type[kind & NW_KIND_TYPE], .user = nw_kind_user(kind), .ac = true };
+}
+
+/* Page size as TLBs index it: 0 = 4 KiB, 1 = 2 MiB (4 MiB), 2 = 1 GiB. The largest such size not above page_log2. */
+static inline unsigned size_class(unsigned page_log2) { return page_log2 >= 30 ? 2 : page_log2 >= 21 ? 1 : 0; }
+static const unsigned size_log2[3] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
+
+/* Adds an exit of the guest to the VMM; without VPID it also empties the TLBs. */
+void machine_exit(struct machine *m, enum nw_exit_reason reason);
+void machine_forget(struct machine *m, struct invalidation what);
+
+/* Flat translation: page size and references of a walk without any walk cache. */
+struct flat_walk {
+    unsigned page_log2, references_guest, references_nested;
+};
+struct flat_walk machine_flat_walk(const struct nw_config *c);
+/* Latency that fidelity tlb gives to each reference: found in the first cache the walker looks in. */
+uint64_t machine_flat_reference_cycles(const struct nw_config *c);
+
+#endif
