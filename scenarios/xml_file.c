@@ -179,18 +179,35 @@ struct first_error {
     char text[256];
 };
 
+/* Whether the parser has nothing but white space left: the file was cut off. */
+static bool at_end(const xmlParserCtxt *parser)
+{
+    const xmlParserInput *in = parser->input;
+    if (!in || !in->cur)
+        return false;
+    const char *rest = (const char *)in->cur;
+    return !rest[strspn(rest, " \t\r\n")];
+}
+
 static void note_first_error(void *context, xmlErrorPtr e)
 {
-    struct first_error *first = ((xmlParserCtxt *)context)->_private;
+    xmlParserCtxt *parser = context;
+    struct first_error *first = parser->_private;
     if (first->text[0] || e->level < XML_ERR_ERROR || !e->message)
         return;
     first->line = e->line;
     first->column = e->int2;
+    if (e->code == XML_ERR_INVALID_CHAR || e->code == XML_ERR_INVALID_ENCODING) {
+        snprintf(first->text, sizeof first->text, "a byte that XML in UTF-8 does not allow");
+        return;
+    }
+    bool cut_off = e->code != XML_ERR_TAG_NAME_MISMATCH && at_end(parser);
     size_t length = strcspn(e->message, "\n");
     const char *advice = strstr(e->message, " use XML_PARSE_HUGE"); /* meant for programmers */
     if (advice && (size_t)(advice - e->message) < length)
         length = (size_t)(advice - e->message);
-    snprintf(first->text, sizeof first->text, "%.*s", (int)length, e->message);
+    snprintf(first->text, sizeof first->text, "%s%.*s", cut_off ? "the file ends too early: " : "", (int)length,
+             e->message);
 }
 
 static enum nw_status parse(struct nw_xml *x, struct nw_error *err)
@@ -241,7 +258,8 @@ enum nw_status nw_xml_read(struct nw_xml *x, const char *path, struct nw_error *
     enum nw_status s;
     FILE *f = fopen(path, "rb");
     if (!f) {
-        s = nw_fail_errno(err, NW_ERR_IO, errno, "%s: cannot be opened", path);
+        s = nw_fail_errno(err, errno == ENOENT || errno == ENOTDIR ? NW_ERR_INPUT : NW_ERR_IO, errno,
+                          "%s: cannot be opened", path);
     } else {
         s = read_all(f, x, err);
         fclose(f);

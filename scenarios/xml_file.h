@@ -25,7 +25,7 @@ struct nw_xml {
     xmlDoc *doc;
 };
 
-/* NW_ERR_IO: cannot be read; NW_ERR_INPUT: too large, or not well-formed. On failure there is nothing to free. */
+/* NW_ERR_INPUT: no such file, too large, or not well-formed; NW_ERR_IO: there, but cannot be read. On failure there is nothing to free. */
 enum nw_status nw_xml_read(struct nw_xml *x, const char *path, struct nw_error *err) NW_MUST_USE;
 /* The same for text in memory (a shipped profile), which is copied. */
 enum nw_status nw_xml_read_text(struct nw_xml *x, const char *name, const char *text, size_t size,

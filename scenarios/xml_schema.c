@@ -164,7 +164,7 @@ static void quoted_after(const char *message, const char *before, char *out, siz
 }
 
 /* libxml2's own sentence, without the element's name in front and without namespaces. */
-static void plain_sentence(const char *message, char *out, size_t size)
+static void own_sentence(const char *message, char *out, size_t size)
 {
     const char *at = strstr(message, "': ");
     const char *attribute = strstr(message, "', attribute '");
@@ -177,10 +177,31 @@ static void plain_sentence(const char *message, char *out, size_t size)
             at += strcspn(at, "}");
         else
             out[used++] = *at;
+        if (!*at)
+            break;
     }
     while (used && (out[used - 1] == '.' || out[used - 1] == ' '))
         used--;
     out[used] = 0;
+}
+
+/* A sentence for a reader who has not read the XML Schema recommendation. */
+static void plain_sentence(int code, const char *message, char *out, size_t size)
+{
+    static const struct {
+        int code;
+        const char *sentence;
+    } plain[] = {
+        { XML_SCHEMAV_CVC_MINLENGTH_VALID, "it must not be empty" },
+        { XML_SCHEMAV_CVC_COMPLEX_TYPE_2_1, "this element is empty: neither text nor elements are allowed in it" },
+        { XML_SCHEMAV_CVC_COMPLEX_TYPE_2_3, "text is not allowed in this element" },
+    };
+    for (size_t i = 0; i < NW_ARRAY_LEN(plain); i++)
+        if (plain[i].code == code) {
+            snprintf(out, size, "%s", plain[i].sentence);
+            return;
+        }
+    own_sentence(message, out, size);
 }
 
 static void explain(struct complaint *c, const xmlNode *element, int code, const char *message)
@@ -189,7 +210,7 @@ static void explain(struct complaint *c, const xmlNode *element, int code, const
     struct choices choices = { .count = 0 };
     const xmlNode *declaration = declaration_of(c->schema, element);
     quoted_after(message, ", attribute '", attribute, sizeof attribute);
-    plain_sentence(message, sentence, sizeof sentence);
+    plain_sentence(code, message, sentence, sizeof sentence);
 
     if (code == XML_SCHEMAV_CVC_COMPLEX_TYPE_3_2_1 && declaration) {
         each_declared(c->schema, declaration, "attribute", add_choice, &choices);

@@ -22,8 +22,8 @@ const char *nw_machine_name(size_t index);
 
 /* Replaces the machine parameters of *c, and only those, by the profile's. `profile` is a shipped name or, if it has a '/', ends in
  * ".xml" or names no shipped profile, a file; `directory` (NULL: the current one) is where a relative file name starts.
- * On failure *c is as it was. NW_ERR_USAGE: no such profile (the message has the nearest name and the list); NW_ERR_INPUT: the file
- * is not a valid profile; NW_ERR_IO, NW_ERR_NOMEM. */
+ * On failure *c is as it was. NW_ERR_USAGE: no such profile (the message has the nearest name and the list); NW_ERR_INPUT: there is
+ * no such file, or it is not a valid profile; NW_ERR_IO, NW_ERR_NOMEM. */
 enum nw_status nw_machine_load(const char *profile, const char *directory, struct nw_config *c,
                                struct nw_error *err) NW_MUST_USE;
 
