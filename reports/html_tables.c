@@ -24,7 +24,9 @@ static void number_cell(struct text *t, const char *value, double v, double base
     text_add(t, "<td class=\"number\">");
     text_add_html(t, value);
     double change = base != 0 ? 100 * (v - base) / fabs(base) : NAN;
-    if (compare && isfinite(change))
+    if (compare && v == base)
+        text_add(t, " <span class=\"change\">=</span>");
+    else if (compare && isfinite(change))
         text_printf(t, " <span class=\"change%s\">%s%.1f%%</span>",
                     change > 0   ? " more"
                     : change < 0 ? " less"
