@@ -8,9 +8,17 @@
  *     if (outcome.kind == NW_SHADOW_GUEST_FAULT) ... inject outcome.guest.fault into the guest
  *     else ... the access is made again
  *
- * Terms. A guest table page is *shadowed* while some shadow table mirrors it. The guest's view of a shadowed page is read-only, so each write to it
- * traps: the VMM emulates it and tells nw_shadow_table_write(). A shadow leaf whose guest entry has D clear is mapped
- * read-only, so that the first store traps and sets D in the guest's entry. The leaf is of the smaller of guest page and host page. */
+ * Terms. A guest table page is *shadowed* while some shadow table mirrors it. The guest's view of a shadowed page is read-only, so each
+ * write to it traps: the VMM emulates it and tells nw_shadow_table_write(), which zaps (removes) the shadow entries made from what was
+ * written. A shadow leaf whose guest entry has D clear is mapped read-only, so that the first store traps and sets D in the guest's
+ * entry. The leaf is of the smaller of guest page and host page, and smaller still where a shadowed table lies in it.
+ *
+ * A table that is written NW_SHADOW_FLOOD times without a fault through it in between is no longer used as a table, or is being filled:
+ * its shadow goes and the writes stop trapping.
+ *
+ * The processor walks the shadow tree with CR0.WP set and NX enabled whatever the guest has. A supervisor store that the guest allows only
+ * because its WP is clear gets a writable supervisor leaf; the next user access takes it back.
+ * MODEL: with WP clear and SMAP set at once, such a leaf lets a supervisor access pass that SMAP would stop. */
 #ifndef NESTWALK_MMU_SHADOW_H
 #define NESTWALK_MMU_SHADOW_H
 
@@ -18,6 +26,8 @@
 #include <nestwalk/mmu/walk.h>
 
 struct nw_shadow;
+
+enum { NW_SHADOW_FLOOD = 3, NW_SHADOW_ROOTS = 64 /* cached; the one unused longest goes */ };
 
 /* The VMM's memory map. */
 struct nw_shadow_backing {
@@ -51,6 +61,12 @@ struct nw_shadow_counters {
     uint64_t roots;        /* shadow roots in use */
 };
 
+/* What must leave the TLBs because shadow entries went away or became stricter. */
+struct nw_shadow_invalidation {
+    enum { NW_SHADOW_NOTHING, NW_SHADOW_RANGE, NW_SHADOW_ALL } kind;
+    uint64_t first, last; /* GVAs, inclusive, of every address space that uses the table: RANGE */
+};
+
 enum nw_shadow_kind {
     NW_SHADOW_FILLED,      /* the shadow table now has the entry: repeat the access */
     NW_SHADOW_RETRY,       /* the shadow entry was already there: repeat (a stale TLB entry was the cause) */
@@ -62,13 +78,9 @@ struct nw_shadow_outcome {
     enum nw_shadow_kind kind;
     struct nw_walk_result guest; /* of the guest walk that was made in software */
     gpa_t gpa;
-    uint8_t page_log2; /* FILLED: of the shadow leaf */
-};
-
-/* What must leave the TLBs because shadow entries went away or became stricter. */
-struct nw_shadow_invalidation {
-    enum { NW_SHADOW_NOTHING, NW_SHADOW_RANGE, NW_SHADOW_ALL } kind;
-    uint64_t first, last; /* GVAs, inclusive, of every address space that uses the table: RANGE */
+    uint8_t page_log2; /* FILLED, TABLE_WRITE: of the shadow leaf */
+    /* A guest page became a shadowed table: translations that let it be written must leave the TLBs. */
+    struct nw_shadow_invalidation invalidation;
 };
 
 enum nw_status nw_shadow_create(struct nw_shadow **out, const struct nw_shadow_config *config,
@@ -91,7 +103,8 @@ bool nw_shadow_is_table(const struct nw_shadow *sh, gpa_t gpa);
 enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
                                      struct nw_shadow_invalidation *out, struct nw_error *err) NW_MUST_USE;
 
-/* The guest executed INVLPG: the shadow entry of `gva` goes, when it no longer agrees with the guest's. */
+/* The guest executed INVLPG. Every write to a shadowed table is trapped, so the shadow entry agrees with the guest's already: only the TLB
+ * must forget the page (*out). */
 void nw_shadow_invlpg(struct nw_shadow *sh, gva_t gva, struct nw_shadow_invalidation *out);
 /* Backing of [gpa, gpa + bytes) changed: every shadow entry that maps it goes. */
 enum nw_status nw_shadow_unmap_gpa(struct nw_shadow *sh, gpa_t gpa, uint64_t bytes, struct nw_shadow_invalidation *out,

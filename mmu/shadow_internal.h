@@ -1,0 +1,82 @@
+/* shadow_internal.h - the shadow pager's bookkeeping: which table mirrors what, and which leaves map a guest page. Never leaves this folder. */
+#ifndef NESTWALK_MMU_SHADOW_INTERNAL_H
+#define NESTWALK_MMU_SHADOW_INTERNAL_H
+
+#include <nestwalk/mmu/shadow.h>
+
+enum { NONE = 0 }; /* index 0 of every pool is nobody */
+
+/* One shadow table page: 512 entries at `level` of a 4- or 5-level tree, covering GVAs from `base` on. */
+struct shadow_page {
+    bool used;
+    uint8_t level, guest_level, writes; /* `writes` to its guest table since a fault last came through it */
+    bool mirrors;                       /* it is made from the guest table below; false: no guest table corresponds */
+    uint64_t hpa, base;
+    uint64_t guest_table, guest_base; /* GPA of the guest's table, and the first GVA that it covers */
+    uint32_t root, parent, parent_index;
+    uint32_t next;      /* in the bucket of its guest table's PFN, or of the free list */
+    uint64_t visited;   /* by the table write of this number */
+    uint32_t link[512]; /* of a leaf: its node; of an entry that points to a table: that page */
+};
+
+/* "This leaf maps that guest page": one a leaf, found by guest page. */
+struct leaf_node {
+    uint64_t key; /* leaf_key() */
+    uint32_t page, index, next, previous;
+};
+
+struct shadow_root {
+    bool used, registered; /* registered: the guest's root table is known as shadowed */
+    struct nw_paging guest, paging;
+    uint32_t page;
+    uint64_t loaded; /* when: the number of the load */
+};
+
+struct nw_shadow {
+    struct nw_shadow_config config;
+    struct nw_shadow_counters counters;
+    struct shadow_root root[NW_SHADOW_ROOTS];
+    uint32_t current; /* index in root */
+    bool loaded;
+    uint64_t loads, writes;
+
+    struct shadow_page **page; /* pool */
+    uint32_t page_count, page_capacity, page_free;
+    struct leaf_node *leaf; /* pool */
+    uint32_t leaf_count, leaf_capacity, leaf_free;
+    uint32_t *page_bucket, *leaf_bucket;
+    uint32_t page_buckets, leaf_buckets; /* powers of two */
+};
+
+/* ---- shadow_pages.c --------------------------------------------------------------------------------------------------- */
+
+static inline uint64_t leaf_key(gpa_t gpa, unsigned page_log2) { return (gpa.v >> page_log2) << 6 | page_log2; }
+static inline uint64_t page_bytes_log2(unsigned level)
+{
+    return 12 + 9 * (level + 1u);
+} /* covered by a table at `level` */
+static inline unsigned entry_log2(unsigned level) { return 12 + 9 * level; }
+
+uint64_t shadow_read(const struct nw_shadow *sh, uint32_t page, uint32_t index);
+enum nw_status shadow_write(struct nw_shadow *sh, uint32_t page, uint32_t index, uint64_t entry, struct nw_error *err);
+
+enum nw_status shadow_page_new(struct nw_shadow *sh, uint32_t *out, struct nw_error *err) NW_MUST_USE;
+enum nw_status shadow_page_mirror(struct nw_shadow *sh, uint32_t page,
+                                  struct nw_error *err) NW_MUST_USE; /* enters it in its bucket */
+void shadow_page_free(struct nw_shadow *sh, uint32_t page);          /* with all below it */
+uint32_t shadow_page_of(const struct nw_shadow *sh, uint64_t guest_pfn,
+                        uint32_t after); /* next page that mirrors it; NONE */
+
+enum nw_status shadow_leaf_enter(struct nw_shadow *sh, uint32_t page, uint32_t index, uint64_t key,
+                                 struct nw_error *err) NW_MUST_USE;
+void shadow_leaf_leave(struct nw_shadow *sh, uint32_t page, uint32_t index);
+uint32_t shadow_leaf_of(const struct nw_shadow *sh, uint64_t key, uint32_t after);
+
+/* Removes an entry, with what is below it, and widens *inv by the GVAs it translated. */
+void shadow_zap(struct nw_shadow *sh, uint32_t page, uint32_t index, struct nw_shadow_invalidation *inv);
+void shadow_root_drop(struct nw_shadow *sh, uint32_t root);
+void shadow_invalidation_add(struct nw_shadow_invalidation *inv, const struct nw_paging *guest, uint64_t base,
+                             unsigned log2);
+void shadow_pools_fini(struct nw_shadow *sh);
+
+#endif
