@@ -50,6 +50,17 @@ function(nestwalk_use folder)
     string(MAKE_C_IDENTIFIER "PC_${module}" var)
     pkg_check_modules(${var} REQUIRED IMPORTED_TARGET ${module})
     target_link_libraries(nw_${folder} PRIVATE PkgConfig::${var})
-    set_property(GLOBAL APPEND PROPERTY NESTWALK_PC_REQUIRES ${module})
   endforeach()
+  cmake_language(EVAL CODE "cmake_language(DEFER CALL nestwalk_generate_sources ${folder})")
+endfunction()
+
+# A folder's library is made in the root's scope and its generated sources in the folder's own, where alone the rules that make
+# them are known: so the folder has a target that makes them, before the library is compiled.
+function(nestwalk_generate_sources folder)
+  get_target_property(sources nw_${folder} SOURCES)
+  list(FILTER sources INCLUDE REGEX "^${CMAKE_CURRENT_BINARY_DIR}/")
+  if(sources)
+    add_custom_target(nw_${folder}_generated DEPENDS ${sources})
+    add_dependencies(nw_${folder} nw_${folder}_generated)
+  endif()
 endfunction()
