@@ -54,7 +54,7 @@ const struct nw_event_kind_info nw_event_kind_table[NW_EV_KIND_END] = {
                             3,
                             { "gpa", "bytes", "value" },
                             "store that changed a guest page-table page",
-                            { ANY, { 1, 4096 } } },
+                            { ANY, { 1, 8 } } },
     [NW_EV_TABLE_PAGE] = { "table-page",
                            1,
                            { "gpa" },
