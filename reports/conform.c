@@ -1,5 +1,6 @@
 #include "conform_internal.h"
 #include <errno.h>
+#include <nestwalk/traces/input.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +103,7 @@ static enum nw_status keep_failure(struct nw_conform_report *report, const char 
     return NW_OK;
 }
 
-static enum nw_status take_line(struct nw_conform_report *report, const char *path, uint64_t number, const char *line,
+static enum nw_status take_line(struct nw_conform_report *report, const struct nw_input *input, const char *line,
                                 size_t bytes, const struct nw_conform_options *options, struct nw_error *err)
 {
     struct conform_verdict verdict = { 0 };
@@ -110,13 +111,13 @@ static enum nw_status take_line(struct nw_conform_report *report, const char *pa
     char id[64] = "";
     enum nw_status s = judge(line, bytes, &verdict, id, &own);
     if (s)
-        return nw_fail(err, s, "%s:%llu: %s", path, (unsigned long long)number, own.text);
+        return s == NW_ERR_INPUT ? nw_input_fail(input, err, "%s", own.text) : nw_fail(err, s, "%s", own.text);
     if (verdict.passed) {
         report->passed++;
         return NW_OK;
     }
     report->failed++;
-    s = keep_failure(report, path, number, id, &verdict, err);
+    s = keep_failure(report, nw_input_path(input), nw_input_line_number(input), id, &verdict, err);
     if (!s && options->failed)
         options->failed(options->context, &report->failure[report->failure_count - 1]);
     return s;
@@ -125,26 +126,27 @@ static enum nw_status take_line(struct nw_conform_report *report, const char *pa
 enum nw_status nw_conform_file(struct nw_conform_report *report, const char *path,
                                const struct nw_conform_options *options, struct nw_error *err)
 {
-    struct conform_lines input;
-    const char *line;
+    struct nw_input *input;
+    char *line;
     size_t bytes;
-    enum nw_status s = conform_lines_open(&input, path, err);
+    enum nw_status s = nw_input_open(&input, path, err);
     if (s)
         return s;
-    for (uint64_t number = 1; !(s = conform_lines_next(&input, &line, &bytes, err)) && line; number++) {
+    while (!(s = nw_input_line(input, &line, &bytes, err)) && line) {
         uint64_t done = report->passed + report->failed;
         if (options->first && done >= options->first)
             break;
         if (options->keep_going && !(done % 1024) && !options->keep_going(options->context, done)) {
-            s = nw_fail(err, NW_ERR_INTERRUPTED, "interrupted at %s:%llu", path, (unsigned long long)number);
+            s = nw_fail(err, NW_ERR_INTERRUPTED, "%s:%llu: interrupted", path,
+                        (unsigned long long)nw_input_line_number(input));
             break;
         }
         if (strspn(line, " \t\r\n") == bytes || (options->filter && !strstr(line, options->filter)))
             continue;
-        if ((s = take_line(report, path, number, line, bytes, options, err)))
+        if ((s = take_line(report, input, line, bytes, options, err)))
             break;
     }
-    conform_lines_close(&input);
+    nw_input_close(input);
     return s;
 }
 

@@ -4,22 +4,8 @@
 
 #include "reports_internal.h"
 #include <nestwalk/reports/conform.h>
-#include <stdio.h>
 
 enum { CONFORM_TEXT = 1024 };
-
-/* conform_lines.c: a file line by line. */
-struct conform_lines {
-    const char *path;
-    FILE *file;
-    char *line;
-    size_t capacity;
-};
-enum nw_status conform_lines_open(struct conform_lines *l, const char *path, struct nw_error *err) NW_MUST_USE;
-/* *line is NULL at the end; it is NUL-terminated, without its newline, and valid until the next call. */
-enum nw_status conform_lines_next(struct conform_lines *l, const char **line, size_t *bytes,
-                                  struct nw_error *err) NW_MUST_USE;
-void conform_lines_close(struct conform_lines *l);
 
 /* What a case came to. */
 struct conform_verdict {
