@@ -117,20 +117,19 @@ static void widths_of(const struct nw_cli_table *t, unsigned *width)
     }
 }
 
-static void print_cell(FILE *out, const char *text, unsigned width, bool numeric, bool last)
+/* Returns how many spaces are still to come before the next cell: a line does not end in any. */
+static unsigned print_cell(FILE *out, unsigned spaces, const char *text, unsigned width, bool numeric)
 {
     unsigned w = text_width(text);
+    if (!w)
+        return spaces + width + GAP;
+    fprintf(out, "%*s", (int)(spaces + (numeric && w < width ? width - w : 0)), "");
     if (w > width) {
         fprintf(out, "%.*s...", (int)text_prefix(text, width - 3), text);
-        w = width;
-    } else if (numeric) {
-        fprintf(out, "%*s%s", (int)(width - w), "", text);
-        w = width;
-    } else {
-        fputs(text, out);
+        return GAP;
     }
-    if (!last)
-        fprintf(out, "%*s", (int)(width - w + GAP), "");
+    fputs(text, out);
+    return GAP + (numeric ? 0 : width - w);
 }
 
 static void print_row(const struct nw_cli_table *t, const unsigned *width, size_t r, FILE *out)
@@ -144,9 +143,10 @@ static void print_row(const struct nw_cli_table *t, const unsigned *width, size_
             putc('-', out);
     } else {
         bool bold = r == 0 && nw_cli_colour(out);
+        unsigned spaces = 0;
         fputs(bold ? "\033[1m" : "", out);
         for (unsigned c = 0; c < t->columns; c++)
-            print_cell(out, row[c], width[c], t->numeric[c], c + 1 == t->columns);
+            spaces = print_cell(out, spaces, row[c], width[c], t->numeric[c]);
         fputs(bold ? "\033[0m" : "", out);
     }
     putc('\n', out);

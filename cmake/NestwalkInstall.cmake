@@ -3,7 +3,10 @@
 get_property(folders GLOBAL PROPERTY NESTWALK_FOLDERS)
 set(objects "")
 foreach(folder IN LISTS folders)
-  list(APPEND objects $<TARGET_OBJECTS:nw_${folder}>)
+  # A folder may take objects of other targets among its sources (one file compiled for several instruction sets).
+  get_target_property(others nw_${folder} SOURCES)
+  list(FILTER others INCLUDE REGEX "TARGET_OBJECTS")
+  list(APPEND objects $<TARGET_OBJECTS:nw_${folder}> ${others})
   install(DIRECTORY "${CMAKE_SOURCE_DIR}/${folder}/include/nestwalk" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
           FILES_MATCHING PATTERN "*.h")
 endforeach()
