@@ -150,6 +150,7 @@ enum nw_status nw_machine_load(const char *profile, const char *directory, struc
         goto out;
     nw_config_clear_machine(&fresh);
     s = load_root(&l);
+    s = nw_xml_verdict(&l.xml, s, err);
     if (s) {
         nw_config_fini(&fresh);
         goto out;

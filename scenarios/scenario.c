@@ -27,21 +27,11 @@ static char *source_of(const struct loading *l, const xmlNode *e)
     return asprintf(&source, "%s:%u", l->file, nw_xml_line(&l->xml, e)) < 0 ? NULL : source;
 }
 
-/* Room for one more element of a small growing array; NULL when out of memory. */
+/* The array with room for one more element; NULL, and the array as it was, when out of memory. */
 static void *grown(void *array, size_t count, size_t size)
 {
     return count & (count - 1) ? array : reallocarray(array, count ? 2 * count : 1, size);
 }
-
-#define APPEND(array, count, item)                                                                                     \
-    ({                                                                                                                 \
-        void *bigger_ = grown((array), (count), sizeof *(array));                                                      \
-        if (bigger_) {                                                                                                 \
-            (array) = bigger_;                                                                                         \
-            (array)[(count)++] = (item);                                                                               \
-        }                                                                                                              \
-        bigger_ != NULL;                                                                                               \
-    })
 
 /* ---- settings ---- */
 
@@ -59,10 +49,16 @@ static enum nw_status add_setting(struct loading *l, const xmlNode *e, const cha
     struct nw_assignment a = { strdup(path), strdup(value), source_of(l, e) };
     enum nw_status s =
         a.path && a.value && a.source ? nw_xml_set(&l->xml, e, attribute, c, path, value, a.source, l->err) : nomem(l);
-    if (!s && list && !APPEND(*list, *count, a))
+    if (!s && list) {
+        struct nw_assignment *more = grown(*list, *count, sizeof *more);
+        if (more) {
+            more[(*count)++] = a;
+            *list = more;
+            return NW_OK;
+        }
         s = nomem(l);
-    if (s || !list)
-        assignment_free(&a);
+    }
+    assignment_free(&a);
     return s;
 }
 
@@ -225,11 +221,14 @@ static enum nw_status load_run(struct loading *l, const xmlNode *e)
         s = load_attributes(l, e, "run", "", &l->probe, &r.set, &r.set_count);
     for (const xmlNode *k = nw_xml_first(e); k && !s; k = nw_xml_next(k))
         s = load_set(l, k, &l->probe, &r.set, &r.set_count);
-    if (!s && !APPEND(l->s.run, l->s.run_count, r))
-        s = nomem(l);
-    if (s)
+    struct nw_scenario_run *more = s ? NULL : grown(l->s.run, l->s.run_count, sizeof *more);
+    if (!more) {
         run_free(&r);
-    return s;
+        return s ? s : nomem(l);
+    }
+    more[l->s.run_count++] = r;
+    l->s.run = more;
+    return NW_OK;
 }
 
 static void sweep_free(struct nw_scenario_sweep *w)
@@ -240,34 +239,52 @@ static void sweep_free(struct nw_scenario_sweep *w)
     free(w->path);
 }
 
+static enum nw_status add_sweep_value(struct loading *l, const xmlNode *e, struct nw_scenario_sweep *w,
+                                      const char *value)
+{
+    enum nw_status s = add_setting(l, e, "values", &l->probe, w->path, value, NULL, NULL);
+    if (s)
+        return s;
+    char **more = grown(w->value, w->value_count, sizeof *more);
+    if (!more)
+        return nomem(l);
+    w->value = more;
+    more[w->value_count] = strdup(value);
+    if (!more[w->value_count])
+        return nomem(l);
+    w->value_count++;
+    return NW_OK;
+}
+
+static enum nw_status load_sweep_values(struct loading *l, const xmlNode *e, struct nw_scenario_sweep *w, char *values)
+{
+    for (size_t i = 0; i < l->s.sweep_count; i++)
+        if (!strcmp(l->s.sweep[i].path, w->path))
+            return nw_xml_fail(&l->xml, e, "path", l->err, NW_ERR_INPUT, "a second sweep of %s", w->path);
+    for (char *word; (word = strsep(&values, " \t\r\n"));) {
+        enum nw_status s = *word ? add_sweep_value(l, e, w, word) : NW_OK;
+        if (s)
+            return s;
+    }
+    return w->value_count ? NW_OK
+                          : nw_xml_fail(&l->xml, e, "values", l->err, NW_ERR_INPUT, "values=\"\": no value to try");
+}
+
 static enum nw_status load_sweep(struct loading *l, const xmlNode *e)
 {
-    struct nw_scenario_sweep w = { 0 };
     char *path = nw_xml_attribute(e, "path"), *values = nw_xml_attribute(e, "values");
-    enum nw_status s = path && values && (w.path = strdup(path)) ? NW_OK : nomem(l);
-    for (size_t i = 0; i < l->s.sweep_count && !s; i++)
-        if (!strcmp(l->s.sweep[i].path, path))
-            s = nw_xml_fail(&l->xml, e, "path", l->err, NW_ERR_INPUT, "a second sweep of %s", path);
-    char *rest = values;
-    for (char *word; !s && (word = strsep(&rest, " \t\r\n"));) {
-        if (!*word)
-            continue;
-        s = add_setting(l, e, "values", &l->probe, path, word, NULL, NULL);
-        char *copy = s ? NULL : strdup(word);
-        if (!s && (!copy || !APPEND(w.value, w.value_count, copy))) {
-            free(copy);
-            s = nomem(l);
-        }
-    }
-    if (!s && !w.value_count)
-        s = nw_xml_fail(&l->xml, e, "values", l->err, NW_ERR_INPUT, "values=\"\": no value to try");
-    if (!s && !APPEND(l->s.sweep, l->s.sweep_count, w))
-        s = nomem(l);
-    if (s)
-        sweep_free(&w);
+    struct nw_scenario_sweep w = { .path = path ? strdup(path) : NULL };
+    enum nw_status s = w.path && values ? load_sweep_values(l, e, &w, values) : nomem(l);
     xmlFree(path);
     xmlFree(values);
-    return s;
+    struct nw_scenario_sweep *more = s ? NULL : grown(l->s.sweep, l->s.sweep_count, sizeof *more);
+    if (!more) {
+        sweep_free(&w);
+        return s ? s : nomem(l);
+    }
+    more[l->s.sweep_count++] = w;
+    l->s.sweep = more;
+    return NW_OK;
 }
 
 /* ---- the whole ---- */
@@ -332,6 +349,7 @@ enum nw_status nw_scenario_load(const char *path, const char *machine, struct nw
     }
     if (!s)
         s = load_runs(&l);
+    s = nw_xml_verdict(&l.xml, s, err);
     if (s)
         nw_scenario_fini(&l.s);
     else

@@ -175,6 +175,7 @@ static enum nw_status refuse_document_type(const struct nw_xml *x, struct nw_err
 }
 
 struct first_error {
+    struct nw_xml *x;
     int line, column;
     char text[256];
 };
@@ -193,6 +194,7 @@ static void note_first_error(void *context, xmlErrorPtr e)
 {
     xmlParserCtxt *parser = context;
     struct first_error *first = parser->_private;
+    nw_xml_notice(first->x, e);
     if (first->text[0] || e->level < XML_ERR_ERROR || !e->message)
         return;
     first->line = e->line;
@@ -215,7 +217,7 @@ static enum nw_status parse(struct nw_xml *x, struct nw_error *err)
     enum nw_status s = refuse_document_type(x, err);
     if (s)
         return s;
-    struct first_error first = { 0 };
+    struct first_error first = { .x = x };
     xmlParserCtxt *parser = xmlNewParserCtxt();
     if (!parser)
         return nw_fail_nomem(err, "an XML parser");
@@ -225,10 +227,11 @@ static enum nw_status parse(struct nw_xml *x, struct nw_error *err)
                                XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_IGNORE_ENC | XML_PARSE_NOERROR |
                                    XML_PARSE_NOWARNING);
     xmlFreeParserCtxt(parser);
-    if (first.text[0])
-        return nw_fail(err, NW_ERR_INPUT, "%s:%d:%d: %s", x->name, first.line, first.column, first.text);
-    if (!x->doc)
-        return nw_fail_nomem(err, "an XML document");
+    if (!x->doc && !first.text[0])
+        x->out_of_memory = true;
+    if (first.text[0] || x->out_of_memory)
+        return nw_xml_verdict(
+            x, nw_fail(err, NW_ERR_INPUT, "%s:%d:%d: %s", x->name, first.line, first.column, first.text), err);
     remember_places(x);
     return NW_OK;
 }
@@ -250,20 +253,34 @@ static enum nw_status read_all(FILE *f, struct nw_xml *x, struct nw_error *err)
     return NW_OK;
 }
 
+void nw_xml_notice(struct nw_xml *x, const xmlError *e) { x->out_of_memory |= e->code == XML_ERR_NO_MEMORY; }
+
+static void notice_only(void *context, xmlErrorPtr e) { nw_xml_notice(context, e); }
+
+static enum nw_status open_as(struct nw_xml *x, const char *name, struct nw_error *err)
+{
+    *x = (struct nw_xml){ .saved_handler = xmlStructuredError, .saved_context = xmlStructuredErrorContext };
+    xmlSetStructuredErrorFunc(x, notice_only);
+    x->name = strdup(name);
+    return x->name ? NW_OK : nw_fail_nomem(err, name);
+}
+
+static enum nw_status read_path(struct nw_xml *x, const char *path, struct nw_error *err)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return nw_fail_errno(err, errno == ENOENT || errno == ENOTDIR ? NW_ERR_INPUT : NW_ERR_IO, errno,
+                             "%s: cannot be opened", path);
+    enum nw_status s = read_all(f, x, err);
+    fclose(f);
+    return s;
+}
+
 enum nw_status nw_xml_read(struct nw_xml *x, const char *path, struct nw_error *err)
 {
-    *x = (struct nw_xml){ .name = strdup(path) };
-    if (!x->name)
-        return nw_fail_nomem(err, path);
-    enum nw_status s;
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        s = nw_fail_errno(err, errno == ENOENT || errno == ENOTDIR ? NW_ERR_INPUT : NW_ERR_IO, errno,
-                          "%s: cannot be opened", path);
-    } else {
-        s = read_all(f, x, err);
-        fclose(f);
-    }
+    enum nw_status s = open_as(x, path, err);
+    if (!s)
+        s = read_path(x, path, err);
     if (!s)
         s = parse(x, err);
     if (s)
@@ -273,13 +290,15 @@ enum nw_status nw_xml_read(struct nw_xml *x, const char *path, struct nw_error *
 
 enum nw_status nw_xml_read_text(struct nw_xml *x, const char *name, const char *text, size_t size, struct nw_error *err)
 {
-    *x = (struct nw_xml){ .name = strdup(name), .text = malloc(size + 1), .size = size };
-    enum nw_status s;
-    if (!x->name || !x->text) {
-        s = nw_fail_nomem(err, name);
-    } else {
+    enum nw_status s = open_as(x, name, err);
+    if (!s) {
+        x->text = malloc(size + 1);
+        s = x->text ? NW_OK : nw_fail_nomem(err, name);
+    }
+    if (!s) {
         memcpy(x->text, text, size);
         x->text[size] = 0;
+        x->size = size;
         s = parse(x, err);
     }
     if (s)
@@ -289,10 +308,16 @@ enum nw_status nw_xml_read_text(struct nw_xml *x, const char *name, const char *
 
 void nw_xml_free(struct nw_xml *x)
 {
+    xmlSetStructuredErrorFunc(x->saved_context, x->saved_handler);
     xmlFreeDoc(x->doc);
     free(x->text);
     free(x->name);
     *x = (struct nw_xml){ 0 };
+}
+
+enum nw_status nw_xml_verdict(const struct nw_xml *x, enum nw_status s, struct nw_error *err)
+{
+    return x->out_of_memory ? nw_fail_nomem(err, x->name) : s;
 }
 
 /* ---- the tree ---- */

@@ -8,12 +8,17 @@
  *   out:
  *     nw_xml_free(&x);
  *
+ * While a file is open, libxml2's messages of this thread go to it instead of to stderr; files are closed in the reverse order of opening,
+ * and *x stays where it is in between.
+ *
  * Every failure is one line: "FILE:LINE:COLUMN: <element>: what is wrong; what is allowed". Columns count characters from 1. */
 #ifndef NW_SCENARIOS_XML_FILE_H
 #define NW_SCENARIOS_XML_FILE_H
 
 #include <libxml/tree.h>
+#include <libxml/xmlerror.h>
 #include <nestwalk/base/status.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { NW_XML_SIZE_MAX = 1 << 20 };
@@ -23,6 +28,9 @@ struct nw_xml {
     char *text; /* the file, ended by a zero byte */
     size_t size;
     xmlDoc *doc;
+    bool out_of_memory; /* libxml2 said so while this file was open; what it gave is then not to be relied on */
+    xmlStructuredErrorFunc saved_handler;
+    void *saved_context;
 };
 
 /* NW_ERR_INPUT: no such file, too large, or not well-formed; NW_ERR_IO: there, but cannot be read. On failure there is nothing to free. */
@@ -31,6 +39,12 @@ enum nw_status nw_xml_read(struct nw_xml *x, const char *path, struct nw_error *
 enum nw_status nw_xml_read_text(struct nw_xml *x, const char *name, const char *text, size_t size,
                                 struct nw_error *err) NW_MUST_USE;
 void nw_xml_free(struct nw_xml *x);
+
+/* `s`, unless libxml2 ran out of memory meanwhile: then that is the failure, whatever it looked like. */
+enum nw_status nw_xml_verdict(const struct nw_xml *x, enum nw_status s, struct nw_error *err) NW_MUST_USE;
+
+/* To be called with each of libxml2's errors: notes when it is out of memory. */
+void nw_xml_notice(struct nw_xml *x, const xmlError *e);
 
 /* Checks the root element (`kind` is its name and the schema's), its namespace, and everything else against the schema. */
 enum nw_status nw_xml_validate(struct nw_xml *x, const char *kind, struct nw_error *err) NW_MUST_USE;

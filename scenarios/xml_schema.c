@@ -249,6 +249,7 @@ static void explain(struct complaint *c, const xmlNode *element, int code, const
 static void note_first(void *context, xmlErrorPtr e)
 {
     struct complaint *c = context;
+    nw_xml_notice(c->x, e);
     if (c->made || !e->message)
         return;
     c->made = true;
@@ -304,7 +305,8 @@ static enum nw_status run_schema(struct complaint *c, xmlDoc *schema_doc)
     xmlSchemaSetParserStructuredErrors(parser, note_first, c);
     schema = xmlSchemaParse(parser);
     if (!schema) {
-        s = nw_fail(c->err, NW_ERR_INTERNAL, "the schema of %s cannot be used", c->x->name);
+        /* The schemas are our own and tested, so that a failure without a complaint can only be want of memory. */
+        s = c->made ? NW_ERR_INTERNAL : nw_fail_nomem(c->err, "a schema");
         goto out;
     }
     validator = xmlSchemaNewValidCtxt(schema);
@@ -340,5 +342,5 @@ enum nw_status nw_xml_validate(struct nw_xml *x, const char *kind, struct nw_err
     struct complaint c = { .x = x, .schema = xmlDocGetRootElement(doc), .err = err };
     s = run_schema(&c, doc);
     xmlFreeDoc(doc);
-    return s;
+    return nw_xml_verdict(x, s, err);
 }
