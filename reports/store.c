@@ -1,6 +1,7 @@
 #include "reports_internal.h"
 #include "store_internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <nestwalk/reports/store.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +157,34 @@ static bool log_pending(const char *path)
     return pending;
 }
 
+/* Does the file end before the pages that its header counts? SQLite itself takes a last page that is there in part for a
+ * whole one. While the log holds something the file may be behind its header, which is no damage.
+ * Source: SQLite documentation, "Database File Format", "The Database Header". */
+static bool ends_early(const char *path)
+{
+    unsigned char h[100];
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool read_it = fd >= 0 && !fstat(fd, &st) && read(fd, h, sizeof h) == (ssize_t)sizeof h;
+    if (fd >= 0)
+        close(fd);
+    if (!read_it || memcmp(h, "SQLite format 3", 16) != 0 || memcmp(h + 24, h + 92, 4) != 0 || log_pending(path))
+        return false;
+    uint64_t page = (uint64_t)h[16] << 8 | h[17],
+             pages = (uint64_t)h[28] << 24 | (uint64_t)h[29] << 16 | (uint64_t)h[30] << 8 | h[31];
+    return (uint64_t)st.st_size < pages * (page == 1 ? 65536 : page);
+}
+
+/* Looked at twice, because another process may be moving its log into the file just now. */
+static enum nw_status check_whole(const struct nw_store *store, struct nw_error *err)
+{
+    if (!ends_early(store->path))
+        return NW_OK;
+    pause_ms(RETRY_MS);
+    return ends_early(store->path) ? nw_fail(err, NW_ERR_INPUT, "%s is damaged: its end is missing", store->path)
+                                   : NW_OK;
+}
+
 static enum nw_status open_to_read(struct nw_store *store, struct nw_error *err)
 {
     int64_t version = 0;
@@ -223,7 +252,9 @@ enum nw_status nw_store_open(const char *path, enum nw_store_access access, stru
         free(store);
         return nw_fail_nomem(err, "the results store");
     }
-    s = access == NW_STORE_WRITE ? open_to_write(store, err) : open_to_read(store, err);
+    s = check_whole(store, err);
+    if (!s)
+        s = access == NW_STORE_WRITE ? open_to_write(store, err) : open_to_read(store, err);
     if (s)
         nw_store_close(store);
     else

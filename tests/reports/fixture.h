@@ -107,8 +107,8 @@ static inline struct nw_run fixture_run(bool nested)
 /* The walk of a 4-level guest over a 4-level second stage, one paging-structure cache hit included when `skipping`. */
 static inline struct nw_explanation fixture_walk(bool nested, bool skipping)
 {
-    static const char *const guest_table[] = { "PT", "PD", "PDPT", "PML4" },
-                             *const nested_table[] = { "EPT1", "EPT2", "EPT3", "EPT4" };
+    static const char *const guest_table[] = { "PT", "PD", "PDPT", "PML4" }, *const nested_table[] = { "EPT1", "EPT2",
+                                                                                                       "EPT3", "EPT4" };
     struct nw_explanation x = { .gva = 0x7f0000001234, .gpa = 0x5234, .hpa = 0x9234, .page_bytes = 4096 };
     strcpy(x.outcome, "ok");
     x.reference = calloc(24, sizeof *x.reference);
@@ -144,14 +144,10 @@ static inline struct nw_explanation fixture_walk(bool nested, bool skipping)
 static inline struct nw_tree fixture_tree(void)
 {
     static const struct nw_tree_node node[] = {
-        { 0, 4, false, 0x0, 0x1000, 0, 1ull << 48 },
-        { 0, 3, false, 0x1000, 0x2003, 0, 1ull << 39 },
-        { 1, 2, false, 0x2000, 0x3003, 0, 1ull << 30 },
-        { 2, 1, false, 0x3000, 0x4003, 0, 1ull << 21 },
-        { 3, 0, true, 0x4000, 0x9003, 0, 4096 },
-        { 3, 0, true, 0x4008, 0xa003, 0x1000, 4096 },
-        { 3, 0, true, 0x4010, 0xb003, 0x2000, 4096 },
-        { 3, 0, true, 0x4050, 0xc003, 0xa000, 4096 },
+        { 0, 4, false, 0x0, 0x1000, 0, 1ull << 48 },    { 0, 3, false, 0x1000, 0x2003, 0, 1ull << 39 },
+        { 1, 2, false, 0x2000, 0x3003, 0, 1ull << 30 }, { 2, 1, false, 0x3000, 0x4003, 0, 1ull << 21 },
+        { 3, 0, true, 0x4000, 0x9003, 0, 4096 },        { 3, 0, true, 0x4008, 0xa003, 0x1000, 4096 },
+        { 3, 0, true, 0x4010, 0xb003, 0x2000, 4096 },   { 3, 0, true, 0x4050, 0xc003, 0xa000, 4096 },
     };
     struct nw_tree t = { .node_count = NW_ARRAY_LEN(node), .levels = 4, .node = malloc(sizeof node) };
     memcpy(t.node, node, sizeof node);
