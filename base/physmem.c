@@ -59,7 +59,7 @@ enum nw_status nw_physmem_write_bytes(struct nw_physmem *pm, hpa_t address, unsi
     if (bytes == 0 || low + bytes > 8)
         return nw_fail(err, NW_ERR_INPUT, "a write of %u bytes at 0x%llx crosses a 64-bit word", bytes,
                        (unsigned long long)address.v);
-    uint64_t *word;
+    uint64_t *word = NULL;
     enum nw_status s = nw_physmem_make(pm, address, &word, err);
     if (s)
         return s;

@@ -117,8 +117,9 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *e, struct
     case NW_EV_TABLE_PAGE: return m->traced ? guest_table_page(m, e, err) : NW_OK;
     case NW_EV_PAGE_FAULT:
         r->events.page_faults_recorded++;
-        r->events.page_faults_agreed +=
-            m->last_fault.valid && m->last_fault.gva == e->arg[0] && m->last_fault.code == e->arg[1];
+        /* The page, not the byte: touches know no more. */
+        r->events.page_faults_agreed += m->last_fault.valid && m->last_fault.code == e->arg[1] &&
+                                        m->last_fault.gva >> NW_PAGE_LOG2 == e->arg[0] >> NW_PAGE_LOG2;
         m->last_fault.valid = false;
         return NW_OK;
     case NW_EV_VM_EXIT:

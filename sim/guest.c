@@ -163,7 +163,7 @@ enum nw_status guest_touch(struct machine *m, gva_t gva, bool store, bool map, b
             return s;
         leaf.target = (pfn << NW_PAGE_LOG2) + (gva.v & mask);
         if (policy == NW_PAGES_THP) {
-            struct region_count *r;
+            struct region_count *r = NULL;
             uint64_t region = gva.v >> NW_PAGE_2M_LOG2;
             if ((s = region_slot(m, region, &r, err)))
                 return s;

@@ -103,7 +103,7 @@ static void shadow_backing(void *context, gpa_t gpa, struct nw_shadow_backing *o
     struct machine *m = context;
     struct nw_error err;
     struct nw_leaf leaf;
-    hpa_t hpa;
+    hpa_t hpa = { 0 };
     enum nw_status s = back(m, gpa.v, false, &hpa, &err);
     if (!s)
         s = nw_builder_lookup(&m->p2m_builder, gpa.v, &leaf, &err);

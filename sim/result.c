@@ -53,7 +53,7 @@ static const struct nw_counter_row event_rows[] = {
     ROW(events.invlpg, "events.invlpg", "events", "recorded INVLPGs"),
     ROW(events.page_faults_recorded, "events.page_faults_recorded", "events", "page faults that the trace recorded"),
     ROW(events.page_faults_agreed, "events.page_faults_agreed", "events",
-        "... that the model's tables raise for the same address with the same error code"),
+        "... that the model's tables raise for the same page with the same error code"),
 };
 static const struct nw_counter_row memory_rows[] = {
     ROW(memory.guest_pages, "memory.guest_pages", "pages", "4 KiB of guest memory in use at the end"),

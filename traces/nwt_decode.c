@@ -386,7 +386,7 @@ static uint32_t touches_of_any(const struct columns *c, const uint64_t *const pa
             }
             if (first >> bit & 1)
                 put_touch(&out[n++], pg, at, kind);
-            put_touch(&out[n++], (pg + 1) & NW_PAGE_NUMBER_MASK, at, kind);
+            put_touch(&out[n++], (pg + 1) & NW_PAGE_NUMBER_MASK, at, kind | NW_TOUCH_UPPER);
         }
     }
     return n;

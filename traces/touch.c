@@ -35,7 +35,7 @@ NW_INLINE uint32_t stretch(const struct nw_block *b, uint32_t first, uint32_t la
         if (crosses && NW_UNLIKELY(nw_access_crosses(gva, kind))) {
             page = (page + 1) & NW_PAGE_NUMBER_MASK;
             if (is_touch(r, page, bit))
-                out[n++] = (struct nw_touch){ .page = page, .at = i, .kind = kind };
+                out[n++] = (struct nw_touch){ .page = page, .at = i, .kind = kind | NW_TOUCH_UPPER };
         }
     }
     return n;

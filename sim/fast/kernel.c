@@ -11,7 +11,7 @@
  *     since. It needs L1 arrays that data and fetches do not share, and nothing removed or refused in between. Where either does not hold, the
  *     rest of the stretch is done access by access (`expand`): the accesses dropped are known, they are those of the touch's page.
  *   - Caches last: the latency of a line never decides what a walk does next, so the lines can wait, in order.
- *   - prepare: a page of an imitation guest that was prepared once stays so, because nothing unmaps it (`prepared`).
+ *   - prepare: a page of an imitation guest that was prepared once stays so until its range is invalidated (`prepared`).
  *   - Flat machines (nothing walked): entries differ in nothing but their page, so looking up and filling are one movement. */
 #include "structures.h"
 #include <inttypes.h>
@@ -371,12 +371,29 @@ static void forget_in_assoc(struct packed_assoc *a, bool all, uint64_t space)
     }
 }
 
+/* A range that moved to other frames (policy thp) is to be prepared anew. */
+static void unprepare(struct kernel *k, const struct invalidation *v)
+{
+    const uint64_t first = v->address >> NW_PAGE_LOG2, last = (v->end - 1) >> NW_PAGE_LOG2;
+    if (v->scope != FORGET_RANGE)
+        return;
+    for (size_t i = 0; i < k->region_capacity; i++) {
+        struct prepared_region *region = k->region[i];
+        if (!region || region->key < first >> REGION_LOG2 || region->key > last >> REGION_LOG2)
+            continue;
+        uint64_t start = region->key << REGION_LOG2, end = start + (UINT64_C(1) << REGION_LOG2) - 1;
+        for (uint64_t page = first > start ? first : start; page <= (last < end ? last : end); page++)
+            region->bit[page >> 6 & ((1u << (REGION_LOG2 - 6)) - 1)] &= ~(UINT64_C(1) << (page & 63));
+    }
+}
+
 static NW_NOINLINE void forget(struct kernel *k)
 {
     for (unsigned i = 0; i < k->m->pending_count; i++) {
         const struct invalidation *v = &k->m->pending[i];
         bool one_space = v->scope == FORGET_PAGE || v->scope == FORGET_PCID;
         forget_in_tlbs(k, v);
+        unprepare(k, v);
         for (unsigned level = 0; level < NW_PSC_LEVELS; level++) {
             forget_in_assoc(&k->psc_guest[level], !one_space, v->pcid);
             if (v->scope == FORGET_NESTED)
@@ -593,6 +610,11 @@ static uint32_t take_flat_two_levels(struct kernel *k, const struct nw_touch *to
 
 #define NO_PAGE UINT64_MAX
 
+NW_INLINE enum nw_status touch_one(struct kernel *k, uint64_t page, uint8_t kind, struct nw_error *err)
+{
+    return k->m->flat ? touch_flat(k, page, kind) : touch(k, page, kind, err);
+}
+
 /* The accesses [from, to) of a block one by one: the touches from number `t` on lie in that range, and an access without one is to its
  * class's present page, `page` at the beginning. */
 static NW_NOINLINE enum nw_status expand(struct kernel *k, const struct nw_block *b, uint32_t from, uint32_t to,
@@ -603,20 +625,16 @@ static NW_NOINLINE enum nw_status expand(struct kernel *k, const struct nw_block
     for (uint32_t i = from; !s && i < to; i++) {
         uint8_t kind = nw_block_kind(b, i);
         unsigned class = nw_kind_type(kind) == NW_FETCH;
-        bool first = true;
-        do {
-            if (t < b->touch_count && b->touch[t].at == i)
-                at_page[class] = b->touch[t++].page;
-            else if (!first)
-                break;
-            first = false;
-            s = k->m->flat ? touch_flat(k, at_page[class], kind) : touch(k, at_page[class], kind, err);
-        } while (!s);
+        bool touched = t < b->touch_count && b->touch[t].at == i;
+        if (!touched || (b->touch[t].kind & NW_TOUCH_UPPER))
+            s = touch_one(k, at_page[class], kind, err);
+        for (; !s && t < b->touch_count && b->touch[t].at == i; t++)
+            s = touch_one(k, at_page[class] = b->touch[t].page, kind, err);
     }
     return s;
 }
 
-/* Accesses of a class among [from, to). */
+/* Accesses of a class among [from, to); each is one look-up, and one more when it crosses into the next page. */
 static uint32_t accesses_of_class(const struct nw_block *b, unsigned class, uint32_t from, uint32_t to)
 {
     if (!b->kind || !b->fetches || b->fetches == b->access_count)
@@ -637,17 +655,21 @@ static void book_dropped(struct kernel *k, const struct nw_block *b, uint32_t fr
             k->r->tlb[k->looks[class][0].index[0]].hits += accesses_of_class(b, class, from, to) - touched[class];
 }
 
-/* With several L1 arrays: the accesses since the class's last touch hit the array that now has the page. */
-static void book_dropped_of(struct kernel *k, const struct nw_block *b, unsigned class, uint32_t after, uint32_t before,
-                            uint64_t page)
+/* With several L1 arrays: the accesses [from, to) that came as no touches hit the array that has their class's page. To be booked before
+ * anything can remove the page from there. `lower` is the class of an access at `to` whose lower page was dropped, or -1. */
+static void book_dropped_by_array(struct kernel *k, const struct nw_block *b, uint32_t from, uint32_t to,
+                                  const uint64_t page[2], int lower)
 {
-    if (k->looks[class][0].count == 1 || page == NO_PAGE || after + 1 >= before)
-        return;
-    for (unsigned i = 0; i < k->looks[class][0].count; i++)
-        if (tlb_peek(k->looks[class][0].array[i], page, k->space)) {
-            k->r->tlb[k->looks[class][0].index[i]].hits += accesses_of_class(b, class, after + 1, before);
-            return;
-        }
+    for (unsigned class = 0; class < 2; class ++) {
+        if (page[class] == NO_PAGE || k->looks[class][0].count == 1)
+            continue;
+        uint32_t count = accesses_of_class(b, class, from, to) + (lower == (int)class);
+        for (unsigned i = 0; count && i < k->looks[class][0].count; i++)
+            if (tlb_peek(k->looks[class][0].array[i], page[class], k->space)) {
+                k->r->tlb[k->looks[class][0].index[i]].hits += count;
+                break;
+            }
+    }
 }
 
 /* Touches [t, end), which lie in accesses [from, to) between two events. */
@@ -655,7 +677,7 @@ static enum nw_status take_stretch(struct kernel *k, const struct nw_block *b, u
                                    uint32_t end, struct nw_error *err)
 {
     uint64_t page[2] = { NO_PAGE, NO_PAGE };
-    uint32_t last[2] = { from, from }, touched[2] = { 0, 0 };
+    uint32_t touched[2] = { 0, 0 };
     enum nw_status s;
     if (!k->exact_filter)
         return expand(k, b, from, to, t, page, err);
@@ -666,24 +688,31 @@ static enum nw_status take_stretch(struct kernel *k, const struct nw_block *b, u
         book_dropped(k, b, from, stop, touched);
         return stop == to ? NW_OK : expand(k, b, stop, to, t + touched[0], page, err);
     }
-    for (; t < end; t++) {
+    const bool by_array = k->looks[0][0].count > 1 || k->looks[1][0].count > 1;
+    for (uint32_t booked = from;; t++) {
+        if (by_array) {
+            uint32_t upto = t < end ? b->touch[t].at : to;
+            bool lower_dropped = t < end && (b->touch[t].kind & NW_TOUCH_UPPER) && booked <= upto;
+            if (booked < upto || lower_dropped)
+                book_dropped_by_array(k, b, booked, upto > booked ? upto : booked, page,
+                                      lower_dropped ? nw_kind_type((uint8_t)b->touch[t].kind) == NW_FETCH : -1);
+            booked = upto + 1;
+        }
+        if (t == end)
+            break;
         const struct nw_touch *x = &b->touch[t];
         uint8_t kind = (uint8_t)x->kind;
         unsigned class = nw_kind_type(kind) == NW_FETCH;
-        book_dropped_of(k, b, class, last[class], x->at, page[class]);
-        touched[class] += page[class] == NO_PAGE || last[class] != x->at;
-        if ((s = k->m->flat ? touch_flat(k, x->page, kind) : touch(k, x->page, kind, err)))
+        /* Look-ups that came as touches, less the second look-up that a crossing access adds to its first. */
+        touched[class] += !(x->kind & NW_TOUCH_UPPER);
+        if ((s = touch_one(k, x->page, kind, err)))
             return s;
         page[class] = x->page;
-        last[class] = x->at;
         if (NW_UNLIKELY(k->irregular) && (t + 1 == end || b->touch[t + 1].at != x->at)) {
-            book_dropped_of(k, b, !class, last[!class], x->at + 1, page[!class]);
             book_dropped(k, b, from, x->at + 1, touched);
             return expand(k, b, x->at + 1, to, t + 1, page, err);
         }
     }
-    for (unsigned class = 0; class < 2; class ++)
-        book_dropped_of(k, b, class, last[class], to, page[class]);
     book_dropped(k, b, from, to, touched);
     return NW_OK;
 }

@@ -124,10 +124,13 @@ extern const struct nw_event_kind_info nw_event_kind_table[NW_EV_KIND_END];
 enum nw_status nw_event_check(const struct nw_event *event, struct nw_error *err) NW_MUST_USE;
 
 /* ---- touches ---- */
+/* In nw_touch.kind: the upper page of an access that crosses. Without a touch of the same `at` before it, the lower page was filtered out. */
+enum { NW_TOUCH_UPPER = 0x100 };
+
 struct nw_touch {
     uint64_t page; /* GVA >> 12 */
     uint32_t at;   /* which access of the block this is */
-    uint32_t kind; /* its kind, size code included */
+    uint32_t kind; /* its kind, size code included; NW_TOUCH_UPPER */
 };
 
 /* ---- a block ---- */
