@@ -153,7 +153,7 @@ static const struct wl_vm host_vm = { .base = UINT64_C(1) << 44,
                                       .write = host_write };
 
 enum nw_status host_world_run(const struct wl_entry *workload, uint64_t size, uint64_t operations, uint64_t seed,
-                              uint64_t *checksum, struct nw_error *err)
+                              uint64_t *checksum, uint64_t *heap_bytes, struct nw_error *err)
 {
     struct world *world = calloc(1, sizeof *world);
     if (!world)
@@ -180,6 +180,7 @@ enum nw_status host_world_run(const struct wl_entry *workload, uint64_t size, ui
                     .world = world };
     if (!setjmp(world->leave))
         *checksum = workload->run(&w);
+    *heap_bytes = world->heap_next;
     enum nw_status s = world->status;
     for (int i = 0; i < WL_PROCESSES_MAX; i++)
         process_clear(&world->process[i]);

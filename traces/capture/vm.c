@@ -191,14 +191,12 @@ enum nw_status vm_step_on(struct vm *vm, uint64_t breakpoint, struct nw_error *e
         debug.arch.debugreg[0] = breakpoint;
         debug.arch.debugreg[7] = 0x402; /* DR7: G0, execute, and the bit that is always 1 */
     }
-    vm->breakpoint = breakpoint;
     return debug_set(vm, &debug, err);
 }
 
 enum nw_status vm_step_off(struct vm *vm, struct nw_error *err)
 {
     struct kvm_guest_debug debug = { 0 };
-    vm->breakpoint = 0;
     return debug_set(vm, &debug, err);
 }
 

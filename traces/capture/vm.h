@@ -18,7 +18,6 @@ struct vm {
     struct kvm_regs *regs; /* the vCPU's after each exit: in kvm_run where KVM syncs them there */
     struct kvm_regs regs_copy;
     bool synced;
-    uint64_t breakpoint; /* armed while stepping; 0: none */
     uint8_t gpa_bits;
     char backend[16];
 

@@ -33,9 +33,8 @@ struct nw_capture_workload {
     uint64_t default_operations;
     const char *operation; /* what one operation is */
 };
-/* The workloads; *count of them. Works on every host. */
-const struct nw_capture_workload *nw_capture_workloads(size_t *count);
-const struct nw_capture_workload *nw_capture_workload_find(const char *name); /* NULL when there is none */
+/* The index'th workload; false after the last. Works on every host. */
+bool nw_capture_workload(size_t index, struct nw_capture_workload *out);
 
 enum nw_capture_via { NW_CAPTURE_STEP, NW_CAPTURE_TRACEPOINTS };
 
