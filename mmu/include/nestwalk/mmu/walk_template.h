@@ -197,7 +197,7 @@ NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *cont
                                                               .address = gpa.v,
                                                               .entry = entry });
         bool leaf = nw_entry_is_leaf(nested, level, entry);
-        at.allowed &= entry ^ nested->invert;
+        at.allowed &= (entry ^ nested->invert) | nested->level[level].grants;
         if (NW_UNLIKELY(!nw_entry_present(nested, entry))) {
             nw_walk_nested_fault(nested, gpa, q, (int)level, at.allowed, false, false, out);
             return false;
@@ -206,7 +206,7 @@ NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *cont
             nw_walk_nested_fault(nested, gpa, q, (int)level, at.allowed, true, true, out);
             return false;
         }
-        uint64_t lacks = ~entry & (nested->accessed | (leaf && q->store ? nested->dirty : 0));
+        uint64_t lacks = ~entry & (nested->level[level].accessed | (leaf && q->store ? nested->dirty : 0));
         if (NW_UNLIKELY(lacks))
             pending[pending_count++] = (struct nw_walk_pending){ hpa, lacks };
         if (leaf) {
