@@ -19,9 +19,9 @@
  *   The rule. Filtering starts afresh at the beginning of a block and at the position of each event. An access is dropped when,
  *   since that start, its class's most recent page is this access's page, and an access of the same (type, user) was already
  *   seen since the class came to that page. Everything else is a touch, and makes its page the class's most recent one.
- *   An access that crosses into the next page (offset + bytes > 4096) is two, with the same `at` and kind: one of the page that
- *   holds its first byte, then one of the page after it (52-bit page numbers wrap to 0); each goes through the filter on its
- *   own. So a consumer of touches needs no addresses, and a block can have up to twice as many touches as accesses. */
+ *   An access that crosses into the next page (offset + bytes > 4096) is two, with the same `at`: one of the page that holds
+ *   its first byte, then one, marked NW_TOUCH_UPPER, of the page after it (52-bit page numbers wrap to 0); each goes through the
+ *   filter on its own. So a consumer of touches needs no addresses, and a block can have up to twice as many touches as accesses. */
 #ifndef NESTWALK_TRACES_BLOCK_H
 #define NESTWALK_TRACES_BLOCK_H
 
@@ -124,7 +124,8 @@ extern const struct nw_event_kind_info nw_event_kind_table[NW_EV_KIND_END];
 enum nw_status nw_event_check(const struct nw_event *event, struct nw_error *err) NW_MUST_USE;
 
 /* ---- touches ---- */
-/* In nw_touch.kind: the upper page of an access that crosses. Without a touch of the same `at` before it, the lower page was filtered out. */
+/* In nw_touch.kind: this is the upper page of an access that crosses. Without a touch of the same `at` before it, the lower
+ * page's was dropped. */
 enum { NW_TOUCH_UPPER = 0x100 };
 
 struct nw_touch {
