@@ -50,7 +50,6 @@ expect 2 "$NESTWALK" run --trace noise --mode sideways
 has err 'native.*shadow.*nested' "a wrong mode is met with the right ones"
 expect 2 "$NESTWALK" gen zipff -o t.nwt
 expect 0 "$NESTWALK" gen uniform --accesses 200000 --span 64M -o t.nwt
-empty out "gen writes nothing to stdout"
 empty err "no progress is shown where there is no terminal"
 expect 2 "$NESTWALK" run --trace t.nwt --set tlb.l2.entrys=3
 has err 'tlb\.l2\.entries' "an unknown parameter is met with the nearest one"

@@ -5,7 +5,7 @@
 
 others() { find . -type f ! -name out ! -name err; }
 wrote_something() { [ -n "$(others)" ]; }
-stored_a_run() { [ "$(sqlite3 -readonly r.db 'select count(*) from run' 2>/dev/null || echo 0)" -ge 1 ]; }
+stored_a_run() { [ "$(sqlite3 -readonly r.db 'select count(*) from runs' 2>/dev/null || echo 0)" -ge 1 ]; }
 
 # interrupt_when CONDITION SIGNAL PID: waits for the condition or the process's end, then sends the signal.
 interrupt_when() {
@@ -32,7 +32,7 @@ interrupt_when stored_a_run INT $pid
 got=0; wait $pid || got=$?
 [ $got = 4 ] || fail "an interrupted run is exit 4, not $got"
 has err 'interrupted.*([0-9]+) of 200' "an interrupted run says how many runs it finished"
-kept=$(sqlite3 -readonly r.db 'select count(*) from run')
+kept=$(sqlite3 -readonly r.db 'select count(*) from runs')
 { [ "$kept" -ge 1 ] && [ "$kept" -lt 200 ]; } || fail "finished runs are kept: $kept of 200"
 expect 0 "$NESTWALK" compare --db r.db 1 1
 finish

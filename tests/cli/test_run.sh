@@ -83,7 +83,7 @@ expect 0 "$NESTWALK" run --trace pages.nwt --mode native --mode nested --json r.
 has out 'references per walk' "the comparison is printed when results go to files"
 jq -e '.runs | length == 2' r.json >/dev/null || fail "the JSON file has both runs"
 has r.csv 'walks\.references' "the CSV file has the counters"
-[ "$(sqlite3 r.db 'select count(*) from run')" = 2 ] || fail "the store has both runs"
+[ "$(sqlite3 r.db 'select count(*) from runs')" = 2 ] || fail "the store has both runs"
 expect 0 "$NESTWALK" run --trace pages.nwt --csv -
 has out 'walks\.references' "--csv - is standard output"
 lacks out 'references per walk' "--csv - takes the table's place"
