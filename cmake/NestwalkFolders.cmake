@@ -50,6 +50,7 @@ function(nestwalk_use folder)
     string(MAKE_C_IDENTIFIER "PC_${module}" var)
     pkg_check_modules(${var} REQUIRED IMPORTED_TARGET ${module})
     target_link_libraries(nw_${folder} PRIVATE PkgConfig::${var})
+    set_property(GLOBAL APPEND PROPERTY NESTWALK_PC_LIBS ${${var}_LDFLAGS}) # for nestwalk.pc
   endforeach()
   cmake_language(EVAL CODE "cmake_language(DEFER CALL nestwalk_generate_sources ${folder})")
 endfunction()

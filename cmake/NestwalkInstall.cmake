@@ -15,38 +15,16 @@ set_target_properties(libnestwalk PROPERTIES OUTPUT_NAME nestwalk LINKER_LANGUAG
 install(TARGETS libnestwalk ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS nestwalk RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 
-# What the folders link, as -l flags. They stand under Libs rather than Requires.private: libnestwalk is a static library, so
-# its user always links them, and only them; what they in turn link is their own business (they are shared libraries).
-function(nestwalk_link_flags out)
-  set(flags "")
-  foreach(item IN LISTS ARGN)
-    if(item MATCHES "^(nw_|nestwalk_|\\$)")
-      continue()
-    elseif(TARGET "${item}")
-      get_target_property(inner "${item}" INTERFACE_LINK_LIBRARIES)
-      if(inner)
-        nestwalk_link_flags(inner ${inner})
-        list(APPEND flags ${inner})
-      endif()
-    elseif(item MATCHES "/lib([^/]+)\\.(so|a)$")
-      list(APPEND flags "-l${CMAKE_MATCH_1}")
-    elseif(item MATCHES "^-")
-      list(APPEND flags "${item}")
-    else()
-      list(APPEND flags "-l${item}")
-    endif()
-  endforeach()
-  list(REMOVE_DUPLICATES flags)
-  set(${out} "${flags}" PARENT_SCOPE)
-endfunction()
-
-set(NESTWALK_PC_LIBS "")
+# What the folders link. It stands under Libs rather than Requires.private: libnestwalk is a static library, so its user always
+# links these, and only these; what they in turn link is their own business (they are shared libraries).
+get_property(NESTWALK_PC_LIBS GLOBAL PROPERTY NESTWALK_PC_LIBS)
 foreach(folder IN LISTS folders)
   get_target_property(libraries nw_${folder} LINK_LIBRARIES)
-  nestwalk_link_flags(flags ${libraries})
-  list(APPEND NESTWALK_PC_LIBS ${flags})
+  list(FILTER libraries INCLUDE REGEX "^/.*\\.(so|a)$") # found without pkg-config
+  list(TRANSFORM libraries REPLACE "^.*/lib([^/]+)\\.(so|a)$" "-l\\1")
+  list(APPEND NESTWALK_PC_LIBS ${libraries})
 endforeach()
-list(APPEND NESTWALK_PC_LIBS -lm)
+list(APPEND NESTWALK_PC_LIBS -lpthread -lm)
 list(REMOVE_DUPLICATES NESTWALK_PC_LIBS)
 list(JOIN NESTWALK_PC_LIBS " " NESTWALK_PC_LIBS)
 # The prefix is the one given at install time, which may differ from the configured one.

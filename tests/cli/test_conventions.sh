@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every command keeps the conventions of the command line: exit statuses, which stream, widths, colours.
 # shellcheck source=tests/cli/lib.sh
-. "$NW_SOURCE_DIR/tests/cli/lib.sh"
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
 
 expect 0 "$NESTWALK" --version
 has out '^nestwalk [0-9]+\.[0-9]+\.[0-9]+$' "--version names a version"

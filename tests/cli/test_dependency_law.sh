@@ -2,7 +2,7 @@
 # The dependency law, by reading the sources: includes never climb, neighbours never meet, and each third-party library is
 # named in one folder only.
 # shellcheck source=tests/cli/lib.sh
-. "$NW_SOURCE_DIR/tests/cli/lib.sh"
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
 cd "$NW_SOURCE_DIR" || exit 1
 
 declare -A may=(

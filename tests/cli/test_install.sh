@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # An installed tree is complete: the program runs from it, and a small program builds against libnestwalk with pkg-config.
 # shellcheck source=tests/cli/lib.sh
-. "$NW_SOURCE_DIR/tests/cli/lib.sh"
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
 
 cmake --install "$NW_BUILD_DIR" --prefix "$here/prefix" >log 2>&1 || { tail -5 log; fail "cmake --install works"; }
 find prefix -type f | sort >files

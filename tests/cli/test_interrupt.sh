@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # An interrupted command ends cleanly: exit 4, whole results kept, no half-written file.
 # shellcheck source=tests/cli/lib.sh
-. "$NW_SOURCE_DIR/tests/cli/lib.sh"
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
 
 others() { find . -type f ! -name out ! -name err; }
 wrote_something() { [ -n "$(others)" ]; }

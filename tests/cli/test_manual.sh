@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The generated manual page is well-formed and says all that --help says; the completion completes.
 # shellcheck source=tests/cli/lib.sh
-. "$NW_SOURCE_DIR/tests/cli/lib.sh"
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
 
 expect 0 "$NESTWALK" help --man
 cp out nestwalk.1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `nestwalk run`: which runs a command line means, what overrides what, and where results go.
 # shellcheck source=tests/cli/lib.sh
-. "$NW_SOURCE_DIR/tests/cli/lib.sh"
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
 
 # is FILTER VALUE CLAIM: a jq filter of ./out yields exactly this.
 is() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tree stands on its own: nothing in it names a place on somebody's machine or a package registry.
 # shellcheck source=tests/cli/lib.sh
-. "$NW_SOURCE_DIR/tests/cli/lib.sh"
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
 cd "$NW_SOURCE_DIR" || exit 1
 
 files() {

@@ -3,7 +3,7 @@
 # Each file's blocks are one script, run in a directory of its own that has the tree's traces/ and scenarios/ in it and
 # nestwalk on its PATH, so a reader in the root of the tree sees the same. Blocks fenced otherwise (```console, ```text) are not run.
 # shellcheck source=tests/cli/lib.sh
-. "$NW_SOURCE_DIR/tests/cli/lib.sh"
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
 PATH=$(dirname "$NESTWALK"):$PATH
 
 run=0
