@@ -17,7 +17,9 @@ static bool is_choice(const char *argument)
 
 static bool is_number(const char *argument)
 {
-    static const char *const words[] = { "N",       "BYTES",    "SIZE",  "ADDR", "ADDRESS",
+    if (argument[0] && !argument[1])
+        return true;
+    static const char *const words[] = { "GVA",     "BYTES",    "SIZE",  "ADDR", "ADDRESS",
                                          "SECONDS", "FRACTION", "LABEL", "TEXT", "NUMBER" };
     for (size_t i = 0; i < NW_ARRAY_LEN(words); i++)
         if (!strcmp(argument, words[i]))
