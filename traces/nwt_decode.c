@@ -13,7 +13,7 @@
 #include <string.h>
 #include <zstd.h>
 
-enum { ACCESSES = NW_BLOCK_ACCESSES_MAX, SPARE = 8 };
+enum { ACCESSES = NW_BLOCK_ACCESSES_MAX };
 
 struct nwt_decoder {
     ZSTD_DCtx *zstd;
@@ -220,7 +220,7 @@ static enum nw_status set_kinds(struct nwt_decoder *d, const struct columns *c, 
     b->kind = grouped;
     if (!h->column[NWT_CLASS].raw_bytes)
         return NW_OK;
-    s = nwt_buffer_reserve(&d->kind, ACCESSES, err);
+    s = nwt_buffer_reserve(&d->kind, h->access_count, err);
     if (s)
         return s;
     uint32_t cursor[NWT_CLASSES] = { 0, h->access_count - h->fetches };
@@ -229,7 +229,7 @@ static enum nw_status set_kinds(struct nwt_decoder *d, const struct columns *c, 
         uint32_t end = h->access_count - i < 64 ? h->access_count : i + 64;
         for (uint32_t j = i; j < end; j++, class >>= 1) {
             uint32_t fetch = class & 1, at = fetch ? cursor[1] : cursor[0];
-            d->kind.bytes[j] = grouped[at < ACCESSES ? at : 0];
+            d->kind.bytes[j] = grouped[at < h->access_count ? at : 0];
             cursor[1] += fetch;
             cursor[0] += 1 - fetch;
         }
@@ -289,7 +289,7 @@ static enum nw_status set_pages(struct nwt_decoder *d, const struct columns *c, 
         bool used = k == NWT_FETCH ? h->fetches : h->loads || h->stores;
         if (!used)
             continue;
-        enum nw_status s = nwt_buffer_reserve(&d->page[k], (ACCESSES + 1) * sizeof(uint64_t), err);
+        enum nw_status s = nwt_buffer_reserve(&d->page[k], (h->access_count + (size_t)1) * sizeof(uint64_t), err);
         if (s)
             return s;
         uint64_t *page = (uint64_t *)(void *)d->page[k].bytes;
@@ -310,7 +310,7 @@ static enum nw_status set_crossings(struct nwt_decoder *d, const struct columns 
                                     const uint64_t **first_is_touch, struct nw_error *err)
 {
     const struct nwt_block_header *h = c->h;
-    size_t words = ACCESSES / 64;
+    size_t words = nwt_bitmap_bytes(h->access_count) / sizeof(uint64_t);
     enum nw_status s = nwt_buffer_reserve(&d->crossing_bits, 2 * words * sizeof(uint64_t), err);
     if (s)
         return s;
@@ -466,7 +466,7 @@ static enum nw_status set_touches(struct nwt_decoder *d, const struct columns *c
                                   const uint64_t *first_is_touch, struct nw_block *b, struct nw_error *err)
 {
     const struct nwt_block_header *h = c->h;
-    enum nw_status s = nwt_buffer_reserve(&d->touch, (ACCESSES + (size_t)h->crossings) * sizeof(struct nw_touch), err);
+    enum nw_status s = nwt_buffer_reserve(&d->touch, (h->access_count + (size_t)h->crossings) * sizeof(struct nw_touch), err);
     if (s)
         return s;
     struct nw_touch *touch = (struct nw_touch *)(void *)d->touch.bytes;
@@ -489,7 +489,7 @@ static enum nw_status set_addresses(struct nwt_decoder *d, const struct columns 
                                     struct nw_block *b, struct nw_error *err)
 {
     const struct nwt_block_header *h = c->h;
-    enum nw_status s = nwt_buffer_reserve(&d->address, ACCESSES * sizeof(uint64_t), err);
+    enum nw_status s = nwt_buffer_reserve(&d->address, h->access_count * sizeof(uint64_t), err);
     if (s)
         return s;
     uint64_t *address = (uint64_t *)(void *)d->address.bytes;
