@@ -1,4 +1,5 @@
 /* capture.c - one capture from beginning to end. */
+#include "align.h"
 #include "host_world.h"
 #include "load.h"
 #include "recorder.h"
@@ -27,10 +28,12 @@ struct capture {
     struct file_sink {
         struct sink sink;
         struct nw_nwt_writer *writer; /* NULL: count only */
+        struct nw_capture_result *count;
     } file;
     struct sink *sink; /* what the recorder writes to: the file, or the aligner in front of it */
     struct walk_log *walks;
-    struct walk_aligner *aligner;
+    bool walks_logged; /* the guest that runs is being logged */
+    struct walk_aligner aligner;
     double started, shown;
     bool stop_asked;
 };
@@ -47,12 +50,22 @@ static double now_seconds(void)
 static enum nw_status file_access(struct sink *self, uint64_t gva, uint8_t kind, struct nw_error *err)
 {
     struct file_sink *f = (struct file_sink *)self;
+    struct nw_capture_result *n = f->count;
+    enum nw_access_type type = nw_kind_type(kind);
+    *(type == NW_FETCH ? &n->fetches : type == NW_LOAD ? &n->loads : &n->stores) += 1;
+    n->access_digest = nw_mix64(n->access_digest ^ gva) + kind;
     return f->writer ? nw_nwt_write_access(f->writer, gva, kind, err) : NW_OK;
 }
 
 static enum nw_status file_event(struct sink *self, const struct nw_event *event, struct nw_error *err)
 {
     struct file_sink *f = (struct file_sink *)self;
+    struct nw_capture_result *n = f->count;
+    n->page_faults += event->kind == NW_EV_PAGE_FAULT;
+    n->cr_writes += event->kind == NW_EV_CR_WRITE;
+    n->invlpgs += event->kind == NW_EV_INVLPG;
+    n->table_writes += event->kind == NW_EV_TABLE_WRITE;
+    n->table_pages += event->kind == NW_EV_TABLE_PAGE;
     return f->writer ? nw_nwt_write_event(f->writer, event, err) : NW_OK;
 }
 
@@ -154,6 +167,13 @@ static enum nw_status panicked(const struct capture *c, uint32_t value, struct n
     }
 }
 
+/* Every instruction is fetched by a walk of its own, and again when it faulted: a little more than the stepped run will make. */
+static bool walks_enough(const struct capture *c)
+{
+    uint64_t max = c->o->instructions_max, fetches = walk_log_fetches(c->walks);
+    return max && fetches > max + max / 16 + 4096;
+}
+
 /* Runs freely to the next OUT. *ended: time or the user said stop. */
 static enum nw_status run_free(struct capture *c, struct vm *vm, const char *stage, uint16_t *port, uint32_t *value, bool *ended,
                                struct nw_error *err)
@@ -170,7 +190,9 @@ static enum nw_status run_free(struct capture *c, struct vm *vm, const char *sta
             *port = vm->run->io.port;
             return *port == NWG_PORT_PANIC ? panicked(c, *value, err) : NW_OK;
         }
-        if (!progress(c, stage) || out_of_time(c)) {
+        if (c->walks_logged && (s = walk_log_drain(c->walks, err)))
+            return s;
+        if (!progress(c, stage) || out_of_time(c) || (c->walks_logged && walks_enough(c))) {
             *ended = true;
             return NW_OK;
         }
@@ -179,9 +201,9 @@ static enum nw_status run_free(struct capture *c, struct vm *vm, const char *sta
 
 static enum nw_status run_to_begin(struct capture *c, struct vm *vm, struct nw_error *err)
 {
-    uint16_t port;
-    uint32_t value;
-    bool ended;
+    uint16_t port = 0;
+    uint32_t value = 0;
+    bool ended = false;
     enum nw_status s = vm_create(vm, c->memory_bytes, err);
     if (!s)
         s = guest_load(vm, &c->param, err);
@@ -242,7 +264,7 @@ static enum nw_status check_end(struct capture *c, struct nw_error *err)
 static bool cut(struct capture *c)
 {
     struct nw_capture_result *r = c->result;
-    if (c->o->instructions_max && r->instructions >= c->o->instructions_max)
+    if ((c->o->instructions_max && r->instructions >= c->o->instructions_max) || c->aligner.exhausted)
         r->end = NW_CAPTURE_LIMIT;
     else if (r->steps % PROGRESS_STEPS)
         return false;
@@ -344,25 +366,33 @@ static enum nw_status oracle(struct capture *c, struct nw_error *err)
     return s;
 }
 
+static enum nw_status walks_run(struct capture *c, struct vm *vm, struct nw_error *err)
+{
+    uint16_t port = 0;
+    uint32_t value = 0;
+    bool ended = false;
+    enum nw_status s = run_to_begin(c, vm, err);
+    if (!s)
+        s = walk_log_start(c->walks, err);
+    c->walks_logged = true;
+    while (!s && !ended && !(port == NWG_PORT_MARKER && value >> 24 == NWG_MARKER_END))
+        s = run_free(c, vm, "walks", &port, &value, &ended, err);
+    c->walks_logged = false;
+    if (!s)
+        s = walk_log_stop(c->walks, err);
+    return s;
+}
+
+/* The first of the two runs: free, in a machine of its own, with KVM telling its walks. */
 static enum nw_status walks_take(struct capture *c, struct nw_error *err)
 {
-    struct vm vm;
+    struct vm vm = { 0 };
     enum nw_status s = walk_log_open(&c->walks, err);
-    if (s)
-        return s;
-    memset(&vm, 0, sizeof vm);
-    if (!(s = run_to_begin(c, &vm, err)))
-        s = walk_log_start(c->walks, err);
-    if (!s) {
-        uint16_t port = 0;
-        uint32_t value = 0;
-        bool ended = false;
-        while (!s && !ended && !walk_log_full(c->walks) && !(port == NWG_PORT_MARKER && value >> 24 == NWG_MARKER_END))
-            s = run_free(c, &vm, "walks", &port, &value, &ended, err);
-        if (!s)
-            s = walk_log_stop(c->walks, err);
-    }
+    if (!s)
+        s = walks_run(c, &vm, err);
     vm_destroy(&vm);
+    walk_aligner_init(&c->aligner, c->walks, &c->file.sink, c->result);
+    c->sink = &c->aligner.sink;
     return s;
 }
 
@@ -372,8 +402,8 @@ static enum nw_status capture(struct capture *c, struct nw_error *err)
     vm_backend_detect(c->result->kvm_backend, sizeof c->result->kvm_backend);
     if (!s)
         s = oracle(c, err);
-    if (!s && c->o->via == NW_CAPTURE_TRACEPOINTS && !(s = walks_take(c, err)))
-        s = walk_aligner_create(&c->aligner, c->walks, &c->file.sink, c->result, &c->sink, err);
+    if (!s && c->o->via == NW_CAPTURE_TRACEPOINTS)
+        s = walks_take(c, err);
     if (!s)
         s = run_to_begin(c, &c->vm, err);
     if (!s)
@@ -396,14 +426,13 @@ enum nw_status nw_capture_run(const struct nw_capture_options *o, struct nw_capt
         return nw_fail_nomem(err, "the capture");
     c->o = o;
     c->result = result;
-    c->file.sink = (struct sink){ file_access, file_event };
+    c->file = (struct file_sink){ .sink = { file_access, file_event }, .count = result };
     c->sink = &c->file.sink;
     c->started = c->shown = now_seconds();
     enum nw_status s = capture(c, err);
     if (c->file.writer)
         nw_nwt_writer_abandon(c->file.writer);
     recorder_fini(&c->recorder);
-    walk_aligner_destroy(c->aligner);
     walk_log_close(c->walks);
     vm_destroy(&c->vm);
     result->seconds = now_seconds() - c->started;

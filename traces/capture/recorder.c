@@ -66,11 +66,7 @@ static unsigned guest_read(struct recorder *r, uint64_t gva, void *out, unsigned
 
 static enum nw_status emit_access(struct recorder *r, enum nw_access_type type, uint64_t gva, unsigned bytes, struct nw_error *err)
 {
-    struct nw_capture_result *n = r->count;
-    uint8_t kind = nw_kind_make(type, bytes, false);
-    *(type == NW_FETCH ? &n->fetches : type == NW_LOAD ? &n->loads : &n->stores) += 1;
-    n->access_digest = nw_mix64(n->access_digest ^ gva) + kind;
-    return r->sink->access(r->sink, gva, kind, err);
+    return r->sink->access(r->sink, gva, nw_kind_make(type, bytes, false), err);
 }
 
 static enum nw_status emit_event(struct recorder *r, enum nw_event_kind kind, uint64_t a, uint64_t b, uint64_t c,
@@ -93,7 +89,6 @@ static enum nw_status table_joined(void *context, uint64_t gpa, struct nw_error 
         }
     }
     struct nw_event e = { .kind = NW_EV_TABLE_PAGE, .arg = { gpa }, .data = pairs, .data_words = n };
-    r->count->table_pages++;
     return r->sink->event(r->sink, &e, err);
 }
 
@@ -114,7 +109,6 @@ static enum nw_status stored(struct recorder *r, uint64_t gva, unsigned bytes, s
         part = bytes - done < 8 ? bytes - done : 8;
         value = 0;
         memcpy(&value, r->vm->memory + gpa + done, part);
-        r->count->table_writes++;
         if ((s = emit_event(r, NW_EV_TABLE_WRITE, gpa + done, part, value, err)))
             return s;
     }
@@ -215,30 +209,28 @@ static enum nw_status cr_write(struct recorder *r, const struct step *st, struct
             return s;
     }
     tlb_flush(r);
-    r->count->cr_writes++;
     return emit_event(r, NW_EV_CR_WRITE, st->insn->cr, value, 0, err);
 }
 
 static enum nw_status invlpg(struct recorder *r, const struct step *st, struct nw_error *err)
 {
     tlb_flush(r);
-    r->count->invlpgs++;
     return emit_event(r, NW_EV_INVLPG, insn_address(st->insn, &st->insn->access[0], &st->before, r->segment_base), 0, 0, err);
 }
 
-/* The delivery: gate, code descriptor, then the frame, pushed downwards from the 16-byte aligned RSP. */
+/* The delivery: the gate, the frame pushed downwards from the 16-byte aligned RSP, the code segment's descriptor. The manuals
+ * leave the order open (SDM vol. 2, INT n, reads the descriptor first); this is the order of KVM's emulator, so that both ways to
+ * capture agree. */
 static enum nw_status deliver(struct recorder *r, const struct step *st, struct nw_error *err)
 {
     uint64_t top = nw_align_down(st->before.rsp, 16);
     enum nw_status s = emit_event(r, NW_EV_PAGE_FAULT, st->fault_gva, st->fault_code, 0, err);
-    r->count->page_faults++;
+    r->faults++;
     if (!s)
         s = emit_access(r, NW_LOAD, r->idt_base + NWG_VECTOR_PF * GATE_BYTES, GATE_BYTES, err);
-    if (!s)
-        s = descriptor_load(r, NWG_SELECTOR_CODE, err);
     for (unsigned i = 1; !s && i <= PF_FRAME_WORDS; i++)
         s = emit_store(r, top - i * 8, 8, err);
-    return s;
+    return s ? s : descriptor_load(r, NWG_SELECTOR_CODE, err);
 }
 
 static enum nw_status record(struct recorder *r, const struct step *st, bool resumed, struct nw_error *err)
@@ -437,11 +429,11 @@ enum nw_status recorder_step(struct recorder *r, bool *stepped, bool *out, uint1
     *out = exit == VM_EXIT_OUT;
     *port = r->vm->run->io.port;
     r->count->steps++;
-    uint64_t faults = r->count->page_faults;
+    uint64_t faults = r->faults;
     if (!(s = step_record(r, &st, err)) && r->checker)
         s = checker_memory(r->checker, &r->tables, err);
     /* Where hardware delivers exceptions and IRET by itself, the trap flag that stepping needs is gone after them. */
-    if (!s && (at_entry || flags || faults != r->count->page_faults))
+    if (!s && (at_entry || flags || faults != r->faults))
         s = vm_step_on(r->vm, r->page_fault_entry, err);
     if (!s)
         return NW_OK;

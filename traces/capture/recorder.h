@@ -21,7 +21,7 @@ struct recorder {
     struct sink *sink;
     struct decoder *decoder;
     struct tables_watch tables;
-    struct nw_capture_result *count;
+    struct nw_capture_result *count; /* instructions and steps; the sink counts what it is given */
     uint64_t page_fault_entry, cr3;
     uint64_t segment_base[3]; /* zero, FS, GS */
     uint64_t gdt_base, idt_base;
@@ -29,6 +29,7 @@ struct recorder {
     struct {
         uint64_t tag, gpa;
     } tlb[RECORDER_TLB_SIZE];
+    uint64_t faults; /* delivered */
     bool resuming; /* the last step ended inside a repeated string instruction */
     struct checker *checker; /* NULL unless instructions are checked */
 };
