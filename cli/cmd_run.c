@@ -38,8 +38,8 @@ static const struct nw_option options[] = {
     [OPT_ENGINE] = { "engine", 0, "fast|reference",
                      "The replay engine: the fast one (default), or the naive one that it is checked against." },
     [OPT_FIDELITY] = { "fidelity", 'f', "tlb|walk|full",
-                       "tlb: counts only; walk (default): page-table lines compete in the modelled caches; full: data "
-                       "lines as well." },
+                       "tlb: counts only; walk (default): page-table lines compete in the modelled caches; full "
+                       "(reference engine only): data lines as well." },
     [OPT_SET] = { "set", 's', "PATH=VALUE",
                   "Sets one parameter in every run, over profile and scenario; may be repeated." },
     [OPT_SEED] = { "seed", 0, "N", "Seed of every random choice in the model. Default: 42." },
