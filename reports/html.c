@@ -72,7 +72,12 @@ static void add_headline(struct text *t, const struct page_context *p)
 static void add_card(struct text *t, const struct page_context *p, size_t i)
 {
     const struct nw_run *run = p->page->runs + i;
-    char cycles[32];
+    char cycles[32], overhead[32];
+    double percent = nw_run_value(run, "overhead_percent", 0);
+    if (percent < 1000)
+        snprintf(overhead, sizeof overhead, "%.1f", percent);
+    else
+        nw_format_count((uint64_t)(percent + 0.5), 12, overhead, sizeof overhead);
     nw_format_count((uint64_t)nw_run_value(run, "cycles.total", 0), 0, cycles, sizeof cycles);
     text_printf(t, "<div class=\"card\" style=\"--mark: var(--run-%zu)\"><h3>", i % 6);
     text_add_html(t, p->heading[i]);
@@ -83,8 +88,8 @@ static void add_card(struct text *t, const struct page_context *p, size_t i)
     }
     double accesses = nw_run_value(run, "accesses.total", 0);
     text_printf(t,
-                "</h3><p class=\"big\">%.1f%%</p><p>overhead of translation and exits</p><p>%.2f references a walk</p>",
-                nw_run_value(run, "overhead_percent", 0), nw_run_value(run, "walks.references_per_walk", 0));
+                "</h3><p class=\"big\">%s%%</p><p>overhead of translation and exits</p><p>%.2f references a walk</p>",
+                overhead, nw_run_value(run, "walks.references_per_walk", 0));
     text_printf(t, "<p>%.2f walks per 1,000 accesses</p><p>%s cycles in all</p></div>\n",
                 accesses > 0 ? 1000 * nw_run_value(run, "walks.count", 0) / accesses : 0.0, cycles);
 }

@@ -10,8 +10,9 @@ struct page_context {
     char (*heading)[32]; /* a short title for each run, each different */
 };
 
-void html_metrics_table(struct text *t, const struct page_context *p,
-                        const char *const *prefix); /* NULL-ended prefixes */
+/* Metrics whose paths begin with one of the prefixes (NULL-ended), in the prefixes' order, without those that are 0 in every
+ * run; prefix NULL: all metrics. */
+void html_metrics_table(struct text *t, const struct page_context *p, const char *const *prefix);
 void html_rates_table(struct text *t, const struct page_context *p);
 void html_histogram_table(struct text *t, const struct page_context *p);
 void html_parameters_table(struct text *t, const struct page_context *p);

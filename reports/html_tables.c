@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void table_open(struct text *t, const struct page_context *p, const char *first, const char *last)
 {
@@ -53,16 +54,6 @@ static void metric_cell(struct text *t, const struct nw_run_metric *m, const str
     number_cell(t, value, nw_run_metric_value(m), base ? nw_run_metric_value(base) : 0, compare);
 }
 
-static bool has_prefix(const char *path, const char *const *prefix)
-{
-    if (!prefix)
-        return true;
-    for (; *prefix; prefix++)
-        if (!strncmp(path, *prefix, strlen(*prefix)))
-            return true;
-    return false;
-}
-
 /* Is this the first run that has the metric? Then its row is written now. */
 static bool first_with(const struct nw_page *page, size_t run, const char *path)
 {
@@ -87,22 +78,45 @@ static void metric_row(struct text *t, const struct nw_page *page, const struct 
     text_add(t, "</td></tr>\n");
 }
 
+static bool zero_everywhere(const struct nw_page *page, const char *path)
+{
+    for (size_t i = 0; i < page->run_count; i++)
+        if (nw_run_value(page->runs + i, path, 0) != 0)
+            return false;
+    return true;
+}
+
+/* Rows whose path begins with `prefix`; NULL: all, zeros too. */
+static size_t metric_rows(struct text *t, const struct nw_page *page, const char *prefix)
+{
+    size_t rows = 0;
+    for (size_t r = 0; r < page->run_count; r++)
+        for (size_t i = 0; i < page->runs[r].metric_count; i++) {
+            const struct nw_run_metric *m = page->runs[r].metric + i;
+            if (prefix && (strncmp(m->path, prefix, strlen(prefix)) != 0 || zero_everywhere(page, m->path)))
+                continue;
+            if (!first_with(page, r, m->path))
+                continue;
+            metric_row(t, page, m);
+            rows++;
+        }
+    return rows;
+}
+
 void html_metrics_table(struct text *t, const struct page_context *p, const char *const *prefix)
 {
     size_t rows = 0, start = t->bytes;
     table_open(t, p, "figure", "unit");
     text_add(t, "<tbody>\n");
-    for (size_t r = 0; r < p->page->run_count; r++)
-        for (size_t i = 0; i < p->page->runs[r].metric_count; i++) {
-            const struct nw_run_metric *m = p->page->runs[r].metric + i;
-            if (!has_prefix(m->path, prefix) || !first_with(p->page, r, m->path))
-                continue;
-            metric_row(t, p->page, m);
-            rows++;
-        }
+    if (!prefix)
+        rows = metric_rows(t, p->page, NULL);
+    for (; prefix && *prefix; prefix++)
+        rows += metric_rows(t, p->page, *prefix);
     text_add(t, "</tbody></table></div>\n");
-    if (!rows && !t->failed)
-        t->bytes = start; /* an empty table says nothing */
+    if (rows || t->failed)
+        return;
+    t->bytes = start; /* an empty table says nothing */
+    text_add(t, "<p>All of these are 0.</p>\n");
 }
 
 /* ---- hit rates: of everything that counts hits and misses ---- */
@@ -218,17 +232,66 @@ static bool all_runs_agree(const struct nw_page *page, const char *path)
     return true;
 }
 
+/* What kind of source a value has, by how its text begins: profiles say "measured on ...", "cpuid 80000005h ...", "assumed: ...". */
+enum source_kind {
+    SOURCE_MEASURED,
+    SOURCE_CPUID,
+    SOURCE_DOCUMENT,
+    SOURCE_CALIBRATED,
+    SOURCE_ASSUMED,
+    SOURCE_DEFAULT,
+    SOURCE_SET
+};
+static const struct {
+    const char *name, *meaning;
+} source_kind[] = {
+    [SOURCE_MEASURED] = { "measured", "measured on such a machine" },
+    [SOURCE_CPUID] = { "cpuid", "reported by the processor itself" },
+    [SOURCE_DOCUMENT] = { "documented", "in a document that the source names" },
+    [SOURCE_CALIBRATED] = { "calibrated", "fitted so that the model meets measurements" },
+    [SOURCE_ASSUMED] = { "assumed", "an assumption, for the reason given" },
+    [SOURCE_DEFAULT] = { "default", "the default of the program or of the machine profile" },
+    [SOURCE_SET] = { "set", "set for this run, by the command line or a scenario" },
+};
+
+static enum source_kind kind_of_source(const char *source)
+{
+    static const struct {
+        const char *prefix;
+        enum source_kind kind;
+    } prefix[] = {
+        { "measured", SOURCE_MEASURED },
+        { "cpuid", SOURCE_CPUID },
+        { "calibrated", SOURCE_CALIBRATED },
+        { "assumed", SOURCE_ASSUMED },
+        { "default", SOURCE_DEFAULT },
+        { "profile", SOURCE_DEFAULT },
+        { "--", SOURCE_SET },
+    };
+    for (size_t i = 0; i < NW_ARRAY_LEN(prefix); i++)
+        if (!strncasecmp(source, prefix[i].prefix, strlen(prefix[i].prefix)))
+            return prefix[i].kind;
+    return strstr(source, ".xml:") ? SOURCE_SET : SOURCE_DOCUMENT;
+}
+
+static void add_source(struct text *t, const char *source)
+{
+    const char *name = source_kind[kind_of_source(source)].name;
+    text_printf(t, "<span class=\"badge %s\">%s</span> ", name, name);
+    if (strcasecmp(source, name) != 0)
+        text_add_html(t, source);
+}
+
 static void source_cell(struct text *t, const struct nw_page *page, const char *path)
 {
     const char *before = NULL;
-    text_add(t, "<td>");
+    text_add(t, "<td class=\"source\">");
     for (size_t i = 0; i < page->run_count; i++) {
         const struct nw_run_parameter *other = nw_run_parameter(page->runs + i, path);
         if (!other || (before && !strcmp(before, other->source)))
             continue;
-        text_add(t, before ? " <span class=\"badge\">" : "<span class=\"badge\">");
-        text_add_html(t, other->source);
-        text_add(t, "</span>");
+        text_add(t, before ? "<br>" : "");
+        add_source(t, other->source);
         before = other->source;
     }
     text_add(t, "</td>");
@@ -292,21 +355,18 @@ void html_parameters_table(struct text *t, const struct page_context *p)
 void html_sources(struct text *t, const struct page_context *p)
 {
     const struct nw_run *run = p->page->runs;
-    text_add(t, "<p>Rows that differ between runs are shaded. Of the first run's values, so many come from:</p>\n"
-                "<ul class=\"sources\">");
-    for (size_t i = 0; i < run->parameter_count; i++) {
-        const char *source = run->parameter[i].source;
-        size_t count = 0, seen_before = 0;
-        for (size_t j = 0; j < run->parameter_count; j++)
-            if (!strcmp(run->parameter[j].source, source)) {
-                count++;
-                seen_before += j < i;
-            }
-        if (seen_before)
-            continue;
-        text_printf(t, "<li><span class=\"badge\">%zu ", count);
-        text_add_html(t, source);
-        text_add(t, "</span></li>");
-    }
+    size_t count[NW_ARRAY_LEN(source_kind)] = { 0 };
+    for (size_t i = 0; i < run->parameter_count; i++)
+        count[kind_of_source(run->parameter[i].source)]++;
+    text_add(
+        t,
+        "<p>Counts follow from the trace and the modelled structures; cycles follow from the latencies and costs below "
+        "as "
+        "well, so they are worth what their sources are. Rows that differ between runs are shaded. Of the first run's "
+        "values:</p>\n<ul class=\"sources\">");
+    for (size_t k = 0; k < NW_ARRAY_LEN(count); k++)
+        if (count[k])
+            text_printf(t, "<li title=\"%s\"><span class=\"badge %s\">%s</span> %zu</li>", source_kind[k].meaning,
+                        source_kind[k].name, source_kind[k].name, count[k]);
     text_add(t, "</ul>\n");
 }

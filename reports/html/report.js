@@ -62,7 +62,8 @@
     rates() {
       const caches = (run) => [...Object.entries(run.tlb || {}), ...Object.entries(run.psc || {}),
                                ...(run.nested_tlb ? [["nested_tlb", run.nested_tlb]] : [])];
-      const names = [...new Set(runs.flatMap((run) => caches(run).map(([name]) => name)))];
+      const asked = ([, cache]) => cache.hits + cache.misses > 0;
+      const names = [...new Set(runs.flatMap((run) => caches(run).filter(asked).map(([name]) => name)))];
       const rate = (run, name) => {
         const cache = caches(run).find(([other]) => other === name);
         return cache && cache[1].hits + cache[1].misses ? 100 * per(cache[1].hits, cache[1].hits + cache[1].misses) : null;
