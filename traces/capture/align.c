@@ -12,10 +12,9 @@ static enum nw_status pass(struct walk_aligner *a, const struct walk *w, struct 
         pairs[2 * i] = w->level[i];
         pairs[2 * i + 1] = w->entry[i];
     }
-    struct nw_event e = { .kind = NW_EV_GUEST_WALK,
-                          .arg = { w->gva, w->error_code },
-                          .data = pairs,
-                          .data_words = w->entries * 2u };
+    struct nw_event e = {
+        .kind = NW_EV_GUEST_WALK, .arg = { w->gva, w->error_code }, .data = pairs, .data_words = w->entries * 2u
+    };
     a->next++;
     a->count->guest_walks++;
     a->count->guest_walk_entries += w->entries;
@@ -47,9 +46,10 @@ static enum nw_status differ(const struct walk_aligner *a, const struct walk *w,
                              unsigned bytes, struct nw_error *err)
 {
     static const char *const name[] = { [NW_LOAD] = "load", [NW_STORE] = "store", [NW_FETCH] = "fetch" };
-    return nw_fail(err, NW_ERR_INTERNAL,
-                   "walk %zu of KVM is a %s at %#llx, and the stepped run makes a %s of %u bytes at %#llx: the two runs differ",
-                   a->next, name[walk_type(w)], (unsigned long long)w->gva, name[type], bytes, (unsigned long long)gva);
+    return nw_fail(
+        err, NW_ERR_INTERNAL,
+        "walk %zu of KVM is a %s at %#llx, and the stepped run makes a %s of %u bytes at %#llx: the two runs differ",
+        a->next, name[walk_type(w)], (unsigned long long)w->gva, name[type], bytes, (unsigned long long)gva);
 }
 
 /* KVM reads the frame that IRET pops at once, by one walk a page: later words of one run of loads have none. */
@@ -101,7 +101,8 @@ static enum nw_status take_event(struct sink *self, const struct nw_event *event
     return a->exhausted && !closing ? NW_OK : a->to->event(a->to, event, err);
 }
 
-void walk_aligner_init(struct walk_aligner *a, const struct walk_log *log, struct sink *to, struct nw_capture_result *count)
+void walk_aligner_init(struct walk_aligner *a, const struct walk_log *log, struct sink *to,
+                       struct nw_capture_result *count)
 {
     *a = (struct walk_aligner){ .sink = { take_access, take_event }, .to = to, .log = log, .count = count };
 }

@@ -15,12 +15,13 @@ struct walk_aligner {
     struct sink *to;
     const struct walk_log *log;
     struct nw_capture_result *count;
-    size_t next;          /* walk */
-    uint64_t fetch_gva;   /* of the instruction being made */
-    uint64_t load_end;    /* one past the last load; 0 when the last access was none */
-    bool exhausted;       /* no walk is left: the trace ends here */
+    size_t next;        /* walk */
+    uint64_t fetch_gva; /* of the instruction being made */
+    uint64_t load_end;  /* one past the last load; 0 when the last access was none */
+    bool exhausted;     /* no walk is left: the trace ends here */
 };
 
-void walk_aligner_init(struct walk_aligner *a, const struct walk_log *log, struct sink *to, struct nw_capture_result *count);
+void walk_aligner_init(struct walk_aligner *a, const struct walk_log *log, struct sink *to,
+                       struct nw_capture_result *count);
 
 #endif

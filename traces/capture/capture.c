@@ -113,7 +113,8 @@ static enum nw_status file_open(struct capture *c, struct nw_error *err)
     nw_trace_info_init(&info);
     snprintf(info.origin, sizeof info.origin, "capture %s", c->o->via == NW_CAPTURE_STEP ? "step" : "tracepoints");
     snprintf(info.workload, sizeof info.workload, "%s size=%llu operations=%llu pages=%s", c->workload->name,
-             (unsigned long long)c->param.size, (unsigned long long)c->param.operations, c->o->large_pages ? "2M" : "4K");
+             (unsigned long long)c->param.size, (unsigned long long)c->param.operations,
+             c->o->large_pages ? "2M" : "4K");
     cpu_model(info.cpu_model, sizeof info.cpu_model);
     if (!uname(&host))
         snprintf(info.kernel, sizeof info.kernel, "%s %s", host.sysname, host.release);
@@ -159,8 +160,8 @@ static enum nw_status panicked(const struct capture *c, uint32_t value, struct n
     switch (value >> 24) {
     case NWG_PANIC_EXCEPTION:
         return nw_fail(err, NW_ERR_INTERNAL, "guest: exception %llu, error code %#llx, at RIP %#llx (CR2 %#llx)",
-                       (unsigned long long)p->panic_vector, (unsigned long long)p->panic_error, (unsigned long long)p->panic_rip,
-                       (unsigned long long)p->panic_cr2);
+                       (unsigned long long)p->panic_vector, (unsigned long long)p->panic_error,
+                       (unsigned long long)p->panic_rip, (unsigned long long)p->panic_cr2);
     case NWG_PANIC_MEMORY: return nw_fail(err, NW_ERR_INTERNAL, "guest: out of memory");
     case NWG_PANIC_LIMIT: return nw_fail(err, NW_ERR_INTERNAL, "guest: out of mappings or processes");
     default: return nw_fail(err, NW_ERR_INTERNAL, "guest: gave up for reason %u", value >> 24);
@@ -175,8 +176,8 @@ static bool walks_enough(const struct capture *c)
 }
 
 /* Runs freely to the next OUT. *ended: time or the user said stop. */
-static enum nw_status run_free(struct capture *c, struct vm *vm, const char *stage, uint16_t *port, uint32_t *value, bool *ended,
-                               struct nw_error *err)
+static enum nw_status run_free(struct capture *c, struct vm *vm, const char *stage, uint16_t *port, uint32_t *value,
+                               bool *ended, struct nw_error *err)
 {
     *ended = false;
     for (;;) {
@@ -212,12 +213,15 @@ static enum nw_status run_to_begin(struct capture *c, struct vm *vm, struct nw_e
     if (s)
         return s;
     if (ended && c->stop_asked)
-        return nw_fail(err, NW_ERR_INTERRUPTED, "stopped while the guest was still building its data; there is no trace");
+        return nw_fail(err, NW_ERR_INTERRUPTED,
+                       "stopped while the guest was still building its data; there is no trace");
     if (ended)
-        return nw_fail(err, NW_ERR_ENV, "the guest was still building its data after %.0f s: allow more time or choose a smaller size",
+        return nw_fail(err, NW_ERR_ENV,
+                       "the guest was still building its data after %.0f s: allow more time or choose a smaller size",
                        c->o->timeout_seconds);
     if (port != NWG_PORT_MARKER || value >> 24 != NWG_MARKER_BEGIN)
-        return nw_fail(err, NW_ERR_INTERNAL, "guest: marker %#x on port %#x before its region of interest", value, port);
+        return nw_fail(err, NW_ERR_INTERNAL, "guest: marker %#x on port %#x before its region of interest", value,
+                       port);
     return NW_OK;
 }
 
@@ -234,8 +238,8 @@ static enum nw_status run_to_done(struct capture *c, struct vm *vm, struct nw_er
         return s;
     c->result->checksum = guest_param(vm)->checksum;
     if (c->result->checksum != c->expected)
-        return nw_fail(err, NW_ERR_INTERNAL, "guest: workload %s computed %#llx, the host computed %#llx", c->workload->name,
-                       (unsigned long long)c->result->checksum, (unsigned long long)c->expected);
+        return nw_fail(err, NW_ERR_INTERNAL, "guest: workload %s computed %#llx, the host computed %#llx",
+                       c->workload->name, (unsigned long long)c->result->checksum, (unsigned long long)c->expected);
     c->result->checksum_verified = true;
     return NW_OK;
 }
@@ -347,8 +351,8 @@ static enum nw_status options_check(struct capture *c, struct nw_error *err)
     c->param.seed = o->seed;
     c->param.large_pages = o->large_pages;
     if (c->param.size < c->workload->min_size || c->param.size > SIZE_MAX_BYTES)
-        return nw_fail(err, NW_ERR_USAGE, "workload %s: size %llu bytes; allowed are %llu bytes to 64 GiB", c->workload->name,
-                       (unsigned long long)c->param.size, (unsigned long long)c->workload->min_size);
+        return nw_fail(err, NW_ERR_USAGE, "workload %s: size %llu bytes; allowed are %llu bytes to 64 GiB",
+                       c->workload->name, (unsigned long long)c->param.size, (unsigned long long)c->workload->min_size);
     if (c->param.operations > OPERATIONS_MAX)
         return nw_fail(err, NW_ERR_USAGE, "workload %s: %llu operations; at most %d are allowed", c->workload->name,
                        (unsigned long long)c->param.operations, OPERATIONS_MAX);
@@ -362,7 +366,8 @@ static enum nw_status oracle(struct capture *c, struct nw_error *err)
     uint64_t heap = 0;
     enum nw_status s =
         host_world_run(c->workload, c->param.size, c->param.operations, c->param.seed, &c->expected, &heap, err);
-    c->memory_bytes = nw_align_up((UINT64_C(64) << 20) + 2 * heap + WL_PROCESSES_MAX * c->param.size, UINT64_C(1) << NW_PAGE_2M_LOG2);
+    c->memory_bytes =
+        nw_align_up((UINT64_C(64) << 20) + 2 * heap + WL_PROCESSES_MAX * c->param.size, UINT64_C(1) << NW_PAGE_2M_LOG2);
     return s;
 }
 
@@ -418,7 +423,8 @@ static enum nw_status capture(struct capture *c, struct nw_error *err)
     return s;
 }
 
-enum nw_status nw_capture_run(const struct nw_capture_options *o, struct nw_capture_result *result, struct nw_error *err)
+enum nw_status nw_capture_run(const struct nw_capture_options *o, struct nw_capture_result *result,
+                              struct nw_error *err)
 {
     struct capture *c = calloc(1, sizeof *c);
     memset(result, 0, sizeof *result);

@@ -74,7 +74,8 @@ void checker_store(struct checker *c, uint64_t gpa, unsigned bytes)
 }
 
 /* The page's recorded stores are taken over; what still differs was not recorded. */
-static enum nw_status page_check(struct checker *c, uint64_t pfn, const struct tables_watch *tables, struct nw_error *err)
+static enum nw_status page_check(struct checker *c, uint64_t pfn, const struct tables_watch *tables,
+                                 struct nw_error *err)
 {
     uint8_t *before = c->before + pfn * NW_PAGE_BYTES;
     const uint8_t *now = c->vm->memory + pfn * NW_PAGE_BYTES;
@@ -87,8 +88,9 @@ static enum nw_status page_check(struct checker *c, uint64_t pfn, const struct t
         memcpy(&is, now + i * 8, 8);
         uint64_t free_bits = tables_watch_has(tables, pfn * NW_PAGE_BYTES) ? ACCESSED_DIRTY : 0;
         if ((was ^ is) & ~free_bits)
-            return nw_fail(err, NW_ERR_INTERNAL, "memory at GPA %#llx changed from %#llx to %#llx, and no recorded store did it",
-                           (unsigned long long)(pfn * NW_PAGE_BYTES + i * 8), (unsigned long long)was, (unsigned long long)is);
+            return nw_fail(
+                err, NW_ERR_INTERNAL, "memory at GPA %#llx changed from %#llx to %#llx, and no recorded store did it",
+                (unsigned long long)(pfn * NW_PAGE_BYTES + i * 8), (unsigned long long)was, (unsigned long long)is);
         memcpy(before + i * 8, &is, 8);
     }
     return NW_OK;

@@ -43,7 +43,8 @@ uint64_t insn_address(const struct insn *insn, const struct insn_access *a, cons
         address += insn_register(regs, a->base);
     if (a->index != INSN_NO_REGISTER)
         address += insn_register(regs, a->index) * a->scale;
-    if (a->bit_register != INSN_NO_REGISTER) { /* SDM vol. 2, BT: the bit offset is signed and reaches beyond the operand */
+    if (a->bit_register !=
+        INSN_NO_REGISTER) { /* SDM vol. 2, BT: the bit offset is signed and reaches beyond the operand */
         unsigned bits = a->bytes * 8u;
         int64_t offset = (int64_t)insn_register(regs, a->bit_register);
         if (bits < 64)
@@ -238,8 +239,8 @@ static void classify(struct insn *insn, const ZydisDecodedInstruction *in, const
         insn->load_register = register_index(op[0].reg.value);
 }
 
-enum nw_status decoder_insn(struct decoder *d, uint64_t rip, const uint8_t *code, unsigned available, const struct insn **out,
-                            struct nw_error *err)
+enum nw_status decoder_insn(struct decoder *d, uint64_t rip, const uint8_t *code, unsigned available,
+                            const struct insn **out, struct nw_error *err)
 {
     struct insn *insn = &d->cache[(rip ^ rip >> CACHE_LOG2) & (CACHE_SIZE - 1)];
     *out = insn;
@@ -260,7 +261,8 @@ enum nw_status decoder_insn(struct decoder *d, uint64_t rip, const uint8_t *code
     return NW_OK;
 }
 
-void decoder_text(const struct decoder *d, uint64_t rip, const uint8_t *code, unsigned available, char *out, unsigned size)
+void decoder_text(const struct decoder *d, uint64_t rip, const uint8_t *code, unsigned available, char *out,
+                  unsigned size)
 {
     ZydisDecodedInstruction in;
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];

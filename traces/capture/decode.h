@@ -8,14 +8,14 @@
 #include <stdint.h>
 
 enum insn_kind {
-    INSN_PLAIN,     /* its accesses are in the list, in order */
-    INSN_STRING,    /* one iteration's accesses are in the list; RCX counts them when `repeat` */
+    INSN_PLAIN,  /* its accesses are in the list, in order */
+    INSN_STRING, /* one iteration's accesses are in the list; RCX counts them when `repeat` */
     INSN_IRET,
-    INSN_CR_WRITE,  /* cr <- gpr */
-    INSN_INVLPG,    /* of the address in access[0], which is not accessed */
+    INSN_CR_WRITE, /* cr <- gpr */
+    INSN_INVLPG,   /* of the address in access[0], which is not accessed */
     INSN_OUT,
     INSN_HALT,
-    INSN_OPAQUE,    /* touches memory in ways this decoder does not model; never recorded wrongly, always refused */
+    INSN_OPAQUE, /* touches memory in ways this decoder does not model; never recorded wrongly, always refused */
 };
 enum insn_next { NEXT_FOLLOWS, NEXT_BRANCH_MAYBE, NEXT_BRANCH, NEXT_POPPED, NEXT_ANY };
 enum { INSN_CODE_MAX = 15, INSN_ACCESSES_MAX = 4, INSN_NO_REGISTER = 0xff, INSN_RIP = 0xfe };
@@ -37,8 +37,8 @@ struct insn {
     bool repeat;
     bool flags_may_change_trap; /* loads RFLAGS: stepping must be armed anew */
     uint8_t cr, gpr;
-    uint8_t load_register;  /* of a plain MOV load of 4 or 8 bytes, whose result can be checked; else INSN_NO_REGISTER */
-    bool stack_known;       /* RSP changes by stack_change */
+    uint8_t load_register; /* of a plain MOV load of 4 or 8 bytes, whose result can be checked; else INSN_NO_REGISTER */
+    bool stack_known;      /* RSP changes by stack_change */
     int16_t stack_change;
     uint8_t access_count;
     struct insn_access access[INSN_ACCESSES_MAX];
@@ -50,10 +50,11 @@ void decoder_destroy(struct decoder *d);
 
 /* The instruction at `rip`, whose first `available` bytes are `code`. Cached by address and bytes; the pointer is good until the
  * next call. Bytes that are no instruction: NW_ERR_INTERNAL. */
-enum nw_status decoder_insn(struct decoder *d, uint64_t rip, const uint8_t *code, unsigned available, const struct insn **out,
-                            struct nw_error *err) NW_MUST_USE;
+enum nw_status decoder_insn(struct decoder *d, uint64_t rip, const uint8_t *code, unsigned available,
+                            const struct insn **out, struct nw_error *err) NW_MUST_USE;
 /* "mov rax, [rbx+0x8]" */
-void decoder_text(const struct decoder *d, uint64_t rip, const uint8_t *code, unsigned available, char *out, unsigned size);
+void decoder_text(const struct decoder *d, uint64_t rip, const uint8_t *code, unsigned available, char *out,
+                  unsigned size);
 
 /* General-purpose register by its encoding, 0 RAX .. 15 R15. */
 uint64_t insn_register(const struct kvm_regs *regs, unsigned index);

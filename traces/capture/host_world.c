@@ -140,7 +140,10 @@ static uint64_t *host_word(struct wl *w, uint64_t address, unsigned need)
     return &page->word[address % PAGE / 8];
 }
 static uint64_t host_read(struct wl *w, uint64_t address) { return *host_word(w, address, WL_PROT_READ); }
-static void host_write(struct wl *w, uint64_t address, uint64_t value) { *host_word(w, address, WL_PROT_WRITE) = value; }
+static void host_write(struct wl *w, uint64_t address, uint64_t value)
+{
+    *host_word(w, address, WL_PROT_WRITE) = value;
+}
 
 static const struct wl_vm host_vm = { .base = UINT64_C(1) << 44,
                                       .map = host_map,
@@ -161,10 +164,12 @@ enum nw_status host_world_run(const struct wl_entry *workload, uint64_t size, ui
     world->err = err;
     world->process[0].alive = true;
     world->heap_bytes = UINT64_C(1) << 40; /* address space, not memory */
-    void *heap = mmap(NULL, world->heap_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *heap =
+        mmap(NULL, world->heap_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (heap == MAP_FAILED) {
         world->heap_bytes = UINT64_C(1) << 34;
-        heap = mmap(NULL, world->heap_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        heap =
+            mmap(NULL, world->heap_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     }
     if (heap == MAP_FAILED) {
         free(world);

@@ -46,7 +46,8 @@ static uint64_t *entry_make(struct tables *t, uint64_t root, uint64_t address, u
     }
 }
 
-static enum nw_status image_load(struct tables *t, uint64_t root, uint64_t *entry_point, uint64_t *end_gpa, struct nw_error *err)
+static enum nw_status image_load(struct tables *t, uint64_t root, uint64_t *entry_point, uint64_t *end_gpa,
+                                 struct nw_error *err)
 {
     const unsigned char *image = nw_guest_image_start;
     size_t bytes = (size_t)(nw_guest_image_end - nw_guest_image_start);
@@ -77,14 +78,9 @@ static enum nw_status image_load(struct tables *t, uint64_t root, uint64_t *entr
 
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
 {
-    return (struct kvm_segment){ .limit = 0xffffffff,
-                                 .selector = selector,
-                                 .type = type,
-                                 .present = 1,
-                                 .db = !code,
-                                 .s = 1,
-                                 .l = code,
-                                 .g = 1 };
+    return (struct kvm_segment){
+        .limit = 0xffffffff, .selector = selector, .type = type, .present = 1, .db = !code, .s = 1, .l = code, .g = 1
+    };
 }
 
 static enum nw_status registers_set(struct vm *vm, uint64_t root, uint64_t entry_point, struct nw_error *err)
@@ -121,7 +117,8 @@ enum nw_status guest_load(struct vm *vm, const struct nwg_param *param, struct n
                            (unsigned long long)(vm->memory_bytes >> 20));
         *entry_make(&t, root, gpa, 1) = gpa | P | W | A | D | PS | NX;
     }
-    uint64_t *gdt = word_at(vm, NWG_GDT_GPA); /* SDM vol. 3, "Segment Descriptors"; accessed, so that no load writes them */
+    uint64_t *gdt =
+        word_at(vm, NWG_GDT_GPA); /* SDM vol. 3, "Segment Descriptors"; accessed, so that no load writes them */
     gdt[NWG_SELECTOR_CODE / 8] = UINT64_C(0x00af9b000000ffff);
     gdt[NWG_SELECTOR_DATA / 8] = UINT64_C(0x00cf93000000ffff);
     struct nwg_param *p = guest_param(vm);

@@ -64,7 +64,8 @@ static unsigned guest_read(struct recorder *r, uint64_t gva, void *out, unsigned
 
 /* ---- emission ---- */
 
-static enum nw_status emit_access(struct recorder *r, enum nw_access_type type, uint64_t gva, unsigned bytes, struct nw_error *err)
+static enum nw_status emit_access(struct recorder *r, enum nw_access_type type, uint64_t gva, unsigned bytes,
+                                  struct nw_error *err)
 {
     return r->sink->access(r->sink, gva, nw_kind_make(type, bytes, false), err);
 }
@@ -139,8 +140,8 @@ struct step {
 };
 
 /* Records one access, or says in *hit that it is the one that faulted: then nothing after it happened. */
-static enum nw_status access_once(struct recorder *r, const struct step *st, bool store, uint64_t gva, unsigned bytes, bool *hit,
-                                  struct nw_error *err)
+static enum nw_status access_once(struct recorder *r, const struct step *st, bool store, uint64_t gva, unsigned bytes,
+                                  bool *hit, struct nw_error *err)
 {
     bool inside = st->faulted && st->fault_gva - gva < bytes, write = st->fault_code & PF_WRITE;
     *hit = inside && store == write;
@@ -215,7 +216,8 @@ static enum nw_status cr_write(struct recorder *r, const struct step *st, struct
 static enum nw_status invlpg(struct recorder *r, const struct step *st, struct nw_error *err)
 {
     tlb_flush(r);
-    return emit_event(r, NW_EV_INVLPG, insn_address(st->insn, &st->insn->access[0], &st->before, r->segment_base), 0, 0, err);
+    return emit_event(r, NW_EV_INVLPG, insn_address(st->insn, &st->insn->access[0], &st->before, r->segment_base), 0, 0,
+                      err);
 }
 
 /* The delivery: the gate, the frame pushed downwards from the 16-byte aligned RSP, the code segment's descriptor. The manuals
@@ -264,7 +266,8 @@ void recorder_explain(struct recorder *r, uint64_t rip, struct nw_error *err)
     char text[96];
     unsigned n = guest_read(r, rip, code, sizeof code);
     decoder_text(r->decoder, rip, code, n, text, sizeof text);
-    nw_error_context(err, "guest instruction at RIP %#llx (%s)", (unsigned long long)rip, text[0] ? text : "not decodable");
+    nw_error_context(err, "guest instruction at RIP %#llx (%s)", (unsigned long long)rip,
+                     text[0] ? text : "not decodable");
 }
 
 static enum nw_status insn_at(struct recorder *r, uint64_t rip, const struct insn **insn, struct nw_error *err)
@@ -306,7 +309,8 @@ static enum nw_status fault_find(struct recorder *r, struct step *st, bool *beyo
     st->faulted = true;
     st->fault_gva = sregs.cr2;
     if (guest_read(r, frame, &st->fault_code, 8) != 8 || guest_read(r, frame + 3 * 8, &flags, 8) != 8)
-        return nw_fail(err, NW_ERR_INTERNAL, "page fault whose frame at %#llx is not mapped", (unsigned long long)frame);
+        return nw_fail(err, NW_ERR_INTERNAL, "page fault whose frame at %#llx is not mapped",
+                       (unsigned long long)frame);
     if (flags & RFLAGS_TF) { /* hardware saved the TF that stepping had set: not the guest's */
         flags &= ~(uint64_t)RFLAGS_TF;
         memcpy(r->vm->memory + recorder_translate(r, frame + 3 * 8), &flags, sizeof flags);
@@ -329,8 +333,9 @@ static enum nw_status next_check(struct recorder *r, const struct step *st, stru
         break;
     default: right = true; break;
     }
-    return right ? NW_OK
-                 : nw_fail(err, NW_ERR_INTERNAL, "after it RIP is %#llx, where it cannot lead", (unsigned long long)rip);
+    return right
+               ? NW_OK
+               : nw_fail(err, NW_ERR_INTERNAL, "after it RIP is %#llx, where it cannot lead", (unsigned long long)rip);
 }
 
 /* One instruction, or its faulting attempt. */
@@ -340,7 +345,8 @@ static enum nw_status single_record(struct recorder *r, struct step *st, struct 
     bool resumed = r->resuming;
     enum nw_status s = st->faulted ? NW_OK : next_check(r, st, err);
     if (!s && r->checker && st->insn->load_register != INSN_NO_REGISTER)
-        guest_read(r, insn_address(st->insn, &st->insn->access[0], &st->before, r->segment_base), loaded, sizeof loaded);
+        guest_read(r, insn_address(st->insn, &st->insn->access[0], &st->before, r->segment_base), loaded,
+                   sizeof loaded);
     if (!s)
         s = record(r, st, resumed, err);
     if (!s && r->checker && !st->faulted)
@@ -403,7 +409,8 @@ static enum nw_status step_record(struct recorder *r, struct step *st, struct nw
     return step_record_next(r, &entry, &st->after, err);
 }
 
-enum nw_status recorder_step(struct recorder *r, bool *stepped, bool *out, uint16_t *port, uint32_t *value, struct nw_error *err)
+enum nw_status recorder_step(struct recorder *r, bool *stepped, bool *out, uint16_t *port, uint32_t *value,
+                             struct nw_error *err)
 {
     struct step st = { .before = *r->vm->regs };
     enum vm_exit exit;

@@ -29,8 +29,8 @@ struct recorder {
     struct {
         uint64_t tag, gpa;
     } tlb[RECORDER_TLB_SIZE];
-    uint64_t faults; /* delivered */
-    bool resuming; /* the last step ended inside a repeated string instruction */
+    uint64_t faults;         /* delivered */
+    bool resuming;           /* the last step ended inside a repeated string instruction */
     struct checker *checker; /* NULL unless instructions are checked */
 };
 

@@ -7,7 +7,8 @@
 
 enum { ROOT_LEVEL = 3, PRESENT = 1, LARGE = 1 << 7 };
 
-enum nw_status tables_watch_init(struct tables_watch *t, const uint8_t *memory, uint64_t memory_bytes, struct nw_error *err)
+enum nw_status tables_watch_init(struct tables_watch *t, const uint8_t *memory, uint64_t memory_bytes,
+                                 struct nw_error *err)
 {
     memset(t, 0, sizeof *t);
     t->memory = memory;

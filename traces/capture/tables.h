@@ -36,6 +36,7 @@ static inline bool tables_watch_has(const struct tables_watch *t, uint64_t gpa)
     return gpa >> 12 < t->pages && t->page[gpa >> 12].copy;
 }
 /* A store to [gpa, gpa + bytes), inside one page of the set, has been made. */
-enum nw_status tables_watch_stored(struct tables_watch *t, uint64_t gpa, unsigned bytes, struct nw_error *err) NW_MUST_USE;
+enum nw_status tables_watch_stored(struct tables_watch *t, uint64_t gpa, unsigned bytes,
+                                   struct nw_error *err) NW_MUST_USE;
 
 #endif

@@ -2,7 +2,8 @@
 #include <nestwalk/traces/capture.h>
 #include <string.h>
 
-enum nw_status nw_capture_run(const struct nw_capture_options *o, struct nw_capture_result *result, struct nw_error *err)
+enum nw_status nw_capture_run(const struct nw_capture_options *o, struct nw_capture_result *result,
+                              struct nw_error *err)
 {
     (void)o;
     memset(result, 0, sizeof *result);

@@ -58,9 +58,10 @@ static enum nw_status kvm_open(struct vm *vm, struct nw_error *err)
 {
     vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (vm->kvm < 0) {
-        const char *hint = errno == ENOENT   ? "live capture needs a kernel with KVM (x86 virtualization enabled, kvm modules loaded)"
-                           : errno == EACCES ? "live capture needs read and write permission on it (usually: membership of group kvm)"
-                                             : "live capture needs it";
+        const char *hint =
+            errno == ENOENT   ? "live capture needs a kernel with KVM (x86 virtualization enabled, kvm modules loaded)"
+            : errno == EACCES ? "live capture needs read and write permission on it (usually: membership of group kvm)"
+                              : "live capture needs it";
         return nw_fail_errno(err, NW_ERR_ENV, errno, "/dev/kvm cannot be opened; %s", hint);
     }
     if (ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
@@ -124,7 +125,8 @@ enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *
     vm->vm = ioctl(vm->kvm, KVM_CREATE_VM, 0);
     if (vm->vm < 0)
         return nw_fail_errno(err, NW_ERR_ENV, errno, "KVM_CREATE_VM");
-    ioctl(vm->vm, KVM_SET_TSS_ADDR, (unsigned long)0xfffbd000); /* Intel needs three pages outside memory; others ignore it */
+    ioctl(vm->vm, KVM_SET_TSS_ADDR,
+          (unsigned long)0xfffbd000); /* Intel needs three pages outside memory; others ignore it */
     if ((s = memory_make(vm, err)))
         return s;
     vm->vcpu = ioctl(vm->vm, KVM_CREATE_VCPU, 0);
@@ -180,7 +182,8 @@ enum nw_status vm_regs_set(struct vm *vm, const struct kvm_regs *regs, struct nw
 
 static enum nw_status debug_set(struct vm *vm, const struct kvm_guest_debug *debug, struct nw_error *err)
 {
-    return ioctl(vm->vcpu, KVM_SET_GUEST_DEBUG, debug) ? nw_fail_errno(err, NW_ERR_ENV, errno, "KVM_SET_GUEST_DEBUG") : NW_OK;
+    return ioctl(vm->vcpu, KVM_SET_GUEST_DEBUG, debug) ? nw_fail_errno(err, NW_ERR_ENV, errno, "KVM_SET_GUEST_DEBUG")
+                                                       : NW_OK;
 }
 
 enum nw_status vm_step_on(struct vm *vm, uint64_t breakpoint, struct nw_error *err)
@@ -246,15 +249,16 @@ enum nw_status vm_run(struct vm *vm, enum vm_exit *exit, uint32_t *value, struct
         return nw_fail(err, NW_ERR_INTERNAL,
                        "guest at RIP %#llx: KVM could not go on (KVM_EXIT_INTERNAL_ERROR, suberror %u: %s)",
                        (unsigned long long)vm->regs->rip, run->internal.suberror,
-                       run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? "an instruction it cannot emulate" : "see the kernel log");
+                       run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? "an instruction it cannot emulate"
+                                                                              : "see the kernel log");
     case KVM_EXIT_MMIO:
         return nw_fail(err, NW_ERR_INTERNAL, "guest at RIP %#llx: access to %#llx, where it has no memory",
                        (unsigned long long)vm->regs->rip, (unsigned long long)run->mmio.phys_addr);
     case KVM_EXIT_SHUTDOWN:
         return nw_fail(err, NW_ERR_INTERNAL, "guest at RIP %#llx: triple fault", (unsigned long long)vm->regs->rip);
     default:
-        return nw_fail(err, NW_ERR_INTERNAL, "guest at RIP %#llx: unexpected KVM exit %u", (unsigned long long)vm->regs->rip,
-                       run->exit_reason);
+        return nw_fail(err, NW_ERR_INTERNAL, "guest at RIP %#llx: unexpected KVM exit %u",
+                       (unsigned long long)vm->regs->rip, run->exit_reason);
     }
 }
 
@@ -262,7 +266,9 @@ void vm_backend_detect(char *out, size_t size)
 {
     static const struct {
         const char *module, *name;
-    } backends[] = { { "/sys/module/kvm_pvm", "pvm" }, { "/sys/module/kvm_intel", "vmx" }, { "/sys/module/kvm_amd", "svm" } };
+    } backends[] = { { "/sys/module/kvm_pvm", "pvm" },
+                     { "/sys/module/kvm_intel", "vmx" },
+                     { "/sys/module/kvm_amd", "svm" } };
     snprintf(out, size, "unknown");
     for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
         if (!access(backends[i].module, F_OK)) {

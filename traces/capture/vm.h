@@ -29,10 +29,10 @@ struct vm {
 };
 
 enum vm_exit {
-    VM_EXIT_STEP,  /* one instruction is done (or its exception was delivered) */
-    VM_EXIT_OUT,   /* an OUT is done; vm->run->io says to where, the value is in *value */
-    VM_EXIT_HALT,  /* HLT */
-    VM_EXIT_TICK,  /* nothing happened but time */
+    VM_EXIT_STEP, /* one instruction is done (or its exception was delivered) */
+    VM_EXIT_OUT,  /* an OUT is done; vm->run->io says to where, the value is in *value */
+    VM_EXIT_HALT, /* HLT */
+    VM_EXIT_TICK, /* nothing happened but time */
 };
 
 /* memory_bytes: a multiple of 2 MiB. *vm must be zeroed; vm_destroy is right after success and failure. */

@@ -39,7 +39,8 @@ static enum nw_status events_find(struct walk_log *log, struct nw_error *err)
     for (unsigned e = 0; e < EVENTS; e++) {
         log->event[e] = tep_find_event_by_name(log->tep, system_name, event_table[e].name);
         if (!log->event[e])
-            return nw_fail(err, NW_ERR_ENV, "tracepoint %s:%s is missing: this kernel's KVM does not report guest page walks",
+            return nw_fail(err, NW_ERR_ENV,
+                           "tracepoint %s:%s is missing: this kernel's KVM does not report guest page walks",
                            system_name, event_table[e].name);
         for (unsigned f = 0; f < FIELDS_MAX && event_table[e].field[f]; f++) {
             log->field[e][f] = tep_find_field(log->event[e], event_table[e].field[f]);
@@ -57,11 +58,12 @@ static enum nw_status instance_make(struct walk_log *log, struct nw_error *err)
     static const char *const systems[] = { system_name, NULL };
     const char *dir = tracefs_tracing_dir(); /* mounts tracefs where the kernel has it and nobody has done so */
     if (!dir)
-        return nw_fail(err, NW_ERR_ENV, "tracefs is not there: capture via tracepoints needs a kernel with it, and root to use it");
+        return nw_fail(err, NW_ERR_ENV,
+                       "tracefs is not there: capture via tracepoints needs a kernel with it, and root to use it");
     log->tep = tracefs_local_events_system(dir, systems);
     if (!log->tep)
-        return nw_fail_errno(err, NW_ERR_ENV, errno, "%s: the events of system %s cannot be read (usually only root may)", dir,
-                             system_name);
+        return nw_fail_errno(err, NW_ERR_ENV, errno,
+                             "%s: the events of system %s cannot be read (usually only root may)", dir, system_name);
     enum nw_status s = events_find(log, err);
     if (s)
         return s;
@@ -174,7 +176,8 @@ static int take_event(struct tep_event *event, struct tep_record *record, int cp
         walk->failed = true;
     if (event == log->event[EVENT_ELEMENT] && walk->entries < WALK_ENTRIES_MAX) {
         walk->entry[walk->entries] = field_value(log, EVENT_ELEMENT, 0, record);
-        walk->level[walk->entries++] = (uint8_t)(field_value(log, EVENT_ELEMENT, 1, record) - 1); /* KVM's leaf table is 1 */
+        walk->level[walk->entries++] =
+            (uint8_t)(field_value(log, EVENT_ELEMENT, 1, record) - 1); /* KVM's leaf table is 1 */
     }
     return 0;
 }
@@ -205,7 +208,8 @@ enum nw_status walk_log_drain(struct walk_log *log, struct nw_error *err)
     if (r < 0 && errno != EAGAIN && errno != 0)
         return nw_fail_errno(err, NW_ERR_ENV, errno, "tracefs: reading the events");
     if (lost_any(log))
-        return nw_fail(err, NW_ERR_ENV, "tracefs: the kernel's buffer of %d KiB overflowed; events are lost", BUFFER_KIB);
+        return nw_fail(err, NW_ERR_ENV, "tracefs: the kernel's buffer of %d KiB overflowed; events are lost",
+                       BUFFER_KIB);
     return NW_OK;
 }
 
@@ -218,7 +222,8 @@ enum nw_status walk_log_stop(struct walk_log *log, struct nw_error *err)
     log->pinned = false;
     enum nw_status s = walk_log_drain(log, err);
     if (!s && !log->count)
-        s = nw_fail(err, NW_ERR_ENV, "KVM reported no guest page walk: this backend leaves them to the processor; use --via=step");
+        s = nw_fail(err, NW_ERR_ENV,
+                    "KVM reported no guest page walk: this backend leaves them to the processor; use --via=step");
     return s;
 }
 

@@ -75,7 +75,7 @@ void invlpg(uint64_t address);
  * `create`. */
 uint64_t *entry_find(uint64_t root, uint64_t address, int create, int *large);
 uint64_t *directory_entry(uint64_t root, uint64_t address, int create); /* the level-1 entry (2 MiB) of `address` */
-void large_split(uint64_t *entry);                                     /* into 512 4 KiB entries of the same rights */
+void large_split(uint64_t *entry);                                      /* into 512 4 KiB entries of the same rights */
 void tables_free(uint64_t root); /* drops every frame and table below the workload's slots, then the root */
 
 /* ---- space.c ---- */

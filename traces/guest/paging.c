@@ -12,7 +12,8 @@ enum { TABLE_LEVELS = 4 };
 
 void frames_init(void)
 {
-    uint64_t frames = param->memory_bytes / PAGE_BYTES, bytes = (frames * sizeof *holders + PAGE_BYTES - 1) & -(uint64_t)PAGE_BYTES;
+    uint64_t frames = param->memory_bytes / PAGE_BYTES,
+             bytes = (frames * sizeof *holders + PAGE_BYTES - 1) & -(uint64_t)PAGE_BYTES;
     holders = (uint16_t *)param->free_gpa;
     low_gpa = param->free_gpa + bytes;
     high_gpa = param->memory_bytes & -(uint64_t)LARGE_BYTES;

@@ -49,8 +49,9 @@ struct nw_capture_options {
     const char *path;          /* the trace to write; NULL: record nothing to a file (counts and checks only) */
     uint64_t size, operations; /* 0: the workload's default */
     uint64_t seed;             /* default 42 */
-    uint64_t instructions_max; /* the region of interest is cut after so many guest instructions; default 1,000,000; 0: no limit */
-    bool large_pages;          /* the workload's memory in 2 MiB pages where they fit; default 4 KiB */
+    uint64_t
+        instructions_max; /* the region of interest is cut after so many guest instructions; default 1,000,000; 0: no limit */
+    bool large_pages; /* the workload's memory in 2 MiB pages where they fit; default 4 KiB */
     enum nw_capture_via via;
     double timeout_seconds; /* of the whole capture; default 120; 0: none */
     /* The first so many instructions are checked one by one: every byte of guest memory that changed was in a recorded store,
@@ -70,10 +71,10 @@ struct nw_capture_result {
     uint64_t instructions, fetches, loads, stores;
     uint64_t page_faults, cr_writes, invlpgs, table_writes, table_pages; /* events in the trace */
     uint64_t guest_walks, guest_walk_entries;                            /* NW_CAPTURE_TRACEPOINTS only */
-    uint64_t walks_unmatched;     /* walks KVM made for no recorded access (its own look-ahead); in the trace as well */
-    uint64_t access_digest;       /* of all accesses, in order: equal for equal sequences */
-    bool checksum_verified;       /* the workload ran to its end and its result equals the host's */
-    uint64_t checksum, steps;     /* KVM_RUN calls that made a step */
+    uint64_t walks_unmatched; /* walks KVM made for no recorded access (its own look-ahead); in the trace as well */
+    uint64_t access_digest;   /* of all accesses, in order: equal for equal sequences */
+    bool checksum_verified;   /* the workload ran to its end and its result equals the host's */
+    uint64_t checksum, steps; /* KVM_RUN calls that made a step */
     uint64_t checked_instructions;
     double seconds, trace_seconds;
     char kvm_backend[16];

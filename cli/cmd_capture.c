@@ -1,0 +1,219 @@
+/* cmd_capture.c - `nestwalk capture`: a memory trace from a live KVM guest. */
+#include "trace_common.h"
+#include <inttypes.h>
+#include <nestwalk/traces/capture.h>
+#include <string.h>
+
+enum {
+    OPT_WORKLOAD,
+    OPT_SIZE,
+    OPT_OPERATIONS,
+    OPT_SEED,
+    OPT_INSTRUCTIONS,
+    OPT_PAGES,
+    OPT_VIA,
+    OPT_TIMEOUT,
+    OPT_OUT,
+    OPT_LIST,
+    OPT_JSON
+};
+static const struct nw_option options[] = {
+    [OPT_WORKLOAD] = { "workload", 'w', "NAME", "What the guest runs; --list shows what there is." },
+    [OPT_SIZE] = { "size", 0, "BYTES", "The workload's data, roughly; default as --list says." },
+    [OPT_OPERATIONS] = { "operations", 0, "N", "How much it does in the traced region; default as --list says." },
+    [OPT_SEED] = { "seed", 0, "N", "Of the workload's random numbers; same seed, same accesses; default 42." },
+    [OPT_INSTRUCTIONS] = { "instructions", 'n', "MAX",
+                           "Trace at most so many guest instructions (with K, M: powers of 1024; 0: all); default "
+                           "1000000." },
+    [OPT_PAGES] = { "pages", 0, "4K|2M", "The guest's pages for the workload's memory; default 4K." },
+    [OPT_VIA] = { "via", 0, "step|tracepoints",
+                  "How: single-stepping (default), or that plus KVM's own guest walks from its tracepoints." },
+    [OPT_TIMEOUT] = { "timeout", 0, "SECONDS",
+                      "Of the whole capture; the trace then ends where it is; default 120, 0: none." },
+    [OPT_OUT] = { "output", 'o', "OUT.nwt", "The trace to write." },
+    [OPT_LIST] = { "list", 0, NULL, "Show the workloads and their defaults." },
+    [OPT_JSON] = { "json", 0, NULL, "Print what was captured (or the list) as JSON." },
+    { 0 },
+};
+
+static int list(bool json)
+{
+    struct nw_capture_workload w;
+    if (json) {
+        printf("{ \"workloads\": [");
+        for (size_t i = 0; nw_capture_workload(i, &w); i++) {
+            printf("%s\n  { \"name\": ", i ? "," : "");
+            nw_cli_json_string(stdout, w.name);
+            printf(", \"doc\": ");
+            nw_cli_json_string(stdout, w.doc);
+            printf(", \"operation\": ");
+            nw_cli_json_string(stdout, w.operation);
+            printf(", \"default_operations\": %" PRIu64 ", \"default_bytes\": %" PRIu64 ", \"min_bytes\": %" PRIu64
+                   " }",
+                   w.default_operations, w.default_size, w.min_size);
+        }
+        printf(" ] }\n");
+        return 0;
+    }
+    for (size_t i = 0; nw_capture_workload(i, &w); i++)
+        printf("%-10s %s\n           --size %" PRIu64 "K (at least %" PRIu64 "K), --operations %" PRIu64 ": %s\n",
+               w.name, w.doc, w.default_size >> 10, w.min_size >> 10, w.default_operations, w.operation);
+    return 0;
+}
+
+struct shown {
+    struct nw_cli_progress progress;
+    const char *stage;
+};
+
+static bool show(void *context, const struct nw_capture_progress *p)
+{
+    struct shown *shown = context;
+    if (shown->stage != p->stage) {
+        if (shown->stage)
+            nw_cli_progress_finish(&shown->progress);
+        nw_cli_progress_start(&shown->progress, p->stage, "instructions");
+        shown->stage = p->stage;
+    }
+    nw_cli_progress_update(&shown->progress, p->instructions, p->instructions_max);
+    return !nw_cli_interrupted();
+}
+
+static const char *const end_name[] = { [NW_CAPTURE_COMPLETE] = "complete",
+                                        [NW_CAPTURE_LIMIT] = "limit",
+                                        [NW_CAPTURE_TIMEOUT] = "timeout",
+                                        [NW_CAPTURE_STOPPED] = "stopped" };
+static const char *const end_text[] = { [NW_CAPTURE_COMPLETE] = "the whole region of interest",
+                                        [NW_CAPTURE_LIMIT] = "cut at the number of instructions asked for",
+                                        [NW_CAPTURE_TIMEOUT] = "cut by the timeout",
+                                        [NW_CAPTURE_STOPPED] = "cut by the interruption" };
+
+static void print_json(const char *out, const struct nw_capture_result *r)
+{
+    printf("{ \"trace\": ");
+    nw_cli_json_string(stdout, out);
+    printf(", \"end\": \"%s\", \"instructions\": %" PRIu64 ", \"accesses\": { \"total\": %" PRIu64
+           ", \"fetch\": %" PRIu64 ", \"load\": %" PRIu64 ", \"store\": %" PRIu64
+           " },\n  \"events\": { \"page_fault\": %" PRIu64 ", \"cr_write\": %" PRIu64 ", \"invlpg\": %" PRIu64
+           ", \"table_write\": %" PRIu64 ", \"table_page\": %" PRIu64 ", \"guest_walk\": %" PRIu64
+           " },\n  \"guest_walk_entries\": %" PRIu64 ", \"walks_unmatched\": %" PRIu64
+           ", \"access_digest\": \"%016" PRIx64 "\", \"checksum_verified\": %s, \"kvm_backend\": ",
+           end_name[r->end], r->instructions, r->fetches + r->loads + r->stores, r->fetches, r->loads, r->stores,
+           r->page_faults, r->cr_writes, r->invlpgs, r->table_writes, r->table_pages, r->guest_walks,
+           r->guest_walk_entries, r->walks_unmatched, r->access_digest, r->checksum_verified ? "true" : "false");
+    nw_cli_json_string(stdout, r->kvm_backend);
+    printf(", \"seconds\": %.3f }\n", r->seconds);
+}
+
+static void print_text(const char *out, const struct nw_capture_result *r)
+{
+    printf("%s: %" PRIu64 " guest instructions, %" PRIu64 " accesses (%" PRIu64 " fetches, %" PRIu64 " loads, %" PRIu64
+           " stores)\n",
+           out, r->instructions, r->fetches + r->loads + r->stores, r->fetches, r->loads, r->stores);
+    printf("  %" PRIu64 " page faults, %" PRIu64 " control-register writes, %" PRIu64 " INVLPG, %" PRIu64
+           " page-table writes, %" PRIu64 " new page-table pages\n",
+           r->page_faults, r->cr_writes, r->invlpgs, r->table_writes, r->table_pages);
+    if (r->guest_walks)
+        printf("  %" PRIu64 " guest walks by KVM with %" PRIu64 " entries; %" PRIu64
+               " of them for no access of the guest\n",
+               r->guest_walks, r->guest_walk_entries, r->walks_unmatched);
+    printf("  %s; result %s; KVM backend %s; %.1f s\n", end_text[r->end],
+           r->checksum_verified ? "equals the host's" : "not checked: the guest did not run to its end", r->kvm_backend,
+           r->seconds);
+}
+
+static int capture(const struct nw_command *self, struct nw_capture_options *o, bool json)
+{
+    struct nw_error err = { 0 };
+    struct nw_capture_result r;
+    struct shown shown = { 0 };
+    nw_cli_catch_interrupts();
+    o->progress = show;
+    o->context = &shown;
+    enum nw_status s = nw_capture_run(o, &r, &err);
+    if (shown.stage)
+        nw_cli_progress_finish(&shown.progress);
+    if (s)
+        return nw_cli_fail(self, s, &err);
+    (json ? print_json : print_text)(o->path, &r);
+    if (r.end != NW_CAPTURE_STOPPED)
+        return 0;
+    s = nw_fail(&err, NW_ERR_INTERRUPTED, "interrupted; the trace is whole and holds what was captured until then");
+    return nw_cli_fail(self, s, &err);
+}
+
+/* Takes a number; false when it is none. */
+static bool take(struct nw_capture_options *o, int option, const char *value)
+{
+    switch (option) {
+    case OPT_SIZE: return nw_cli_parse_u64(value, &o->size);
+    case OPT_OPERATIONS: return nw_cli_parse_u64(value, &o->operations);
+    case OPT_SEED: return nw_cli_parse_u64(value, &o->seed);
+    case OPT_INSTRUCTIONS: return nw_cli_parse_u64(value, &o->instructions_max);
+    default: return nw_cli_parse_double(value, &o->timeout_seconds) && o->timeout_seconds >= 0;
+    }
+}
+
+static int run(const struct nw_command *self, int argc, char **argv)
+{
+    struct nw_cli_parser parser;
+    nw_cli_parser_init(&parser, self, argc, argv);
+    struct nw_capture_options o;
+    nw_capture_defaults(&o);
+    const char *value;
+    bool json = false, wants_list = false;
+    int option;
+    while ((option = nw_cli_next(&parser, &value)) != NW_CLI_DONE) {
+        switch (option) {
+        case NW_CLI_EXIT: return parser.exit_status;
+        case OPT_WORKLOAD: o.workload = value; break;
+        case OPT_OUT: o.path = value; break;
+        case OPT_LIST: wants_list = true; break;
+        case OPT_JSON: json = true; break;
+        case OPT_PAGES:
+            if (strcmp(value, "4K") && strcmp(value, "2M"))
+                return nw_cli_usage(self, "--pages %s: 4K or 2M", value);
+            o.large_pages = value[0] == '2';
+            break;
+        case OPT_VIA:
+            if (strcmp(value, "step") && strcmp(value, "tracepoints"))
+                return nw_cli_usage(self, "--via %s: step or tracepoints", value);
+            o.via = value[0] == 's' ? NW_CAPTURE_STEP : NW_CAPTURE_TRACEPOINTS;
+            break;
+        case NW_CLI_ARGUMENT: return nw_cli_usage(self, "\"%s\": a workload is named with --workload", value);
+        default:
+            if (!take(&o, option, value))
+                return nw_cli_usage(self, "--%s %s: not a number", options[option].name, value);
+        }
+    }
+    if (wants_list)
+        return list(json);
+    if (!o.workload || !o.path)
+        return nw_cli_usage(self, "%s is missing", !o.workload ? "--workload NAME (--list shows them)" : "-o OUT.nwt");
+    return capture(self, &o, json);
+}
+
+const struct nw_command nw_cmd_capture = {
+    .name = "capture",
+    .synopsis = "--workload NAME [--size BYTES] [--instructions MAX] [--pages 4K|2M] ... -o OUT.nwt",
+    .summary = "a memory trace from a live KVM guest",
+    .details = "Runs a small freestanding kernel with one workload in a KVM virtual machine (x86-64 Linux with "
+               "/dev/kvm). It boots "
+               "and builds its data at full speed; in its region of interest every instruction is single-stepped and "
+               "its fetch, "
+               "loads and stores are recorded, with control-register writes, INVLPG, page faults and page-table "
+               "writes. Then it "
+               "runs on to its end, and its result is compared with a run of the same code on the host.\n\n"
+               "--via tracepoints records, besides, every guest page walk that KVM itself made and the entries it "
+               "read. It needs "
+               "root, tracefs, and a KVM that emulates privileged guest code over shadow page tables.\n\n"
+               "Without /dev/kvm, or without permission to use it, the exit status is 4. Interrupted, it leaves a "
+               "whole trace of "
+               "what was captured until then, and exits with 4 as well.",
+    .examples = "nestwalk capture --workload btree -o btree.nwt\n"
+                "nestwalk capture --workload vmchurn --instructions 300000 --seed 7 -o churn.nwt\n"
+                "nestwalk capture --workload gups --size 64M --pages 2M -o gups.nwt\n"
+                "nestwalk capture --list",
+    .options = options,
+    .run = run,
+};
