@@ -51,7 +51,7 @@ static void list_row(struct nw_cli_table *t, const struct nw_run *run, bool new_
 }
 
 /* A line between groups: what one command stored stands together. */
-static enum nw_status list_text(const struct nw_run *runs, size_t count)
+static void list_text(const struct nw_run *runs, size_t count)
 {
     static const char *const heading[] = { "run", "stored (UTC)", "label", "mode", "machine", "fidelity", "trace" };
     static const bool numeric[] = { true, false, false, false, false, false, false };
@@ -59,7 +59,6 @@ static enum nw_status list_text(const struct nw_run *runs, size_t count)
     for (size_t i = 0; i < count; i++)
         list_row(t, runs + i, i == 0 || runs[i].group != runs[i - 1].group);
     nw_cli_table_print(t, stdout);
-    return NW_OK;
 }
 
 static enum nw_status list(struct nw_store *store, const struct request *r, struct nw_error *err)
@@ -72,7 +71,7 @@ static enum nw_status list(struct nw_store *store, const struct request *r, stru
     if (r->json)
         s = nw_report_json(runs, count, "-", err);
     else
-        s = list_text(runs, count);
+        list_text(runs, count);
     nw_runs_free(runs, count);
     return s;
 }
