@@ -33,6 +33,6 @@ Captured and replayed in $SECONDS s. Next:
   demo.html                                          the report; open it in any browser, no network is needed
   $nestwalk trace info $trace
   $nestwalk explain walk --gva 0x400000 --guest-levels 4 --nested-levels 4
-  $nestwalk run --trace $trace --mode nested --set vmm.backing=2M --set guest.page_policy=thp
+  $nestwalk run --trace $trace --mode nested --set vmm.backing=2M
   docs/tutorial.md                                   the same, step by step
 END
