@@ -405,6 +405,42 @@ static void store__a_reader_sees_whole_runs_while_another_writes(void **state)
     remove_store(path);
 }
 
+/* As somebody who may not write there; the superuser may write everywhere, and becomes somebody else for it. */
+static void store__is_readable_where_nothing_can_be_written(void **state)
+{
+    (void)state;
+    const char *path = fixture_path("shelf.db"), *folder = fixture_path("");
+    struct nw_store *store = open_ok(path, NW_STORE_WRITE);
+    add_ok(store, true);
+    nw_store_close(store);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(chmod(folder, 0555), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct nw_error err = { 0 };
+        struct nw_run *runs, run = fixture_run(false);
+        size_t count = 0;
+        if (geteuid() == 0 && setresuid(65534, 65534, 65534))
+            _exit(1);
+        if (nw_store_open(path, NW_STORE_READ, &store, &err) || nw_store_select(store, NULL, 0, &runs, &count, &err))
+            _exit(2);
+        nw_runs_free(runs, count);
+        nw_store_close(store);
+        if (nw_store_open(path, NW_STORE_WRITE, &store, &err) != NW_ERR_IO || !strstr(err.text, "must be writable"))
+            _exit(3);
+        nw_run_fini(&run);
+        _exit(count == 1 ? 0 : 4);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(chmod(folder, 0700), 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_false(exists(path, "-wal"));
+    remove_store(path);
+}
+
 static void store__reading_cannot_write(void **state)
 {
     (void)state;
@@ -479,6 +515,7 @@ int main(void)
         cmocka_unit_test(store__a_damaged_file_never_crashes),
         cmocka_unit_test(store__two_processes_write_at_once),
         cmocka_unit_test(store__a_reader_sees_whole_runs_while_another_writes),
+        cmocka_unit_test(store__is_readable_where_nothing_can_be_written),
         cmocka_unit_test(store__reading_cannot_write),
         cmocka_unit_test(store__a_failed_run_leaves_nothing),
         cmocka_unit_test(migration__runs_the_steps_that_a_file_lacks),
