@@ -130,13 +130,16 @@ static int describe_code(uint64_t code, char *out, size_t out_size)
 
 static void describe_violation(const struct nw_fault *f, char *out, size_t out_size)
 {
-    snprintf(out, out_size, "EPT violation:%s%s%s, entries permit %s%s%s%s%s (qualification 0x%llx), GPA 0x%llx",
-             f->code & 1 ? " read" : "", f->code & 2 ? " write" : "", f->code & 4 ? " fetch" : "",
+    snprintf(out, out_size, "EPT violation: %s, entries permit %s%s%s%s (qualification 0x%llx), GPA 0x%llx%s",
+             (f->code & 3) == 3 ? "read and write"
+             : f->code & 4      ? "fetch"
+             : f->code & 2      ? "write"
+                                : "read",
              f->code & 8 ? "r" : "-", f->code & 16 ? "w" : "-", f->code & 32 ? "x" : "-", f->code & 64 ? "u" : "",
+             (unsigned long long)f->code, (unsigned long long)f->address,
              !(f->code & 128) ? ""
              : f->code & 256  ? ", final address"
-                              : ", guest page table",
-             (unsigned long long)f->code, (unsigned long long)f->address);
+                              : ", guest page table");
 }
 
 void nw_walk_describe(const struct nw_walk_result *r, char *out, size_t out_size)
