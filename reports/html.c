@@ -45,6 +45,23 @@ static const char *fidelity_meaning(const char *fidelity)
     return fidelity;
 }
 
+/* When the runs were stored: one moment, or the first and the last. */
+static void add_stored(struct text *t, const struct nw_page *page)
+{
+    const char *first = page->runs[0].created, *last = first;
+    for (size_t i = 1; i < page->run_count; i++) {
+        const char *created = page->runs[i].created;
+        first = strcmp(created, first) < 0 ? created : first;
+        last = strcmp(created, last) > 0 ? created : last;
+    }
+    char moment[80];
+    if (strcmp(first, last) != 0)
+        snprintf(moment, sizeof moment, "%s to %s", first, last);
+    else
+        snprintf(moment, sizeof moment, "%s", first);
+    add_fact(t, "stored (UTC)", moment);
+}
+
 static void add_headline(struct text *t, const struct page_context *p)
 {
     const struct nw_page *page = p->page;
@@ -64,7 +81,7 @@ static void add_headline(struct text *t, const struct page_context *p)
     add_shared_fact(t, page, "engine", offsetof(struct nw_run, engine));
     snprintf(number, sizeof number, "%llu", (unsigned long long)page->runs[0].seed);
     add_fact(t, "seed", number);
-    add_shared_fact(t, page, "stored (UTC)", offsetof(struct nw_run, created));
+    add_stored(t, page);
     add_shared_fact(t, page, "nestwalk", offsetof(struct nw_run, version));
     text_add(t, "</dl>\n");
 }
