@@ -21,6 +21,7 @@ uint8_t nw_kind_size_code(unsigned bytes)
 
 /* ---- events ---- */
 
+/* Ranges of arguments; those not given are ANY. */
 #define ANY                                                                                                            \
     {                                                                                                                  \
         0, 0                                                                                                           \
@@ -29,101 +30,63 @@ uint8_t nw_kind_size_code(unsigned bytes)
     {                                                                                                                  \
         0, 1                                                                                                           \
     }
-#define BDF                                                                                                            \
+#define WORD                                                                                                           \
+    {                                                                                                                  \
+        0, UINT32_MAX                                                                                                  \
+    }
+#define SHORT                                                                                                          \
     {                                                                                                                  \
         0, 0xffff                                                                                                      \
-    }
-#define BYTES                                                                                                          \
+    } /* a BDF, a VPID, a port */
+#define SOME                                                                                                           \
     {                                                                                                                  \
         1, UINT64_MAX                                                                                                  \
     }
+#define ARGS(count, ...)        .args = (count), .arg_name = { __VA_ARGS__ }
+#define RANGES(...)             .arg_range = { __VA_ARGS__ }
+#define DATA(name_, step, most) .data_name = (name_), .data_step = (step), .data_max = (most)
 
+/* clang-format off */
 const struct nw_event_kind_info nw_event_kind_table[NW_EV_KIND_END] = {
-    [NW_EV_CPL] = { "cpl", 1, { "cpl" }, "privilege level from here on", { { 0, 3 } } },
-    [NW_EV_CR_WRITE] = { "cr-write", 2, { "cr", "value" }, "move to a control register", { { 0, 15 } } },
-    [NW_EV_MSR_WRITE] = { "msr-write",
-                          2,
-                          { "msr", "value" },
-                          "write of a model-specific register",
-                          { { 0, UINT32_MAX } } },
-    [NW_EV_INVLPG] = { "invlpg", 1, { "gva" }, "invalidate one page" },
-    [NW_EV_INVPCID] = { "invpcid", 3, { "type", "pcid", "gva" }, "invalidate by PCID", { { 0, 3 }, { 0, 0xfff } } },
-    [NW_EV_INVVPID] = { "invvpid", 3, { "type", "vpid", "gva" }, "invalidate by VPID", { { 0, 3 }, { 0, 0xffff } } },
-    [NW_EV_INVEPT] = { "invept", 2, { "type", "eptp" }, "invalidate by EPT pointer", { { 1, 2 } } },
-    [NW_EV_TABLE_WRITE] = { "table-write",
-                            3,
-                            { "gpa", "bytes", "value" },
-                            "store that changed a guest page-table page",
-                            { ANY, { 1, 8 } } },
-    [NW_EV_TABLE_PAGE] = { "table-page",
-                           1,
-                           { "gpa" },
-                           "a page became a page-table page; its non-zero words",
-                           { ANY },
-                           "index,word",
-                           2,
-                           1024 },
-    [NW_EV_PAGE_FAULT] = { "page-fault",
-                           2,
-                           { "gva", "error_code" },
-                           "the guest took a page fault",
-                           { ANY, { 0, UINT32_MAX } } },
-    [NW_EV_VM_EXIT] = { "vm-exit", 3, { "reason", "tsc", "info" }, "the guest was left" },
-    [NW_EV_VM_ENTRY] = { "vm-entry", 1, { "tsc" }, "the guest was entered" },
-    [NW_EV_MMIO] = { "mmio",
-                     4,
-                     { "gpa", "bytes", "value", "write" },
-                     "access to a device's memory",
-                     { ANY, BYTES, ANY, BOOL } },
-    [NW_EV_PIO] = { "pio",
-                    4,
-                    { "port", "bytes", "value", "write" },
-                    "access to an I/O port",
-                    { { 0, 0xffff }, BYTES, ANY, BOOL } },
-    [NW_EV_DMA_MAP] = { "dma-map",
-                        5,
-                        { "bdf", "iova", "gpa", "bytes", "rights" },
-                        "the guest mapped memory for a device",
-                        { BDF, ANY, ANY, BYTES, { 0, 7 } } },
-    [NW_EV_DMA_UNMAP] = { "dma-unmap",
-                          3,
-                          { "bdf", "iova", "bytes" },
-                          "the guest unmapped memory of a device",
-                          { BDF, ANY, BYTES } },
-    [NW_EV_DMA_ACCESS] = { "dma-access",
-                           4,
-                           { "bdf", "iova", "bytes", "write" },
-                           "a device accessed memory",
-                           { BDF, ANY, BYTES, BOOL } },
-    [NW_EV_DMA_INVALIDATE] = { "dma-invalidate",
-                               4,
-                               { "bdf", "iova", "bytes", "granularity" },
-                               "IOTLB invalidation",
-                               { BDF } },
-    [NW_EV_BALLOON_INFLATE] = { "balloon-inflate",
-                                2,
-                                { "gpa", "pages" },
-                                "the guest gave pages to the host",
-                                { ANY, BYTES } },
-    [NW_EV_BALLOON_DEFLATE] = { "balloon-deflate", 2, { "gpa", "pages" }, "the guest took pages back", { ANY, BYTES } },
-    [NW_EV_PAGE_HASH] = { "page-hash", 2, { "gpa", "hash" }, "xxh3-64 of a page's content" },
-    [NW_EV_MARKER] = { "marker",
-                       2,
-                       { "type", "id" },
-                       "region of interest, phase, or the user's own",
-                       { { NW_MARKER_ROI_BEGIN, NW_MARKER_USER } },
-                       "text",
-                       1,
-                       NW_EVENT_DATA_WORDS_MAX },
-    [NW_EV_GUEST_WALK] = { "guest-walk",
-                           2,
-                           { "gva", "error_code" },
-                           "a guest walk that the hypervisor reported",
-                           { ANY, { 0, UINT32_MAX } },
-                           "level,entry",
-                           2,
-                           16 },
+    [NW_EV_CPL] = { .name = "cpl", .doc = "privilege level from here on", ARGS(1, "cpl"), RANGES({ 0, 3 }) },
+    [NW_EV_CR_WRITE] = { .name = "cr-write", .doc = "move to a control register", ARGS(2, "cr", "value"), RANGES({ 0, 15 }) },
+    [NW_EV_MSR_WRITE] = { .name = "msr-write", .doc = "write of a model-specific register", ARGS(2, "msr", "value"), RANGES(WORD) },
+    [NW_EV_INVLPG] = { .name = "invlpg", .doc = "invalidate one page", ARGS(1, "gva") },
+    [NW_EV_INVPCID] = { .name = "invpcid", .doc = "invalidate by PCID", ARGS(3, "type", "pcid", "gva"),
+                        RANGES({ 0, 3 }, { 0, 0xfff }) },
+    [NW_EV_INVVPID] = { .name = "invvpid", .doc = "invalidate by VPID", ARGS(3, "type", "vpid", "gva"), RANGES({ 0, 3 }, SHORT) },
+    [NW_EV_INVEPT] = { .name = "invept", .doc = "invalidate by EPT pointer", ARGS(2, "type", "eptp"), RANGES({ 1, 2 }) },
+    [NW_EV_TABLE_WRITE] = { .name = "table-write", .doc = "store that changed a guest page-table page",
+                            ARGS(3, "gpa", "bytes", "value"), RANGES(ANY, { 1, 8 }) },
+    [NW_EV_TABLE_PAGE] = { .name = "table-page", .doc = "a page became a page-table page; its non-zero words", ARGS(1, "gpa"),
+                           DATA("index,word", 2, 2 * NW_WORDS_PER_PAGE) },
+    [NW_EV_PAGE_FAULT] = { .name = "page-fault", .doc = "the guest took a page fault", ARGS(2, "gva", "error_code"),
+                           RANGES(ANY, WORD) },
+    [NW_EV_VM_EXIT] = { .name = "vm-exit", .doc = "the guest was left", ARGS(3, "reason", "tsc", "info") },
+    [NW_EV_VM_ENTRY] = { .name = "vm-entry", .doc = "the guest was entered", ARGS(1, "tsc") },
+    [NW_EV_MMIO] = { .name = "mmio", .doc = "access to a device's memory", ARGS(4, "gpa", "bytes", "value", "write"),
+                     RANGES(ANY, SOME, ANY, BOOL) },
+    [NW_EV_PIO] = { .name = "pio", .doc = "access to an I/O port", ARGS(4, "port", "bytes", "value", "write"),
+                    RANGES(SHORT, SOME, ANY, BOOL) },
+    [NW_EV_DMA_MAP] = { .name = "dma-map", .doc = "the guest mapped memory for a device",
+                        ARGS(5, "bdf", "iova", "gpa", "bytes", "rights"), RANGES(SHORT, ANY, ANY, SOME, { 0, 7 }) },
+    [NW_EV_DMA_UNMAP] = { .name = "dma-unmap", .doc = "the guest unmapped memory of a device", ARGS(3, "bdf", "iova", "bytes"),
+                          RANGES(SHORT, ANY, SOME) },
+    [NW_EV_DMA_ACCESS] = { .name = "dma-access", .doc = "a device accessed memory", ARGS(4, "bdf", "iova", "bytes", "write"),
+                           RANGES(SHORT, ANY, SOME, BOOL) },
+    [NW_EV_DMA_INVALIDATE] = { .name = "dma-invalidate", .doc = "IOTLB invalidation", ARGS(4, "bdf", "iova", "bytes", "granularity"),
+                               RANGES(SHORT) },
+    [NW_EV_BALLOON_INFLATE] = { .name = "balloon-inflate", .doc = "the guest gave pages to the host", ARGS(2, "gpa", "pages"),
+                                RANGES(ANY, SOME) },
+    [NW_EV_BALLOON_DEFLATE] = { .name = "balloon-deflate", .doc = "the guest took pages back", ARGS(2, "gpa", "pages"),
+                                RANGES(ANY, SOME) },
+    [NW_EV_PAGE_HASH] = { .name = "page-hash", .doc = "xxh3-64 of a page's content", ARGS(2, "gpa", "hash") },
+    [NW_EV_MARKER] = { .name = "marker", .doc = "region of interest, phase, or the user's own", ARGS(2, "type", "id"),
+                       RANGES({ NW_MARKER_ROI_BEGIN, NW_MARKER_USER }), DATA("text", 1, NW_EVENT_DATA_WORDS_MAX) },
+    [NW_EV_GUEST_WALK] = { .name = "guest-walk", .doc = "a guest walk that the hypervisor reported", ARGS(2, "gva", "error_code"),
+                           RANGES(ANY, WORD), DATA("level,entry", 2, 16) },
 };
+/* clang-format on */
 
 static enum nw_status check_data(const struct nw_event *e, const struct nw_event_kind_info *k, struct nw_error *err)
 {

@@ -41,6 +41,34 @@ static void event_table__every_kind_has_a_name_and_named_arguments(void **state)
     }
 }
 
+/* docs/trace-format.md has the kinds as rows "| 4 | invlpg | gva | |": number, name, arguments in order, data. */
+static void event_table__the_specification_lists_the_same_kinds(void **state)
+{
+    (void)state;
+    size_t bytes;
+    char *text = (char *)read_file(NW_SOURCE_DIR "/docs/trace-format.md", &bytes);
+    text[bytes] = '\0';
+    unsigned rows = 0;
+    for (unsigned k = 1; k < NW_EV_KIND_END; k++) {
+        const struct nw_event_kind_info *info = &nw_event_kind_table[k];
+        char row[64];
+        snprintf(row, sizeof row, "\n| %u | %s | ", k, info->name);
+        const char *at = strstr(text, row);
+        if (!at)
+            fail_msg("the specification has no row for %u, %s", k, info->name);
+        at += strlen(row);
+        for (unsigned a = 0; a < info->args; a++) {
+            const char *bar = strchr(at, '|'), *arg = strstr(at, info->arg_name[a]);
+            if (!arg || arg > bar)
+                fail_msg("the specification of %s lacks %s, or has it out of order", info->name, info->arg_name[a]);
+            at = arg + strlen(info->arg_name[a]);
+        }
+        rows++;
+    }
+    assert_int_equal(rows, NW_EV_KIND_END - 1);
+    free(text);
+}
+
 static void event_check__values_outside_the_table_are_refused(void **state)
 {
     (void)state;
@@ -173,6 +201,7 @@ int main(void)
         cmocka_unit_test(kind__every_size_code_round_trips),
         cmocka_unit_test(kind__a_size_without_code_is_covered_by_the_next_larger),
         cmocka_unit_test(event_table__every_kind_has_a_name_and_named_arguments),
+        cmocka_unit_test(event_table__the_specification_lists_the_same_kinds),
         cmocka_unit_test(event_check__values_outside_the_table_are_refused),
         cmocka_unit_test(touches__repetitions_on_a_page_are_dropped_by_class_and_kind),
         cmocka_unit_test(touches__an_event_starts_the_filter_afresh),

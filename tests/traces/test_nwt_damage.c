@@ -249,9 +249,10 @@ static void hostile__right_checksums_over_wrong_contents_never_crash(void **stat
         /* Half of the rounds aim at block headers, whose numbers steer everything. */
         size_t from = percent(&rng, 50) ? end[nw_rng_below(&rng, BLOCKS)] : 0;
         size_t room = from ? sizeof(struct nwt_block_header) : n;
-        for (uint64_t k = 1 + nw_rng_below(&rng, 3); k--;)
-            bad[from + nw_rng_below(&rng, room)] =
-                percent(&rng, 50) ? telling[nw_rng_below(&rng, sizeof telling)] : (uint8_t)nw_rng_next(&rng);
+        for (uint64_t k = 1 + nw_rng_below(&rng, 3); k--;) {
+            size_t at = from + nw_rng_below(&rng, room);
+            bad[at] = percent(&rng, 50) ? telling[nw_rng_below(&rng, sizeof telling)] : (uint8_t)nw_rng_next(&rng);
+        }
         reseal(bad, n, end);
         write_file(path, bad, n);
         read_in_every_way(path);

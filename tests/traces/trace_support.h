@@ -60,7 +60,8 @@ static inline struct nw_event random_event(struct nw_rng *rng, uint16_t kind, ui
     struct nw_event e = { .kind = kind, .vcpu = (uint16_t)nw_rng_below(rng, vcpus) };
     for (unsigned a = 0; a < k->args; a++) {
         uint64_t first = k->arg_range[a].first, last = k->arg_range[a].last;
-        uint64_t v = nw_rng_next(rng) >> nw_rng_below(rng, 64);
+        uint64_t v = nw_rng_next(rng);
+        v >>= nw_rng_below(rng, 64);
         e.arg[a] = first || last ? first + (last - first == UINT64_MAX ? v : v % (last - first + 1)) : v;
     }
     if (!k->data_name)
