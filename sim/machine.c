@@ -63,6 +63,12 @@ static unsigned backing_log2(const struct nw_config *c)
 static enum nw_status back(struct machine *m, uint64_t gpa, bool written, hpa_t *hpa, struct nw_error *err)
 {
     struct nw_leaf leaf;
+    uint64_t gfn = gpa >> NW_PAGE_LOG2;
+    struct backed *known = &m->backed[gfn % BACKED_SLOTS];
+    if (known->gfn == gfn + 1) {
+        *hpa = nw_hpa(known->pfn << NW_PAGE_LOG2 | (gpa & (NW_PAGE_BYTES - 1)));
+        return NW_OK;
+    }
     enum nw_status s = nw_builder_lookup(&m->p2m_builder, gpa, &leaf, err);
     if (s)
         return s;
@@ -76,6 +82,7 @@ static enum nw_status back(struct machine *m, uint64_t gpa, bool written, hpa_t 
         leaf.target = (pfn << NW_PAGE_LOG2) + (gpa & page_mask);
     }
     *hpa = nw_hpa(leaf.target);
+    *known = (struct backed){ gfn + 1, leaf.target >> NW_PAGE_LOG2 };
     return NW_OK;
 }
 
@@ -86,11 +93,11 @@ enum nw_status machine_locate_table(struct machine *m, uint64_t gpa, hpa_t *hpa,
         return NW_OK;
     }
     if (m->config->vmm.demand_backing && m->config->mode == NW_MODE_NESTED) {
-        struct nw_leaf leaf;
+        struct nw_leaf leaf; /* the guest kernel's own store to its new table may be the page's first use */
         enum nw_status s = nw_builder_lookup(&m->p2m_builder, gpa, &leaf, err);
         if (s)
             return s;
-        if (!leaf.present) { /* the guest kernel's own store to its new table */
+        if (!leaf.present) {
             m->result->faults.ept_violations++;
             machine_exit(m, NW_EXIT_EPT_VIOLATION);
         }

@@ -47,6 +47,13 @@ struct region_count { /* thp: touched pages of a 2 MiB region */
     uint32_t pages;
 };
 
+/* GPA -> HPA of pages lately asked for by software that writes guest tables; backing is never taken away while it stands here. */
+struct backed {
+    uint64_t gfn; /* plus 1; 0 = empty */
+    uint64_t pfn;
+};
+enum { BACKED_SLOTS = 1024 };
+
 struct machine {
     const struct nw_config *config;
     const struct nw_trace_info *info;
@@ -65,6 +72,7 @@ struct machine {
     uint16_t pcid;
     struct rights_rule rule[8];
 
+    struct backed backed[BACKED_SLOTS];
     uint64_t table_pages_recorded; /* guest page-table pages that the trace told of */
     struct region_count *region;
     size_t region_capacity, region_used;

@@ -21,14 +21,26 @@
 #define JOIN(a, b)  JOIN2(a, b)
 
 enum {
-    LINES_MAX = 4096,  /* emitted lines that wait */
-    LINES_A_WALK = 64, /* more than any walk reads */
-    REGION_LOG2 = 15,  /* pages a region of `prepared` */
+    LINES_MAX = 4096,     /* emitted lines that wait */
+    LINES_A_WALK = 64,    /* more than any walk reads */
+    REGION_LOG2 = 15,     /* pages a region of `prepared` */
+    LINES_AHEAD = 16,     /* sets of the modelled caches are prefetched so many lines ahead */
+    AT_HAND_WORDS = 4096, /* a modelled cache of fewer words stays in the processor's own first level */
+    HINTS_LOG2 = 12,      /* remembered leaf tables, see `struct hint` */
+    FAR_AHEAD = 24,       /* touches */
+    NEAR_AHEAD = 12,
 };
 
 struct prepared_region {
     uint64_t key;
     uint64_t bit[1u << (REGION_LOG2 - 6)];
+};
+
+/* Where the leaf table for an address probably is in our own memory. Only ever used to prefetch: a wrong hint costs time, not exactness, and
+ * simulated memory is never unmapped while an engine lives, so reading through an old hint is safe. */
+struct hint {
+    uint64_t key; /* address >> 21, plus 1 */
+    const uint64_t *table;
 };
 
 struct kernel {
@@ -48,9 +60,12 @@ struct kernel {
     } looks[2][LEVELS_OF_TLB];
 
     struct packed_assoc psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
+    bool refill; /* the nested TLB has an entry for the last GPA asked for, but one that did not serve */
     struct packed_lines cache[NW_CACHES_MAX];
 
-    uint64_t *line; /* emitted, waiting */
+    uint32_t *which; /* numbers of lines on their way through the caches */
+    uint8_t *found;  /* by line number: the cache that had it */
+    uint64_t *line;  /* emitted, waiting */
     unsigned line_count;
     struct {
         uint32_t end;
@@ -59,6 +74,8 @@ struct kernel {
     unsigned walk_count;
     uint64_t guest_references, nested_references; /* of the walk under way */
 
+    struct hint *hint[2]; /* by dimension */
+
     struct prepared_region **region; /* open addressing by page >> REGION_LOG2 */
     size_t region_capacity, region_used;
     struct prepared_region *last_region;
@@ -66,43 +83,66 @@ struct kernel {
 
 /* ---- stage 4: the caches ---- */
 
+NW_INLINE uint64_t *set_of_line(const struct packed_lines *cache, uint64_t line)
+{
+    return cache->line + packed_mod(&cache->sets, line) * cache->lanes;
+}
+
+/* One cache: of the lines whose numbers are in which[0..count), those that miss are left there, in order. Returns how many. */
+NW_INLINE uint32_t pass_cache(struct kernel *k, size_t level, uint32_t count, unsigned lanes)
+{
+    const struct packed_lines *cache = &k->cache[level];
+    const bool far = cache->sets.divisor * cache->lanes >= AT_HAND_WORDS;
+    uint32_t missed = 0, *which = k->which;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t number = which[i];
+        uint64_t line = k->line[number], evicted;
+        if (far && i + LINES_AHEAD < count) {
+            const uint64_t *set = set_of_line(cache, k->line[which[i + LINES_AHEAD]]);
+            for (unsigned lane = 0; lane < lanes; lane += PACKED_LANES)
+                NW_PREFETCH(set + lane);
+        }
+        int hit = packed_touch(set_of_line(cache, line), lanes, cache->ways, line, &evicted);
+        k->found[number] = (uint8_t)level; /* of a miss: overwritten by the next cache, or by settle_lines */
+        which[missed] = number;
+        missed += !hit;
+    }
+    k->r->cache[level].hits += count - missed;
+    k->r->cache[level].misses += missed;
+    return missed;
+}
+
+/* Each cache sees the same lines in the same order as if every line had gone through all of them before the next, because none hears of
+ * another. */
 static NW_NOINLINE void settle_lines(struct kernel *k)
 {
     const struct nw_config *c = k->c;
-    uint64_t hits[NW_CACHES_MAX] = { 0 }, dram = 0;
-    size_t first = c->walker.first_cache, count = c->cache_count;
-    unsigned i = 0;
+    uint64_t latency[NW_CACHES_MAX + 1];
+    size_t level = c->walker.first_cache, end = c->cache_count;
+    uint32_t left = k->line_count;
+    for (uint32_t i = 0; i < left; i++)
+        k->which[i] = i;
+    for (; level < end; level++) {
+        latency[level] = c->cache[level].latency_cycles + c->walker.level_cycles;
+        unsigned lanes = k->cache[level].lanes; /* the common shapes as constants */
+        left = lanes == 8    ? pass_cache(k, level, left, 8)
+               : lanes == 16 ? pass_cache(k, level, left, 16)
+                             : pass_cache(k, level, left, lanes);
+    }
+    latency[end] = c->memory.dram_latency_cycles + c->walker.level_cycles;
+    for (uint32_t i = 0; i < left; i++)
+        k->found[k->which[i]] = (uint8_t)end;
+    k->r->memory_references += left;
+    uint32_t i = 0;
     for (unsigned w = 0; w < k->walk_count; w++) {
-        uint64_t cycles = (k->walk[w].end - i) * c->walker.level_cycles;
-        for (; i < k->walk[w].end; i++) {
-            uint64_t line = k->line[i], evicted;
-            size_t level = first;
-            for (; level < count; level++) {
-                struct packed_lines *cache = &k->cache[level];
-                if (packed_touch(cache->line + packed_mod(&cache->sets, line) * cache->lanes, cache->lanes, cache->ways,
-                                 line, &evicted))
-                    break;
-            }
-            if (level < count) {
-                hits[level]++;
-                cycles += c->cache[level].latency_cycles;
-            } else {
-                dram++;
-                cycles += c->memory.dram_latency_cycles;
-            }
-        }
+        uint64_t cycles = 0;
+        for (; i < k->walk[w].end; i++)
+            cycles += latency[k->found[i]];
         if (k->walk[w].assist)
             k->p->assist_cycles += cycles;
         else
             book_walk(k->r, cycles);
     }
-    uint64_t passed = dram; /* by the cache under consideration, from the last to the first */
-    for (size_t level = count; level-- > first;) {
-        k->r->cache[level].hits += hits[level];
-        k->r->cache[level].misses += passed;
-        passed += hits[level];
-    }
-    k->r->memory_references += dram;
     k->line_count = k->walk_count = 0;
 }
 
@@ -161,14 +201,47 @@ NW_INLINE void hook_start(void *context, enum nw_dimension d, uint64_t address, 
     }
 }
 
+NW_INLINE size_t hint_slot(uint64_t key) { return (key ^ key >> HINTS_LOG2) & ((1u << HINTS_LOG2) - 1); }
+
+/* The leaf entry's place for `address`, if a hint knows. */
+NW_INLINE const uint64_t *hinted(const struct kernel *k, enum nw_dimension d, uint64_t address)
+{
+    uint64_t key = address >> NW_PAGE_2M_LOG2;
+    const struct hint *h = &k->hint[d][hint_slot(key)];
+    return NW_LIKELY(h->key == key + 1) && h->table ? h->table + (address >> NW_PAGE_LOG2 & 511) : NULL;
+}
+
+/* Stage 3 reads words that are scattered over simulated memory: bring the guest's leaf entry near FAR_AHEAD touches before, and NEAR_AHEAD touches
+ * before read it to know which second-stage entry will follow. */
+NW_INLINE void look_ahead(const struct kernel *k, const struct nw_touch *touch, uint32_t left)
+{
+    if (left > FAR_AHEAD) {
+        const uint64_t *leaf = hinted(k, NW_GUEST, touch[FAR_AHEAD].page << NW_PAGE_LOG2);
+        if (leaf)
+            NW_PREFETCH(leaf);
+    }
+    if (left > NEAR_AHEAD && k->m->hw_nested) {
+        const uint64_t *leaf = hinted(k, NW_GUEST, touch[NEAR_AHEAD].page << NW_PAGE_LOG2);
+        if (leaf && (leaf = hinted(k, NW_NESTED, *leaf & nw_mask(51, 12))))
+            NW_PREFETCH(leaf);
+    }
+}
+
 NW_INLINE void hook_table(void *context, enum nw_dimension d, uint64_t address, const struct nw_walk_start *next)
 {
     struct kernel *k = context;
     unsigned i = next->level;
     struct packed_assoc *psc = d == NW_GUEST ? k->psc_guest : k->psc_nested;
+    if (i == 0) {
+        uint64_t key = address >> NW_PAGE_2M_LOG2;
+        struct hint *h = &k->hint[d][hint_slot(key)];
+        if (NW_UNLIKELY(h->key != key + 1))
+            *h = (struct hint){ key + 1, nw_physmem_find(k->m->pm, nw_hpa(next->table.v & ~(NW_PAGE_BYTES - 1))) };
+    }
     if (i >= NW_PSC_LEVELS || !psc[i].entries)
         return;
-    *assoc_fill(&psc[i], psc_tag(k, d, i, address)) =
+    /* `start` has asked this cache in the same walk and missed, else the walk would have begun below the entry. */
+    *assoc_insert(&psc[i], psc_tag(k, d, i, address)) =
         (struct packed_entry){ next->table.v, next->table_gpa.v, next->allowed,
                                (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) };
 }
@@ -194,8 +267,11 @@ NW_INLINE bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nest
             k->r->nested_tlb.hits++;
             return true;
         }
-        break;
+        k->refill = true;
+        k->r->nested_tlb.misses++;
+        return false;
     }
+    k->refill = false;
     k->r->nested_tlb.misses++;
     return false;
 }
@@ -209,8 +285,11 @@ NW_INLINE void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested
         return;
     unsigned size = size_class(t->page_log2);
     k->nested_tlb.present |= 1u << size;
-    *assoc_fill(&k->nested_tlb, nested_tag(gpa.v, size)) =
-        (struct packed_entry){ t->hpa.v & ~((UINT64_C(1) << size_log2[size]) - 1), 0, t->allowed, t->dirty };
+    uint64_t tag = nested_tag(gpa.v, size);
+    struct packed_entry *entry = k->refill ? assoc_lookup(&k->nested_tlb, tag) : NULL;
+    if (!entry)
+        entry = assoc_insert(&k->nested_tlb, tag);
+    *entry = (struct packed_entry){ t->hpa.v & ~((UINT64_C(1) << size_log2[size]) - 1), 0, t->allowed, t->dirty };
 }
 
 static const struct nw_walk_hooks hooks = { .load = hook_load,
@@ -440,8 +519,8 @@ NW_INLINE enum lookup look_up(struct kernel *k, unsigned class, uint64_t page, u
     for (unsigned level = 0; level < k->p->levels; level++)
         for (unsigned i = 0; i < k->looks[class][level].count; i++) {
             struct packed_tlb *array = k->looks[class][level].array[i];
-            uint64_t *place = tlb_peek(array, page, k->space);
-            if (!place)
+            struct tlb_place place = tlb_peek(array, page, k->space);
+            if (!place.set)
                 continue;
             uint64_t word = tlb_use(array, place), rights = word & WORD_RIGHTS, lacks = rule.need & ~rights;
             if (NW_UNLIKELY((lacks & ~(uint64_t)RIGHT_D) || (rule.forbid & rights))) {
@@ -463,9 +542,9 @@ NW_INLINE enum lookup look_up(struct kernel *k, unsigned class, uint64_t page, u
 static void set_dirty(struct kernel *k, uint64_t page)
 {
     for (size_t i = 0; i < k->c->tlb_count; i++) {
-        uint64_t *place = tlb_peek(&k->tlb[i], page, k->space);
-        if (place)
-            *place |= RIGHT_D;
+        struct tlb_place place = tlb_peek(&k->tlb[i], page, k->space);
+        if (place.set)
+            place.set[place.at] |= RIGHT_D;
     }
 }
 
@@ -665,7 +744,7 @@ static void book_dropped_by_array(struct kernel *k, const struct nw_block *b, ui
             continue;
         uint32_t count = accesses_of_class(b, class, from, to) + (lower == (int)class);
         for (unsigned i = 0; count && i < k->looks[class][0].count; i++)
-            if (tlb_peek(k->looks[class][0].array[i], page[class], k->space)) {
+            if (tlb_peek(k->looks[class][0].array[i], page[class], k->space).set) {
                 k->r->tlb[k->looks[class][0].index[i]].hits += count;
                 break;
             }
@@ -705,6 +784,8 @@ static enum nw_status take_stretch(struct kernel *k, const struct nw_block *b, u
         unsigned class = nw_kind_type(kind) == NW_FETCH;
         /* Look-ups that came as touches, less the second look-up that a crossing access adds to its first. */
         touched[class] += !(x->kind & NW_TOUCH_UPPER);
+        if (!k->m->flat)
+            look_ahead(k, x, end - t);
         if ((s = touch_one(k, x->page, kind, err)))
             return s;
         page[class] = x->page;
@@ -768,8 +849,12 @@ static void kernel_destroy(void *state)
     for (size_t i = 0; i < k->region_capacity; i++)
         free(k->region[i]);
     free(k->region);
+    free(k->hint[0]);
+    free(k->hint[1]);
     free(k->line);
     free(k->walk);
+    free(k->which);
+    free(k->found);
     free(k);
 }
 
@@ -853,7 +938,11 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
     }
     k->line = malloc(LINES_MAX * sizeof *k->line);
     k->walk = malloc(LINES_MAX * sizeof *k->walk);
-    if (!s && (!k->line || !k->walk))
+    k->which = malloc(LINES_MAX * sizeof *k->which);
+    k->found = malloc(LINES_MAX * sizeof *k->found);
+    for (unsigned d = 0; d < 2; d++)
+        k->hint[d] = calloc(1u << HINTS_LOG2, sizeof *k->hint[d]);
+    if (!s && (!k->line || !k->walk || !k->which || !k->found || !k->hint[0] || !k->hint[1]))
         s = nw_fail_nomem(err, "the replay engine");
     if (s)
         kernel_destroy(k);

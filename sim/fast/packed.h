@@ -32,6 +32,14 @@ NW_INLINE int packed_find(const uint64_t *set, unsigned lanes, uint64_t key, uin
 {
 #if defined(__AVX512F__)
     const __m512i wanted = _mm512_set1_epi64((long long)key), care = _mm512_set1_epi64((long long)~ignore);
+    if (NW_LIKELY(lanes <= 64)) { /* all of it, so that no branch depends on where the word is */
+        uint64_t hits = 0;
+        for (unsigned i = 0; i < lanes; i += 8)
+            hits |= (uint64_t)_mm512_testn_epi64_mask(
+                        _mm512_xor_si512(_mm512_load_si512((const void *)(set + i)), wanted), care)
+                    << i;
+        return hits ? (int)__builtin_ctzll(hits) : -1;
+    }
     for (unsigned i = 0; i < lanes; i += 8) {
         __m512i v = _mm512_load_si512((const void *)(set + i));
         __mmask8 hit = _mm512_testn_epi64_mask(_mm512_xor_si512(v, wanted), care);
@@ -55,10 +63,20 @@ NW_INLINE int packed_find(const uint64_t *set, unsigned lanes, uint64_t key, uin
 }
 
 /* Moves words [0, at) one place back and puts `word` in front; what stood at `at` is returned. */
-NW_INLINE uint64_t packed_push(uint64_t *set, unsigned at, uint64_t word)
+NW_INLINE uint64_t packed_push(uint64_t *set, unsigned lanes, unsigned at, uint64_t word)
 {
     uint64_t out = set[at];
 #if defined(__AVX512F__)
+    if (NW_LIKELY(lanes <= 64)) { /* the same work wherever `at` is, again so that no branch depends on it */
+        uint64_t moved = UINT64_MAX >> (63 - at);
+        __m512i before = _mm512_set1_epi64((long long)word);
+        for (unsigned i = 0; i < lanes; i += 8, moved >>= 8) {
+            __m512i here = _mm512_load_si512((const void *)(set + i));
+            _mm512_store_si512((void *)(set + i), _mm512_mask_alignr_epi64(here, (__mmask8)moved, here, before, 7));
+            before = here;
+        }
+        return out;
+    }
     /* Whole registers, from the back so that nothing is overwritten before it is read. */
     unsigned i = at & ~7u;
     __mmask8 upto = (__mmask8)((2u << (at & 7)) - 1);
@@ -70,6 +88,7 @@ NW_INLINE uint64_t packed_push(uint64_t *set, unsigned at, uint64_t word)
             break;
     }
 #else
+    (void)lanes;
     for (unsigned i = at; i > 0; i--)
         set[i] = set[i - 1];
     set[0] = word;
@@ -100,7 +119,7 @@ NW_INLINE int packed_touch(uint64_t *set, unsigned lanes, unsigned ways, uint64_
         return hit != 0;
     }
     int at = packed_find(set, lanes, key, 0);
-    uint64_t out = packed_push(set, at < 0 ? ways - 1 : (unsigned)at, key);
+    uint64_t out = packed_push(set, lanes, at < 0 ? ways - 1 : (unsigned)at, key);
     *evicted = out;
     return at >= 0;
 #else

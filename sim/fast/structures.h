@@ -64,9 +64,13 @@ static inline unsigned tree_victim(const struct packed_tlb *t, uint64_t set)
     return first;
 }
 
-/* The place of the translation of `page` in the address space, or NULL: no use is made of it. An entry of the space itself goes before a
- * global one. */
-NW_INLINE uint64_t *tlb_peek(const struct packed_tlb *t, uint64_t page, uint64_t space)
+struct tlb_place {
+    uint64_t *set; /* NULL: not there */
+    unsigned at;
+};
+
+/* Where the translation of `page` in the address space stands: no use is made of it. An entry of the space itself goes before a global one. */
+NW_INLINE struct tlb_place tlb_peek(const struct packed_tlb *t, uint64_t page, uint64_t space)
 {
     for (unsigned left = t->present; left; left &= left - 1) {
         unsigned size = (unsigned)__builtin_ctz(left);
@@ -75,21 +79,20 @@ NW_INLINE uint64_t *tlb_peek(const struct packed_tlb *t, uint64_t page, uint64_t
         if (NW_UNLIKELY(at < 0 && t->globals))
             at = packed_find(set, t->lanes, tlb_word(page, GLOBAL_SPACE, size, 0), WORD_RIGHTS);
         if (at >= 0)
-            return set + at;
+            return (struct tlb_place){ set, (unsigned)at };
     }
-    return NULL;
+    return (struct tlb_place){ NULL, 0 };
 }
 
-/* A use of the entry at `place`: it becomes the most recent. Returns its word. */
-NW_INLINE uint64_t tlb_use(struct packed_tlb *t, uint64_t *place)
+/* A use of the entry there: it becomes the most recent. Returns its word. */
+NW_INLINE uint64_t tlb_use(struct packed_tlb *t, struct tlb_place place)
 {
-    uint64_t word = *place, index = (uint64_t)(place - t->word);
-    unsigned at = (unsigned)(index % t->lanes);
+    uint64_t word = place.set[place.at];
     if (NW_LIKELY(t->policy == NW_TLB_LRU)) {
-        if (at)
-            packed_push(place - at, at, word);
+        if (place.at)
+            packed_push(place.set, t->lanes, place.at, word);
     } else if (t->policy == NW_TLB_PLRU) {
-        tree_use(t, index / t->lanes, at);
+        tree_use(t, (uint64_t)(place.set - t->word) / t->lanes, place.at);
     }
     return word;
 }
@@ -115,7 +118,7 @@ NW_INLINE void tlb_insert(struct packed_tlb *t, uint64_t page, uint64_t space, u
 {
     uint64_t word = tlb_word(page, space, size, rights), out, *set = tlb_set(t, page, size);
     if (NW_LIKELY(t->policy == NW_TLB_LRU)) {
-        out = packed_push(set, t->ways - 1, word);
+        out = packed_push(set, t->lanes, t->ways - 1, word);
     } else {
         unsigned way = 0;
         uint64_t number = (uint64_t)(set - t->word) / t->lanes;
@@ -155,22 +158,22 @@ struct packed_assoc {
 
 NW_INLINE struct packed_entry *assoc_lookup(struct packed_assoc *k, uint64_t tag)
 {
+    uint64_t word = k->order[0]; /* the most recent one needs no search and no move */
+    if ((word ^ tag << SLOT_BITS) <= SLOT_MASK)
+        return &k->entry[word & SLOT_MASK];
     int at = packed_find(k->order, k->lanes, tag << SLOT_BITS, SLOT_MASK);
     if (at < 0)
         return NULL;
-    uint64_t word = k->order[at];
-    if (at)
-        packed_push(k->order, (unsigned)at, word);
+    word = k->order[at];
+    packed_push(k->order, k->lanes, (unsigned)at, word);
     return &k->entry[word & SLOT_MASK];
 }
 
-/* The entry to fill for `tag`: its own if it is there, else the least recent one's. */
-NW_INLINE struct packed_entry *assoc_fill(struct packed_assoc *k, uint64_t tag)
+/* The entry to fill for `tag`, which a look-up has just missed: the least recent one's. */
+NW_INLINE struct packed_entry *assoc_insert(struct packed_assoc *k, uint64_t tag)
 {
-    int found = packed_find(k->order, k->lanes, tag << SLOT_BITS, SLOT_MASK);
-    unsigned at = found < 0 ? k->entries - 1 : (unsigned)found;
-    uint64_t slot = k->order[at] & SLOT_MASK;
-    packed_push(k->order, at, tag << SLOT_BITS | slot);
+    uint64_t slot = k->order[k->entries - 1] & SLOT_MASK;
+    packed_push(k->order, k->lanes, k->entries - 1, tag << SLOT_BITS | slot);
     return &k->entry[slot];
 }
 
