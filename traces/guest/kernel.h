@@ -76,9 +76,7 @@ void invlpg(uint64_t address);
 uint64_t *entry_find(uint64_t root, uint64_t address, int create, int *large);
 uint64_t *directory_entry(uint64_t root, uint64_t address, int create); /* the level-1 entry (2 MiB) of `address` */
 void large_split(uint64_t *entry);                                      /* into 512 4 KiB entries of the same rights */
-void tables_free(uint64_t root); /* drops every frame and table below the workload's slots, then the root */
-
-/* ---- space.c ---- */
+void tables_free(uint64_t root); /* an address space's tables, when no leaf is left in its mappings */
 extern struct space spaces[WL_PROCESSES_MAX];
 extern int current_space;
 extern const struct wl_vm kernel_vm;

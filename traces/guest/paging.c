@@ -118,17 +118,12 @@ void large_split(uint64_t *entry)
     *entry = table | PTE_P | PTE_W | PTE_A;
 }
 
+/* Leaf tables hold nothing any more: they are not looked through. */
 static void table_free(uint64_t table, unsigned level)
 {
-    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+    for (unsigned i = 0; level && i < TABLE_ENTRIES; i++) {
         uint64_t entry = words_at(table)[i];
-        if (!(entry & PTE_P))
-            continue;
-        if (level == 0)
-            frame_drop(entry & PTE_FRAME, 1);
-        else if (entry & PTE_PS)
-            frame_drop(entry & PTE_FRAME, TABLE_ENTRIES);
-        else
+        if (entry & PTE_P)
             table_free(entry & PTE_FRAME, level - 1);
     }
     frame_drop(table, 1);

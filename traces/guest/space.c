@@ -203,24 +203,52 @@ static void vm_protect(struct wl *w, uint64_t address, uint64_t bytes, unsigned 
     for_each_entry(address, address + bytes, entry_protect, prot);
 }
 
-/* Copies a table of `level` and what is below it; leaves become shared and read-only on both sides. */
-static uint64_t table_fork(uint64_t table, unsigned level)
+/* A leaf becomes shared and read-only on both sides. */
+static void leaf_share(uint64_t *from, uint64_t *to, int large)
 {
-    uint64_t copy = frame_alloc(), *from = words_at(table), *to = words_at(copy);
-    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
-        uint64_t entry = from[i];
-        if (!(entry & PTE_P))
+    if (!(*from & PTE_P))
+        return;
+    if (*from & PTE_W)
+        *from &= ~PTE_W;
+    frame_hold(*from & PTE_FRAME, large ? TABLE_ENTRIES : 1);
+    *to = *from & ~PTE_D;
+}
+
+/* Walks the leaf tables of a mapping, not its pages: the entries of 2 MiB lie side by side. */
+static void mapping_share(uint64_t from_root, uint64_t to_root, const struct mapping *m)
+{
+    for (uint64_t a = m->start, next; a < m->end; a = next) {
+        int large, ignored;
+        uint64_t *from = entry_find(from_root, a, 0, &large);
+        next = (a & -(uint64_t)LARGE_BYTES) + LARGE_BYTES;
+        if (!from)
             continue;
-        if (level == 0 || (entry & PTE_PS)) {
-            if (entry & PTE_W)
-                from[i] = entry &= ~PTE_W;
-            frame_hold(entry & PTE_FRAME, level ? TABLE_ENTRIES : 1);
-            to[i] = entry & ~PTE_D;
-        } else {
-            to[i] = table_fork(entry & PTE_FRAME, level - 1) | PTE_P | PTE_W | PTE_A;
+        if (large) {
+            leaf_share(from, directory_entry(to_root, a, 1), 1);
+            continue;
+        }
+        uint64_t *to = entry_find(to_root, a, 1, &ignored);
+        for (uint64_t end = next < m->end ? next : m->end; a < end; a += PAGE_BYTES)
+            leaf_share(from++, to++, 0);
+    }
+}
+
+static void mapping_drop(uint64_t root, const struct mapping *m)
+{
+    for (uint64_t a = m->start, next; a < m->end; a = next) {
+        int large;
+        uint64_t *entry = entry_find(root, a, 0, &large);
+        next = (a & -(uint64_t)LARGE_BYTES) + LARGE_BYTES;
+        for (uint64_t end = next < m->end ? next : m->end; entry && a < end; a += PAGE_BYTES, entry++) {
+            if (*entry & PTE_P) {
+                uint64_t frame = *entry & PTE_FRAME;
+                *entry = 0;
+                frame_drop(frame, large ? TABLE_ENTRIES : 1);
+            }
+            if (large)
+                break;
         }
     }
-    return copy;
 }
 
 static int vm_fork(struct wl *w)
@@ -232,13 +260,10 @@ static int vm_fork(struct wl *w)
     if (child == WL_PROCESSES_MAX)
         panic(NWG_PANIC_LIMIT);
     struct space *from = &spaces[current_space], *to = &spaces[child];
-    for (unsigned i = 0; i < MAPPINGS_MAX; i++)
-        to->mapping[i] = from->mapping[i];
     to->root = root_new();
-    for (unsigned i = 1; i < TABLE_ENTRIES - 1; i++) {
-        uint64_t entry = words_at(from->root)[i];
-        if (entry & PTE_P)
-            words_at(to->root)[i] = table_fork(entry & PTE_FRAME, 2) | PTE_P | PTE_W | PTE_A;
+    for (unsigned i = 0; i < MAPPINGS_MAX; i++) {
+        to->mapping[i] = from->mapping[i];
+        mapping_share(from->root, to->root, &from->mapping[i]);
     }
     cr3_write(from->root); /* the parent's writable translations are stale now */
     return child;
@@ -254,9 +279,14 @@ static void vm_switch_to(struct wl *w, int process)
 
 static void vm_exit(struct wl *w, int process)
 {
+    struct space *s = &spaces[process];
     (void)w;
-    tables_free(spaces[process].root);
-    spaces[process] = (struct space){ 0 };
+    for (struct mapping *m = s->mapping; m < s->mapping + MAPPINGS_MAX; m++) {
+        mapping_drop(s->root, m);
+        m->start = m->end = 0;
+    }
+    tables_free(s->root);
+    s->root = 0;
 }
 
 const struct wl_vm kernel_vm = { .base = NWG_HEAP_BASE + (UINT64_C(1) << 40), /* two PML4 slots above the heap */

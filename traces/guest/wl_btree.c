@@ -1,4 +1,5 @@
-/* wl_btree.c - a B+tree of 64-bit keys: bulk loaded bottom-up at three quarters full, then searched and grown by inserts. */
+/* wl_btree.c - a B+tree of 64-bit keys: bulk loaded bottom-up, nodes packed full, then searched and grown
+ * by inserts, which split. */
 #include "workload.h"
 
 enum { FAN = 32 }; /* a node is 512 bytes: eight lines */
@@ -113,7 +114,7 @@ static int insert(struct tree *t, uint64_t key, uint64_t value)
 }
 
 /* Loaded keys are the multiples of SPACING; inserted ones fall between. */
-enum { SPACING = 16, FILL = (FAN - 1) * 3 / 4 };
+enum { SPACING = 16, FILL = FAN - 1 };
 
 static uint64_t smallest_key(const struct node *n)
 {
@@ -174,7 +175,7 @@ uint64_t wl_btree(struct wl *w)
     uint64_t nodes = w->size / sizeof(struct node);
     struct tree t = { 0 };
     /* Room for the loaded tree and for the splits of the inserts. */
-    uint64_t room = nodes + nodes / 8 + w->operations / 8 + 16;
+    uint64_t room = nodes + w->operations / 4 + 64;
     t.pool = w->alloc(w, room * sizeof(struct node));
     t.pool_end = t.pool + room;
     uint64_t keys = nodes * FILL * 15 / 16;

@@ -15,7 +15,7 @@ const struct wl_entry wl_table[] = {
     { "transpose", "out-of-place transpose of a square matrix of 8-byte words, row by row", wl_transpose, 4 * MIB, 1,
       64 << 10, "transpose" },
     { "vmchurn", "map, touch, protect, unmap, copy-on-write fork and switches among processes", wl_vmchurn, 1 * MIB,
-      400, 64 << 10, "step of the churn" },
+      1000, 64 << 10, "step of the churn" },
     { "sort", "bottom-up merge sort of random 8-byte words", wl_sort, 256 << 10, 1, 4096, "sort" },
 };
 const unsigned wl_count = sizeof(wl_table) / sizeof(wl_table[0]);

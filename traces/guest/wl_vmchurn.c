@@ -17,13 +17,10 @@ struct churn {
     struct wl *w;
     struct process process[WL_PROCESSES_MAX];
     int current, alive;
-    uint64_t seed, sum, pages_max;
+    uint64_t seed, sum, pages_max, stride;
 };
 
-static uint64_t region_address(const struct churn *c, unsigned slot)
-{
-    return c->w->vm->base + ((uint64_t)slot << 30); /* a gigabyte apart: each has its own page directory */
-}
+static uint64_t region_address(const struct churn *c, unsigned slot) { return c->w->vm->base + slot * c->stride; }
 
 static uint64_t page_address(struct churn *c, unsigned slot, const struct region *r)
 {
@@ -136,6 +133,9 @@ uint64_t wl_vmchurn(struct wl *w)
     c.seed = w->seed;
     c.alive = c.process[0].alive = 1;
     c.pages_max = w->size / PAGE / WL_REGIONS_MAX;
+    c.stride = 1 << 20; /* two regions share a leaf table */
+    while (c.stride < c.pages_max * PAGE)
+        c.stride *= 2;
     w->phase(w, WL_BEGIN, 0);
     for (uint64_t i = 0; i < w->operations; i++)
         step(&c);
