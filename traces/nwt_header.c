@@ -43,7 +43,8 @@ enum {
     IMAGE_HEAD_BYTES = 4 + 4 + 8, /* page count, zstd or raw, raw bytes */
     PAGE_HEAD_BYTES = 8 + 64,     /* GPA, bitmap of the words that are not zero */
     PAGE_RAW_MAX = PAGE_HEAD_BYTES + NW_WORDS_PER_PAGE * 8,
-    IMAGE_RATIO_MAX = 256, /* a reader allocates at most so many times the bytes that the file holds */
+    IMAGE_RATIO_MAX =
+        64, /* a page has at least 4096 / 64 stored bytes, so a reader's memory is bounded by the file's size */
 };
 
 /* ---- encoding ---- */
@@ -118,6 +119,9 @@ static uint8_t *put_page(uint8_t *p, const struct nw_table_page *page)
     return p;
 }
 
+/* Uncompressed pages always do: each has PAGE_HEAD_BYTES at least. */
+static bool fits_ratio(uint32_t pages, uint64_t stored) { return pages * NW_PAGE_BYTES <= stored * IMAGE_RATIO_MAX; }
+
 static enum nw_status put_image(struct output *o, const struct nw_trace_info *info, struct nw_error *err)
 {
     uint8_t *raw = malloc((size_t)info->table_count * PAGE_RAW_MAX), *p = raw;
@@ -134,7 +138,7 @@ static enum nw_status put_image(struct output *o, const struct nw_trace_info *in
         goto out;
     }
     size_t r = ZSTD_compress(field + IMAGE_HEAD_BYTES, bound, raw, bytes, 9);
-    uint32_t zstd = !ZSTD_isError(r) && r < bytes && r * IMAGE_RATIO_MAX >= bytes;
+    uint32_t zstd = !ZSTD_isError(r) && r < bytes && fits_ratio(info->table_count, r);
     if (zstd)
         stored = r;
     else
@@ -294,7 +298,7 @@ static const char *get_pages(struct nw_trace_info *info, const uint8_t *p, const
     return p == end ? NULL : "the page-table pages are followed by something else";
 }
 
-/* Allocations are bounded twice: raw bytes by the stored bytes, pages by the raw bytes. */
+/* Allocations are bounded: the count of pages by the stored bytes, the raw bytes by the count. */
 static const char *get_image(struct nw_trace_info *info, const uint8_t *p, size_t bytes, bool *nomem)
 {
     uint32_t count, zstd;
@@ -304,8 +308,8 @@ static const char *get_image(struct nw_trace_info *info, const uint8_t *p, size_
     memcpy(&zstd, p + 4, 4);
     uint64_t raw_bytes = nwt_load64(p + 8), stored = bytes - IMAGE_HEAD_BYTES;
     p += IMAGE_HEAD_BYTES;
-    if (zstd > 1 || !count || count > NWT_TABLE_PAGES_MAX || raw_bytes / PAGE_HEAD_BYTES < count ||
-        (zstd ? raw_bytes / IMAGE_RATIO_MAX > stored : raw_bytes != stored))
+    if (zstd > 1 || !count || count > NWT_TABLE_PAGES_MAX || raw_bytes < count * (uint64_t)PAGE_HEAD_BYTES ||
+        raw_bytes > count * (uint64_t)PAGE_RAW_MAX || !fits_ratio(count, stored) || (!zstd && raw_bytes != stored))
         return "the page-table pages announce an absurd size";
     if (!zstd)
         return get_pages(info, p, p + stored, count, nomem);

@@ -185,6 +185,30 @@ static void header__everything_a_trace_says_of_itself_comes_back(void **state)
     nw_source_destroy(source);
 }
 
+/* Pages that compress better than the format allows are stored as they are. */
+static void header__thousands_of_empty_table_pages_come_back(void **state)
+{
+    (void)state;
+    static struct nw_trace_info info, back;
+    nw_trace_info_init(&info);
+    info.has_tables = true;
+    info.table_count = 3000;
+    info.table = calloc(info.table_count, sizeof *info.table);
+    assert_non_null(info.table);
+    for (uint32_t p = 0; p < info.table_count; p++)
+        info.table[p].gpa = (uint64_t)p << 12;
+    struct trace none = { 0 };
+    write_trace(in_scratch(0, "empty_pages.nwt"), &info, &none);
+    struct nw_nwt_summary summary;
+    OK(nw_nwt_verify(in_scratch(0, "empty_pages.nwt"), NULL, err));
+    OK(nw_nwt_summarise(in_scratch(0, "empty_pages.nwt"), &summary, &back, err));
+    assert_int_equal(summary.blocks, 0);
+    assert_int_equal(back.table_count, info.table_count);
+    assert_memory_equal(back.table, info.table, info.table_count * sizeof *info.table);
+    nw_trace_info_fini(&back);
+    nw_trace_info_fini(&info);
+}
+
 static void vcpus__a_change_of_vcpu_ends_the_block(void **state)
 {
     (void)state;
@@ -320,6 +344,7 @@ int main(void)
         cmocka_unit_test(round_trip__every_event_kind_with_extreme_values),
         cmocka_unit_test(wants__touches_alone_are_the_same_and_events_always_come),
         cmocka_unit_test(header__everything_a_trace_says_of_itself_comes_back),
+        cmocka_unit_test(header__thousands_of_empty_table_pages_come_back),
         cmocka_unit_test(vcpus__a_change_of_vcpu_ends_the_block),
         cmocka_unit_test(seek__lands_in_the_block_that_has_the_access),
         cmocka_unit_test(write_block__equals_writing_one_by_one),
