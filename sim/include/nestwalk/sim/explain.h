@@ -56,8 +56,8 @@ struct nw_tree {
     bool truncated;
     unsigned levels;
 };
-/* The guest's (nested = false) or the second stage's (nested = true) tree after the trace's events, or of an imitation guest in
- * which the trace's first `touches` pages are mapped. */
+/* The guest's (nested = false) or the second stage's (nested = true) tree: of a source with tables, as they stand after all its events; else of
+ * an imitation guest in which the first 64 touches of the source, or without one a single page, are mapped. */
 enum nw_status nw_explain_tree(struct nw_source *source, const struct nw_config *config, bool nested, unsigned max,
                                struct nw_tree *out, struct nw_error *err) NW_MUST_USE;
 void nw_tree_fini(struct nw_tree *t);
