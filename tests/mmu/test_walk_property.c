@@ -269,6 +269,26 @@ static const char *compare(const struct nw_walk_result *r, const struct nw_walk_
     }
 }
 
+/* What a TLB would keep of this translation serves exactly the accesses that a walk would grant; a store also needs the D flags set. */
+static void check_cached_rights(struct world *w, uint64_t linear, const struct nw_walk_result *cached)
+{
+    for (enum nw_access_kind kind = NW_ACCESS_READ; kind < NW_ACCESS_KINDS; kind++)
+        for (unsigned who = 0; who < 3; who++) {
+            struct nw_access a = { .kind = kind, .user = who == 1, .ac = who == 2 };
+            bool serves = nw_rights_serve(&w->guest, cached->rights, cached->pkey, &a);
+            bool clean_store = (kind == NW_ACCESS_WRITE || kind == NW_ACCESS_RMW) && !(cached->rights & NW_RIGHT_DIRTY);
+            struct nw_walk_result r;
+            if (w->m.second == NAIVE_NONE)
+                nw_walk_native(w->pm, &w->guest, nw_gva(linear), &a, NULL, &r);
+            else
+                nw_walk_nested(w->pm, &w->guest, &w->nested, nw_gva(linear), &a, NULL, &r);
+            if (serves != (r.outcome == NW_WALK_OK && !clean_store))
+                fail_msg("guest %s over %s: cached rights 0x%x %s access %d of privilege %u, a walk says %s",
+                         w->guest.format->name, w->m.second ? w->nested.format->name : "nothing", cached->rights,
+                         serves ? "serve" : "refuse", (int)kind, who, nw_outcome_name[r.outcome]);
+        }
+}
+
 static void one_walk(struct world *w, uint64_t seed, uint64_t number, uint64_t kinds[])
 {
     static const enum nw_access_kind kind[] = { NW_ACCESS_READ, NW_ACCESS_WRITE, NW_ACCESS_FETCH, NW_ACCESS_RMW };
@@ -311,6 +331,8 @@ static void one_walk(struct world *w, uint64_t seed, uint64_t number, uint64_t k
                  n.nested_references);
     }
     kinds[n.kind]++;
+    if (n.kind == NAIVE_OK && number % 4 == 0)
+        check_cached_rights(w, linear, &r);
     forget(w);
 }
 
