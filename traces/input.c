@@ -35,7 +35,7 @@ static bool support_filters(struct archive *a)
     for (size_t i = 0; i < NW_ARRAY_LEN(support); i++)
         if (support[i](a) != ARCHIVE_OK)
             return false;
-    return archive_read_support_format_raw(a) == ARCHIVE_OK;
+    return archive_read_support_format_raw(a) == ARCHIVE_OK && archive_read_support_format_empty(a) == ARCHIVE_OK;
 }
 
 static enum nw_status fail_archive(const struct nw_input *in, struct nw_error *err)

@@ -8,30 +8,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A new file with a name that nobody has, with the rights that the user's umask leaves (mkstemp would make it private). */
+static int create_beside(const char *path, char *name, size_t bytes)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, bytes, "%s.%ld.%u.tmp", path, (long)getpid(), i);
+        int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
 enum nw_status nwt_output_open(struct nwt_output *o, const char *path, struct nw_error *err)
 {
     *o = (struct nwt_output){ .fd = -1 };
+    struct stat st;
+    /* Renaming onto a device or a directory would replace it, or fail when all the work is done. */
+    if (!stat(path, &st) && !S_ISREG(st.st_mode))
+        return nw_fail(err, NW_ERR_USAGE, "%s: a trace can only be written to a regular file", path);
+    size_t bytes = strlen(path) + sizeof ".0123456789.999.tmp" + 20;
     o->path = strdup(path);
-    size_t bytes = strlen(path) + sizeof ".XXXXXX";
     o->temporary = malloc(bytes);
     if (!o->path || !o->temporary) {
         nwt_output_discard(o);
         return nw_fail_nomem(err, "a file name");
     }
-    snprintf(o->temporary, bytes, "%s.XXXXXX", path);
-    o->fd = mkstemp(o->temporary);
+    o->fd = create_beside(path, o->temporary, bytes);
     if (o->fd < 0) {
         int e = errno;
         nwt_output_discard(o);
         return nw_fail_errno(err, NW_ERR_IO, e, "%s: cannot create a file beside it", path);
-    }
-    /* mkstemp makes files private; the finished trace gets the rights that the user's umask says. */
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(o->fd, 0666 & ~mask)) {
-        enum nw_status s = nw_fail_errno(err, NW_ERR_IO, errno, "%s: cannot set its access rights", o->temporary);
-        nwt_output_discard(o);
-        return s;
     }
     return NW_OK;
 }

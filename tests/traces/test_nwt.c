@@ -305,6 +305,9 @@ static void writer__refuses_what_a_reader_would(void **state)
     assert_non_null(strstr(why.text, "vcpu_count is 0, allowed is 1 to 256"));
     info.vcpu_count = 1;
     assert_int_equal(nw_nwt_writer_create(&w, in_scratch(1, "missing/x.nwt"), &info, &why), NW_ERR_IO);
+    assert_int_equal(nw_nwt_writer_create(&w, "/dev/null", &info, &why), NW_ERR_USAGE);
+    assert_int_equal(nw_nwt_writer_create(&w, scratch, &info, &why), NW_ERR_USAGE);
+    assert_non_null(strstr(why.text, "regular file"));
 }
 
 static void sequential_streams__cost_next_to_nothing(void **state)
