@@ -182,7 +182,7 @@ enum nw_status nwt_events_decode(const uint8_t *in, size_t bytes, uint32_t acces
                                  uint16_t vcpu_count, struct nw_event *event, uint32_t count, uint64_t *words,
                                  uint32_t data_words, struct nw_error *err) NW_MUST_USE;
 
-/* ---- blocks (nwt_encode.c, nwt_decode.c) ---- */
+/* ---- blocks (nwt_encode.c, nwt_block_header.c, nwt_decode.c) ---- */
 struct nwt_encoder;
 enum nw_status nwt_encoder_create(struct nwt_encoder **out, struct nw_error *err) NW_MUST_USE;
 void nwt_encoder_destroy(struct nwt_encoder *e);
