@@ -27,12 +27,13 @@ rm -f results.db
 $nestwalk run --trace $trace --machine amd-zen4 --mode native --mode shadow --mode nested --db results.db
 
 printf '\n== report\n'
-$nestwalk report --db results.db --output demo.html
+$nestwalk report --db results.db --trace $trace --output demo.html
+gva=$($nestwalk trace dump $trace --from 1000 --count 200 | awk '$3 == "load" { print $4; exit }')
 cat <<END
 Captured and replayed in $SECONDS s. Next:
-  demo.html                                          the report; open it in any browser, no network is needed
+  demo.html          the report; open it in any browser, no network is needed
+  docs/tutorial.md   the same, step by step
   $nestwalk trace info $trace
-  $nestwalk explain walk --gva 0x400000 --guest-levels 4 --nested-levels 4
+  $nestwalk explain walk --trace $trace --gva $gva --machine amd-zen4
   $nestwalk run --trace $trace --mode nested --set vmm.backing=2M
-  docs/tutorial.md                                   the same, step by step
 END
