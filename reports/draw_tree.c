@@ -38,14 +38,11 @@ static unsigned leaf_run(const struct nw_tree *tree, unsigned first)
 static void draw_node(struct text *t, const struct nw_tree *tree, unsigned i, unsigned run)
 {
     const struct nw_tree_node *n = tree->node + i;
-    bool root = n->parent == i;
     char label[200], size[32], tooltip[160];
     unsigned long long index = (n->entry_address & 0xfff) / 8, first = n->first_address;
     const char *name = n->level < NW_ARRAY_LEN(entry_name) ? entry_name[n->level] : "entry";
     size_text(n->bytes, size, sizeof size);
-    if (root)
-        snprintf(label, sizeof label, "root\n%u levels", tree->levels);
-    else if (n->leaf && run > 1)
+    if (n->leaf && run > 1)
         snprintf(label, sizeof label, "%s %llu to %llu: %u pages of %s\n0x%llx to 0x%llx", name, index, index + run - 1,
                  run, size, first, first + run * n->bytes - 1);
     else
@@ -56,67 +53,75 @@ static void draw_node(struct text *t, const struct nw_tree *tree, unsigned i, un
     text_printf(t, "  n%u [label=", i);
     dot_string(t, label);
     text_add(t, " tooltip=");
-    dot_string(t, root ? label : tooltip);
-    text_printf(t, " class=\"%s\" fillcolor=\"%s\"];\n", n->leaf ? "page" : "table",
-                root      ? "#ffffff"
-                : n->leaf ? "#e5f5e0"
-                          : "#dbe9f6");
-    if (!root)
+    dot_string(t, tooltip);
+    text_printf(t, " class=\"%s\" fillcolor=\"%s\"];\n", n->leaf ? "page" : "table", n->leaf ? "#e5f5e0" : "#dbe9f6");
+    if (n->parent == i)
+        text_printf(t, "  root -> n%u;\n", i);
+    else
         text_printf(t, "  n%u -> n%u;\n", n->parent, i);
 }
 
-static void draw_more(struct text *t, const unsigned *hidden, unsigned parent)
+/* What became of the children of each node, and, in the last place, of the root table. */
+struct drawn {
+    bool drawn;
+    unsigned shown, hidden; /* of its children */
+};
+
+/* In the order given, parents come before their children. */
+static void draw_nodes(struct text *t, const struct nw_tree *tree, struct drawn *d)
 {
-    if (!hidden[parent])
-        return;
-    text_printf(t,
-                "  more%u [class=\"more\" shape=plaintext style=\"\" label=\"and %u more entries\"];\n  n%u -> more%u "
-                "[style=dashed];\n",
-                parent, hidden[parent], parent, parent);
+    for (unsigned i = 0, run; i < tree->node_count; i += run) {
+        unsigned parent = tree->node[i].parent;
+        struct drawn *above = d + (parent == i ? tree->node_count : parent);
+        run = leaf_run(tree, i);
+        if (parent > i || !above->drawn) /* its table was left out, and so is it */
+            continue;
+        if (above->shown == CHILDREN_SHOWN) {
+            above->hidden += run;
+            continue;
+        }
+        above->shown++;
+        d[i].drawn = true;
+        draw_node(t, tree, i, run);
+    }
+}
+
+static void draw_hidden(struct text *t, const struct nw_tree *tree, const struct drawn *d)
+{
+    for (unsigned i = 0; i <= tree->node_count; i++) {
+        char parent[24] = "root";
+        if (!d[i].hidden)
+            continue;
+        if (i < tree->node_count)
+            snprintf(parent, sizeof parent, "n%u", i);
+        text_printf(t,
+                    "  more%u [class=\"more\" shape=plaintext style=\"\" label=\"and %u more entries\"];\n"
+                    "  %s -> more%u [style=dashed];\n",
+                    i, d[i].hidden, parent, i);
+    }
 }
 
 enum nw_status nw_draw_tree(const struct nw_tree *tree, const char *title, char **dot, struct nw_error *err)
 {
-    struct text t = { 0 };
-    unsigned *shown = calloc(2 * (size_t)tree->node_count + 1, sizeof *shown), *hidden = shown + tree->node_count;
-    bool *drawn = calloc((size_t)tree->node_count + 1, sizeof *drawn);
-    if (!shown || !drawn) {
-        free(shown);
-        free(drawn);
+    struct text t = { 0 }, label = { 0 };
+    struct drawn *d = calloc((size_t)tree->node_count + 1, sizeof *d);
+    if (!d)
         return nw_fail_nomem(err, "a drawing");
-    }
+    d[tree->node_count].drawn = true;
     text_add(&t,
              "digraph tree {\n  graph [layout=dot rankdir=LR nodesep=0.08 ranksep=0.5 bgcolor=transparent labelloc=t "
-             "fontname=\"Helvetica\" fontsize=12");
-    if (title || tree->truncated) {
-        text_add(&t, " label=");
-        struct text label = { 0 };
-        text_printf(&label, "%s%s", title ? title : "", tree->truncated ? " (the first entries only)" : "");
-        dot_string(&t, label.p ? label.p : "");
-        text_free(&label);
-    }
+             "fontname=\"Helvetica\" fontsize=12 label=");
+    text_printf(&label, "%s%s", title ? title : "", tree->truncated ? " (the first entries only)" : "");
+    dot_string(&t, label.p ? label.p : "");
+    text_free(&label);
     text_add(
         &t,
         "];\n  node [shape=box style=\"filled,rounded\" fontname=\"Helvetica\" fontsize=9 height=0.3 penwidth=0.8];\n"
         "  edge [arrowsize=0.5 penwidth=0.8];\n");
-    for (unsigned i = 0, run; i < tree->node_count; i += run) {
-        unsigned parent = tree->node[i].parent;
-        run = leaf_run(tree, i);
-        bool root = parent == i;
-        if (parent > i || (!root && !drawn[parent])) /* its table was left out, and so is it */
-            continue;
-        if (!root && shown[parent] == CHILDREN_SHOWN) {
-            hidden[parent] += run;
-            continue;
-        }
-        drawn[i] = true;
-        shown[parent] += !root;
-        draw_node(&t, tree, i, run);
-    }
-    for (unsigned i = 0; i < tree->node_count; i++)
-        draw_more(&t, hidden, i);
+    text_printf(&t, "  root [class=\"table\" fillcolor=\"#ffffff\" label=\"root table\\n%u levels\"];\n", tree->levels);
+    draw_nodes(&t, tree, d);
+    draw_hidden(&t, tree, d);
     text_add(&t, "}\n");
-    free(shown);
-    free(drawn);
+    free(d);
     return text_take(&t, dot, "a drawing", err);
 }

@@ -140,14 +140,14 @@ static inline struct nw_explanation fixture_walk(bool nested, bool skipping)
     return x;
 }
 
-/* Two tables over one another, then three pages side by side and one apart. */
+/* A table on each of three levels, then three pages side by side and one apart. */
 static inline struct nw_tree fixture_tree(void)
 {
     static const struct nw_tree_node node[] = {
-        { 0, 4, false, 0x0, 0x1000, 0, 1ull << 48 },    { 0, 3, false, 0x1000, 0x2003, 0, 1ull << 39 },
-        { 1, 2, false, 0x2000, 0x3003, 0, 1ull << 30 }, { 2, 1, false, 0x3000, 0x4003, 0, 1ull << 21 },
-        { 3, 0, true, 0x4000, 0x9003, 0, 4096 },        { 3, 0, true, 0x4008, 0xa003, 0x1000, 4096 },
-        { 3, 0, true, 0x4010, 0xb003, 0x2000, 4096 },   { 3, 0, true, 0x4050, 0xc003, 0xa000, 4096 },
+        { 0, 3, false, 0x1000, 0x2003, 0, 1ull << 39 }, { 0, 2, false, 0x2000, 0x3003, 0, 1ull << 30 },
+        { 1, 1, false, 0x3000, 0x4003, 0, 1ull << 21 }, { 2, 0, true, 0x4000, 0x9003, 0, 4096 },
+        { 2, 0, true, 0x4008, 0xa003, 0x1000, 4096 },   { 2, 0, true, 0x4010, 0xb003, 0x2000, 4096 },
+        { 2, 0, true, 0x4050, 0xc003, 0xa000, 4096 },
     };
     struct nw_tree t = { .node_count = NW_ARRAY_LEN(node), .levels = 4, .node = malloc(sizeof node) };
     memcpy(t.node, node, sizeof node);

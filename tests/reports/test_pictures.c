@@ -105,13 +105,14 @@ static void tree__neighbouring_pages_are_one_node(void **state)
 static void tree__a_wide_table_is_cut_and_says_so(void **state)
 {
     (void)state;
-    struct nw_tree t = { .node_count = 41, .levels = 1, .node = calloc(41, sizeof *t.node) };
-    for (unsigned i = 1; i < t.node_count; i++) /* every second page: no two are neighbours */
-        t.node[i] = (struct nw_tree_node){ 0, 0, true, 8 * (2 * i), 1, 8192 * i, 4096 };
+    struct nw_tree t = { .node_count = 40, .levels = 1, .node = calloc(40, sizeof *t.node), .truncated = true };
+    for (unsigned i = 0; i < t.node_count; i++) /* every second page: no two are neighbours */
+        t.node[i] = (struct nw_tree_node){ i, 0, true, 16 * i, 1, 8192 * i, 4096 };
     char *dot = NULL;
     struct nw_error err = { 0 };
     assert_int_equal(nw_draw_tree(&t, NULL, &dot, &err), NW_OK);
     assert_non_null(strstr(dot, "and 28 more entries"));
+    assert_non_null(strstr(dot, "the first entries only"));
     free(dot);
     free(t.node);
 }
