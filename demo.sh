@@ -28,7 +28,7 @@ $nestwalk run --trace $trace --machine amd-zen4 --mode native --mode shadow --mo
 
 printf '\n== report\n'
 $nestwalk report --db results.db --trace $trace --output demo.html
-gva=$($nestwalk trace dump $trace --from 1000 --count 200 | awk '$3 == "load" { print $4; exit }')
+gva=$($nestwalk trace dump $trace --from 1000 --count 200 | awk '$3 == "load" && !gva { gva = $4 } END { print gva }')
 cat <<END
 Captured and replayed in $SECONDS s. Next:
   demo.html          the report; open it in any browser, no network is needed
