@@ -3,7 +3,7 @@
 
 #define LL(x) ((unsigned long long)(x))
 
-/* ---- bits ---------------------------------------------------------------------------------------------------------------- */
+/* ---- bits --------------------------------------------------------------------------------------- */
 
 uint64_t nw_leaf_bits(const struct nw_paging *p, unsigned level, unsigned attributes)
 {
@@ -49,7 +49,7 @@ static uint64_t leaf_entry(const struct nw_builder *b, unsigned level, uint64_t 
     return entry;
 }
 
-/* ---- words of tables -------------------------------------------------------------------------------------------------- */
+/* ---- words of tables ---------------------------------------------------------------------------- */
 
 static enum nw_status locate(const struct nw_builder *b, uint64_t address, hpa_t *out, struct nw_error *err)
 {
@@ -98,8 +98,8 @@ static enum nw_status read_step(const struct nw_builder *b, uint64_t table, unsi
     return s;
 }
 
-/* Walks towards `address` and stops at a leaf, at an entry that is not present, or at `lowest`. way[i] is the entry at level i; returns the level
- * reached in *reached. */
+/* Walks towards `address` and stops at a leaf, at an entry that is not present, or at `lowest`. way[i] is the entry at
+ * level i; returns the level reached in *reached. */
 static enum nw_status descend(const struct nw_builder *b, uint64_t address, unsigned lowest,
                               struct step way[NW_LEVELS_MAX], unsigned *reached, struct nw_error *err)
 {
@@ -158,7 +158,7 @@ static enum nw_status release_table(struct nw_builder *b, uint64_t table, struct
     return NW_OK;
 }
 
-/* ---- life cycle -------------------------------------------------------------------------------------------------------- */
+/* ---- life cycle --------------------------------------------------------------------------------- */
 
 static enum nw_status frames_allocate(void *context, uint64_t *address, struct nw_error *err)
 {
@@ -196,7 +196,7 @@ enum nw_status nw_builder_init(struct nw_builder *b, struct nw_physmem *pm, cons
     return new_table(b, &b->paging.root, err);
 }
 
-/* ---- mapping ------------------------------------------------------------------------------------------------------------ */
+/* ---- mapping ------------------------------------------------------------------------------------ */
 
 enum nw_status nw_builder_map(struct nw_builder *b, uint64_t address, uint64_t target, unsigned page_log2,
                               unsigned attributes, struct nw_error *err)
@@ -266,7 +266,7 @@ enum nw_status nw_builder_map_range(struct nw_builder *b, uint64_t address, uint
     return NW_OK;
 }
 
-/* ---- finding and changing leaves -------------------------------------------------------------------------------------- */
+/* ---- finding and changing leaves ---------------------------------------------------------------- */
 
 enum nw_status nw_builder_lookup(const struct nw_builder *b, uint64_t address, struct nw_leaf *out,
                                  struct nw_error *err)
@@ -445,7 +445,7 @@ enum nw_status nw_builder_pdptes(const struct nw_builder *b, uint64_t pdpte[4], 
     return NW_OK;
 }
 
-/* ---- visiting ------------------------------------------------------------------------------------------------------------ */
+/* ---- visiting ----------------------------------------------------------------------------------- */
 
 enum nw_status nw_builder_visit(const struct nw_builder *b,
                                 bool (*visit)(void *context, const struct nw_leaf *entry, bool leaf,

@@ -2,8 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The formats as the manuals print them: SDM vol. 3, "Paging", the figures "Formats of CR3 and Paging-Structure Entries" of each mode, and
- * "Format of an EPT ... Entry". A level's reserved bits that depend on MAXPHYADDR, NXE or CPUID are added by nw_paging_init_*(). */
+/* The formats as the manuals print them: SDM vol. 3, "Paging", the figures "Formats of CR3 and Paging-Structure
+ * Entries" of each mode, and "Format of an EPT ... Entry". A level's reserved bits that depend on MAXPHYADDR, NXE or
+ * CPUID are added by nw_paging_init_*(). */
 
 #define X86_BITS                                                                                                       \
     .leaf_rule = NW_LEAF_BIT, .fault_rule = NW_FAULT_X86, .leaf_bit = NW_BIT(7), .present = NW_BIT(0),                 \
@@ -125,7 +126,7 @@ const struct nw_format nw_formats[NW_FORMAT_COUNT] = {
                                             .reserved_table = UINT64_C(0xf8) } } },
 };
 
-/* ---- from format and registers to final masks ------------------------------------------------------------------------- */
+/* ---- from format and registers to final masks --------------------------------------------------- */
 
 static enum nw_status check_width(const char *what, unsigned maxphyaddr, unsigned least, struct nw_error *err)
 {
@@ -195,7 +196,8 @@ static void resolve_guest_rights(struct nw_paging *p, const struct nw_guest_regi
     }
 }
 
-/* 32-bit paging: PS counts only with CR4.PSE; a 4 MiB leaf holds address bits 39:32 in its bits 20:13, as far as MAXPHYADDR goes (PSE-36). */
+/* 32-bit paging: PS counts only with CR4.PSE; a 4 MiB leaf holds address bits 39:32 in its bits 20:13, as far as
+ * MAXPHYADDR goes (PSE-36). */
 static void resolve_2level(struct nw_paging *p, bool pse)
 {
     struct nw_paging_level *directory = &p->level[1];
@@ -297,8 +299,9 @@ enum nw_status nw_paging_init_ept(struct nw_paging *out, const struct nw_ept_reg
         for (unsigned level = 0; level < out->levels; level++)
             out->level[level].accessed = 0;
     }
-    /* SDM vol. 3, "EPT Misconfigurations". Combinations by bits 2:0 = X, W, R: writable but not readable; without execute-only support executable
-     * but not readable. With mode-based execute control an entry whose bits 2:0 are 000 is present through bit 10 alone. */
+    /* SDM vol. 3, "EPT Misconfigurations". Combinations by bits 2:0 = X, W, R: writable but not readable; without
+     * execute-only support executable but not readable. With mode-based execute control an entry whose bits 2:0 are 000
+     * is present through bit 10 alone. */
     out->bad_rwx = (1u << 2) | (1u << 6);
     if (!r->execute_only)
         out->bad_rwx |= (uint8_t)((1u << 4) | (mbec ? 1u : 0));
@@ -332,7 +335,8 @@ enum nw_status nw_paging_init_npt(struct nw_paging *out, const struct nw_npt_reg
     out->input_rule = NW_INPUT_ZERO;
     out->fetch_reported = nxe;
     out->global = 0;
-    /* APM vol. 2, "Nested Table Walk": walks of the guest's tables are user writes as far as the nested tables are concerned. */
+    /* APM vol. 2, "Nested Table Walk": walks of the guest's tables are user writes as far as the nested tables are
+     * concerned. */
     out->table_access = NW_ACCESS_WRITE;
     if (!nxe)
         reserve_everywhere(out, f->no_execute);
@@ -367,7 +371,7 @@ int nw_paging_level_of(const struct nw_paging *p, unsigned page_log2)
     return -1;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------------- */
+/* ---- words -------------------------------------------------------------------------------------- */
 
 static void append(char *out, size_t out_size, const char *word)
 {

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bits of a shadow entry: the x86 long-mode format. A is preset everywhere and D in writable leaves, so that the processor never has to
- * set one: D of the guest is tracked by write protection. G is never set: a flush of one address space must reach every entry. */
+/* Bits of a shadow entry: the x86 long-mode format. A is preset everywhere and D in writable leaves, so that the
+ * processor never has to set one: D of the guest is tracked by write protection. G is never set: a flush of one address
+ * space must reach every entry. */
 static const uint64_t P = 1u << 0, W = 1u << 1, U = 1u << 2, A = 1u << 5, D = 1u << 6, LARGE = 1u << 7,
                       NX = UINT64_C(1) << 63, FRAME = UINT64_C(0x000ffffffffff000);
 
@@ -37,7 +38,7 @@ bool nw_shadow_is_table(const struct nw_shadow *sh, gpa_t gpa)
     return shadow_page_of(sh, gpa.v >> NW_PAGE_LOG2, NONE) != NONE;
 }
 
-/* ---- the guest's tables, walked in software ---------------------------------------------------------------------------- */
+/* ---- the guest's tables, walked in software ----------------------------------------------------- */
 
 struct software {
     struct nw_shadow *sh;
@@ -97,7 +98,7 @@ static void walk_guest(struct software *s, const struct nw_paging *guest, gva_t 
             s->table[level] -= nw_paging_index(guest, level, gva.v) << guest->entry_log2;
 }
 
-/* ---- roots ------------------------------------------------------------------------------------------------------------------ */
+/* ---- roots -------------------------------------------------------------------------------------- */
 
 static bool same_space(const struct nw_paging *a, const struct nw_paging *b)
 {
@@ -127,7 +128,8 @@ static enum nw_status processor_paging(const struct nw_shadow *sh, const struct 
     return NW_OK;
 }
 
-/* Native PAE reads the PDPTEs when CR3 is loaded (SDM vol. 3, "PDPTE Registers"), so that is when they are read here. */
+/* Native PAE reads the PDPTEs when CR3 is loaded (SDM vol. 3, "PDPTE Registers"), so that is when they are read
+ * here. */
 static enum nw_status load_pdptes(struct nw_shadow *sh, struct nw_paging *guest, struct nw_error *err)
 {
     struct software software = { .sh = sh };
@@ -190,7 +192,7 @@ enum nw_status nw_shadow_load_cr3(struct nw_shadow *sh, const struct nw_paging *
     return NW_OK;
 }
 
-/* ---- write protection ----------------------------------------------------------------------------------------------------- */
+/* ---- write protection --------------------------------------------------------------------------- */
 
 /* A guest page becomes a shadowed table: small leaves that map it lose W, larger ones go. */
 static enum nw_status protect(struct nw_shadow *sh, gpa_t gpa, struct nw_shadow_invalidation *inv, struct nw_error *err)
@@ -229,9 +231,10 @@ static bool contains_table(const struct nw_shadow *sh, gpa_t gpa, unsigned log2)
     return false;
 }
 
-/* ---- filling --------------------------------------------------------------------------------------------------------------- */
+/* ---- filling ------------------------------------------------------------------------------------ */
 
-/* Which of the guest's tables a new shadow table mirrors: the smallest that covers it, unless the table above mirrors it already. */
+/* Which of the guest's tables a new shadow table mirrors: the smallest that covers it, unless the table above mirrors
+ * it already. */
 static enum nw_status mirror(struct nw_shadow *sh, const struct nw_paging *guest, const struct software *software,
                              uint32_t id, struct nw_shadow_invalidation *inv, struct nw_error *err)
 {
@@ -417,7 +420,7 @@ enum nw_status nw_shadow_fault(struct nw_shadow *sh, gva_t address, const struct
     return NW_OK;
 }
 
-/* ---- what the guest and the VMM change --------------------------------------------------------------------------------- */
+/* ---- what the guest and the VMM change ---------------------------------------------------------- */
 
 /* Takes a whole shadow table away. False: it is the root in use. */
 static bool drop(struct nw_shadow *sh, uint32_t id, struct nw_shadow_invalidation *inv)

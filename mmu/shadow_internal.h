@@ -1,4 +1,5 @@
-/* shadow_internal.h - the shadow pager's bookkeeping: which table mirrors what, and which leaves map a guest page. Never leaves this folder. */
+/* shadow_internal.h - the shadow pager's bookkeeping: which table mirrors what, and which leaves map a guest page.
+ * Never leaves this folder. */
 #ifndef NESTWALK_MMU_SHADOW_INTERNAL_H
 #define NESTWALK_MMU_SHADOW_INTERNAL_H
 
@@ -48,7 +49,7 @@ struct nw_shadow {
     uint32_t page_buckets, leaf_buckets; /* powers of two */
 };
 
-/* ---- shadow_pages.c --------------------------------------------------------------------------------------------------- */
+/* ---- shadow_pages.c ----------------------------------------------------------------------------- */
 
 static inline uint64_t leaf_key(gpa_t gpa, unsigned page_log2) { return (gpa.v >> page_log2) << 6 | page_log2; }
 static inline uint64_t page_bytes_log2(unsigned level)

@@ -37,7 +37,7 @@ void shadow_invalidation_add(struct nw_shadow_invalidation *inv, const struct nw
     inv->last = last > inv->last ? last : inv->last;
 }
 
-/* ---- pages of tables ----------------------------------------------------------------------------------------------------- */
+/* ---- pages of tables ---------------------------------------------------------------------------- */
 
 static enum nw_status page_slot(struct nw_shadow *sh, uint32_t *out, struct nw_error *err)
 {
@@ -153,7 +153,7 @@ void shadow_page_free(struct nw_shadow *sh, uint32_t id)
     sh->counters.pages--;
 }
 
-/* ---- leaves by guest page ------------------------------------------------------------------------------------------------ */
+/* ---- leaves by guest page ----------------------------------------------------------------------- */
 
 static void leaf_link(struct nw_shadow *sh, uint32_t node)
 {
@@ -221,7 +221,7 @@ uint32_t shadow_leaf_of(const struct nw_shadow *sh, uint64_t key, uint32_t after
     return node;
 }
 
-/* ---- taking away --------------------------------------------------------------------------------------------------------- */
+/* ---- taking away -------------------------------------------------------------------------------- */
 
 void shadow_zap(struct nw_shadow *sh, uint32_t id, uint32_t index, struct nw_shadow_invalidation *inv)
 {

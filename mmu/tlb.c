@@ -43,7 +43,7 @@ bool nw_tlb_holds(const struct nw_tlb *t, unsigned page_log2)
     return false;
 }
 
-/* ---- replacement ---------------------------------------------------------------------------------------------------------- */
+/* ---- replacement -------------------------------------------------------------------------------- */
 
 static bool tree_bit(const struct nw_tlb *t, uint32_t set, uint32_t node)
 {
@@ -98,7 +98,7 @@ static uint32_t victim(struct nw_tlb *t, uint32_t set)
     }
 }
 
-/* ---- lookup and insert ------------------------------------------------------------------------------------------------- */
+/* ---- lookup and insert -------------------------------------------------------------------------- */
 
 static bool tag_matches(const struct nw_tlb_entry *e, const struct nw_tlb_tag *tag)
 {
@@ -176,7 +176,7 @@ void nw_tlb_update_dirty(struct nw_tlb *t, uint64_t address, const struct nw_tlb
         e->rights |= NW_RIGHT_DIRTY;
 }
 
-/* ---- invalidation --------------------------------------------------------------------------------------------------------- */
+/* ---- invalidation ------------------------------------------------------------------------------- */
 
 static bool reaches(const struct nw_tlb_predicate *p, const struct nw_tlb_entry *e)
 {

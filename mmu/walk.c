@@ -14,7 +14,7 @@ const char *const nw_outcome_name[NW_WALK_OUTCOMES] = {
     [NW_WALK_ENTRY_FAIL] = "VM entry refused",
 };
 
-/* ---- the template over struct nw_physmem ------------------------------------------------------------------------------- */
+/* ---- the template over struct nw_physmem -------------------------------------------------------- */
 
 struct plain {
     struct nw_physmem *pm;
@@ -112,7 +112,7 @@ void nw_walk_entry_refused(struct nw_walk_result *out, int index)
     out->fault = (struct nw_fault){ .code = 2, .level = 2, .for_guest_level = 2, .address = (uint64_t)index };
 }
 
-/* ---- words -------------------------------------------------------------------------------------------------------------- */
+/* ---- words -------------------------------------------------------------------------------------- */
 
 static int describe_code(uint64_t code, char *out, size_t out_size)
 {

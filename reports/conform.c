@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- fields --------------------------------------------------------------------------------------------------------------- */
+/* ---- fields ------------------------------------------------------------------------------------- */
 
 bool conform_word_value(const json_t *value, const char *what, uint64_t *out, struct nw_error *err)
 {
@@ -60,7 +60,7 @@ bool conform_choice(const json_t *object, const char *key, const char *const *ch
     return false;
 }
 
-/* ---- cases ---------------------------------------------------------------------------------------------------------------- */
+/* ---- cases -------------------------------------------------------------------------------------- */
 
 static enum nw_status judge(const char *line, size_t bytes, struct conform_verdict *verdict, char id[64],
                             struct nw_error *err)

@@ -13,7 +13,8 @@ struct conform_verdict {
     char expected[CONFORM_TEXT], got[CONFORM_TEXT]; /* filled when it failed */
 };
 
-/* Fields of a case. False, with *err filled, when the field is missing or of another kind; messages name the field only. */
+/* Fields of a case. False, with *err filled, when the field is missing or of another kind; messages name the field
+ * only. */
 bool conform_word(const json_t *object, const char *key, uint64_t *out,
                   struct nw_error *err); /* a hexadecimal string */
 bool conform_word_value(const json_t *value, const char *what, uint64_t *out, struct nw_error *err);

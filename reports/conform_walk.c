@@ -7,7 +7,7 @@
 
 #define LL(x) ((unsigned long long)(x))
 
-/* ---- memory: a case has some twenty words, so a search through them all is the quickest --------------------------- */
+/* ---- memory: a case has some twenty words, so a search through them all is the quickest --------- */
 
 struct word {
     uint64_t hpa, old, now;
@@ -40,7 +40,7 @@ static inline void memory_update(void *context, hpa_t hpa, uint64_t set)
 
 static const struct nw_walk_hooks hooks = { .load = memory_load, .update = memory_update };
 
-/* ---- the record ------------------------------------------------------------------------------------------------------------ */
+/* ---- the record --------------------------------------------------------------------------------- */
 
 enum kind { KIND_OK, KIND_PF, KIND_NPF, KIND_EPT_VIOLATION, KIND_EPT_MISCONFIG, KIND_ENTRY_FAIL };
 static const char *const kind_name[] = { "ok", "pf", "npf", "ept_violation", "ept_misconfig", "vmentry_fail", NULL };
@@ -171,7 +171,7 @@ static bool read_nested(const json_t *record, struct walk_case *c, struct nw_err
     return !nw_paging_init_npt(&c->nested, &r, err);
 }
 
-/* ---- the walk and the verdict ------------------------------------------------------------------------------------------- */
+/* ---- the walk and the verdict ------------------------------------------------------------------- */
 
 static void run(struct walk_case *c, struct nw_walk_result *r)
 {

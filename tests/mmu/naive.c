@@ -31,7 +31,8 @@ struct x86 {
     bool nxe, pse, huge_1g;
 };
 
-/* One paging-structure entry on the way, and whether it maps a page. Levels as in the manuals' figures: 1 = PTE, 2 = PDE, 3 = PDPTE, 4 = PML4E, 5 = PML5E. */
+/* One paging-structure entry on the way, and whether it maps a page. Levels as in the manuals' figures: 1 = PTE, 2 =
+ * PDE, 3 = PDPTE, 4 = PML4E, 5 = PML5E. */
 static bool maps_page(const struct x86 *x, int level, uint64_t entry)
 {
     if (level == 1)
@@ -47,7 +48,8 @@ static bool reserved_32bit(const struct x86 *x, int level, uint64_t entry)
 {
     if (!maps_page(x, level, entry) || level == 1)
         return false;
-    /* PDE of a 4 MiB page: bits M-20:13 hold address bits M-1:32, M being MAXPHYADDR but 40 at most; bits 21:M-19 are reserved. */
+    /* PDE of a 4 MiB page: bits M-20:13 hold address bits M-1:32, M being MAXPHYADDR but 40 at most; bits 21:M-19 are
+     * reserved. */
     int m = x->maxphyaddr < 40 ? x->maxphyaddr : 40;
     return any_bit(entry, 21, m - 19);
 }
@@ -124,7 +126,7 @@ static void set_bits(const struct naive_machine *m, uint64_t hpa, uint64_t flags
 
 static int top_level(enum mode mode) { return mode == BITS32 ? 2 : mode == PAE ? 3 : mode == LONG4 ? 4 : 5; }
 
-/* ---- the second dimension ----------------------------------------------------------------------------------------------- */
+/* ---- the second dimension ----------------------------------------------------------------------- */
 
 /* What is to be done at a guest-physical address. */
 struct second_access {
@@ -322,7 +324,7 @@ static bool to_hpa(const struct naive_machine *m, uint64_t gpa, const struct sec
     return true;
 }
 
-/* ---- the first dimension ---------------------------------------------------------------------------------------------- */
+/* ---- the first dimension ------------------------------------------------------------------------ */
 
 static struct naive_result page_fault(const struct naive_machine *m, const struct x86 *x, struct naive_result r,
                                       uint64_t linear, enum naive_access access, bool user, bool present, bool wrong,

@@ -1,8 +1,8 @@
 /* naive.h - a second walker, written from the manuals' prose and from nothing else, to check the first one by.
  *
- * It shares no table, mask or helper with mmu/: every rule is spelled out where it applies, one condition at a time, from the registers. It is slow and
- * meant to be read beside SDM vol. 3, chapter "Paging" and "The Extended Page Table Mechanism (EPT)", and APM vol. 2,
- * "Nested Paging". */
+ * It shares no table, mask or helper with mmu/: every rule is spelled out where it applies, one condition at a
+ * time, from the registers. It is slow and meant to be read beside SDM vol. 3, chapter "Paging" and "The Extended
+ * Page Table Mechanism (EPT)", and APM vol. 2, "Nested Paging". */
 #ifndef NESTWALK_TESTS_MMU_NAIVE_H
 #define NESTWALK_TESTS_MMU_NAIVE_H
 

@@ -55,9 +55,10 @@ static void build(struct machine *m, const struct setup *s, unsigned maxphyaddr)
     must(nw_builder_init(&m->guest, m->pm, &p, &memory, err));
 }
 
-/* ---- reserved bits ------------------------------------------------------------------------------------------------------- */
+/* ---- reserved bits ------------------------------------------------------------------------------ */
 
-/* The manuals' lists: SDM vol. 3, figures "Formats of CR3 and Paging-Structure Entries with ..." and tables "Format of an EPT ...". M stands for MAXPHYADDR. */
+/* The manuals' lists: SDM vol. 3, figures "Formats of CR3 and Paging-Structure Entries with ..." and tables "Format of
+ * an EPT ...". M stands for MAXPHYADDR. */
 enum { M = 1000, NX = 2000 }; /* NX: bit 63, when NXE is clear */
 struct range {
     int high, low;
@@ -221,7 +222,7 @@ static void format__1g_leaf_is_reserved_where_the_processor_has_none(void **stat
     }
 }
 
-/* ---- builder and walk ------------------------------------------------------------------------------------------------------ */
+/* ---- builder and walk --------------------------------------------------------------------------- */
 
 static void expect_rights(const struct setup *s, struct machine *m, uint64_t address, unsigned attributes)
 {

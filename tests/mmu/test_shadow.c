@@ -1,5 +1,6 @@
-/* The shadow pager against a machine with nested paging over the same memory: whatever the guest does to its tables, an access through TLB and
- * shadow tables gives what the two-dimensional walk gives, and has set the same A and D bits. */
+/* The shadow pager against a machine with nested paging over the same memory: whatever the guest does to its
+ * tables, an access through TLB and shadow tables gives what the two-dimensional walk gives, and has set the same A
+ * and D bits. */
 #include "mmu_common.h"
 #include <nestwalk/mmu/shadow.h>
 #include <nestwalk/mmu/tlb.h>
@@ -219,7 +220,7 @@ static void check_access(struct vmm *v, uint64_t gva, const struct nw_access *a,
     }
 }
 
-/* ---- random guests ------------------------------------------------------------------------------------------------------- */
+/* ---- random guests ------------------------------------------------------------------------------ */
 
 static uint64_t random_page(struct nw_rng *rng, const struct nw_paging *p, unsigned log2)
 {
@@ -291,7 +292,7 @@ static void shadow__agrees_with_nested_paging_whatever_the_guest_does(void **sta
         }
 }
 
-/* ---- single rules ---------------------------------------------------------------------------------------------------------- */
+/* ---- single rules ------------------------------------------------------------------------------- */
 
 static struct nw_shadow_outcome fault(struct vmm *v, uint64_t gva, enum nw_access_kind kind)
 {

@@ -173,7 +173,8 @@ static void tlb__tags_keep_address_spaces_apart_and_global_joins_them(void **sta
     nw_tlb_fini(&t);
 }
 
-/* Two address spaces of one guest and one of another, each with a plain and a global page: what is left after each operation? */
+/* Two address spaces of one guest and one of another, each with a plain and a global page: what is left after each
+ * operation? */
 static struct nw_tlb populated(void)
 {
     struct nw_tlb t = tlb_of(64, 64, NW_REPLACE_LRU, 1);

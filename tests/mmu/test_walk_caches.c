@@ -1,4 +1,5 @@
-/* An instance of the walk with paging-structure caches and a nested TLB: caches change what is read, never what is found. */
+/* An instance of the walk with paging-structure caches and a nested TLB: caches change what is read, never what is
+ * found. */
 #include "mmu_common.h"
 #include <nestwalk/mmu/tlb.h>
 #include <nestwalk/mmu/walk_template.h>

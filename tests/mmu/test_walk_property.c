@@ -1,5 +1,6 @@
-/* Random walks: the library's walker against naive.c, which was written from the manuals' prose. Outcome, every field of the fault, the translation,
- * page sizes, the number of references in each dimension, and every word of memory afterwards must agree.
+/* Random walks: the library's walker against naive.c, which was written from the manuals' prose. Outcome, every
+ * field of the fault, the translation, page sizes, the number of references in each dimension, and every word of
+ * memory afterwards must agree.
  *
  * NW_SEED and NW_WALKS in the environment repeat or lengthen a run. */
 #include "mmu_common.h"
@@ -39,7 +40,7 @@ static void put(struct world *w, uint64_t hpa, uint64_t word)
     write_word(w->pm, hpa, word);
 }
 
-/* ---- making entries ------------------------------------------------------------------------------------------------------- */
+/* ---- making entries ----------------------------------------------------------------------------- */
 
 /* An entry at manual's level `level` that points at `frame`, mostly a good one. */
 static uint64_t spoil(struct world *w, uint64_t entry)
@@ -88,7 +89,8 @@ static uint64_t a_frame(struct world *w, int log2)
     return 0;
 }
 
-/* Makes the nested path of a GPA, as far as it is not there yet; returns the HPA that it leads to, whatever its flags say. */
+/* Makes the nested path of a GPA, as far as it is not there yet; returns the HPA that it leads to, whatever its flags
+ * say. */
 static uint64_t second_path(struct world *w, uint64_t gpa)
 {
     if (w->m.second == NAIVE_NONE)
@@ -151,7 +153,7 @@ static void guest_path(struct world *w, uint64_t linear)
     }
 }
 
-/* ---- making machines ------------------------------------------------------------------------------------------------------ */
+/* ---- making machines ---------------------------------------------------------------------------- */
 
 static void random_guest(struct world *w)
 {
@@ -232,7 +234,7 @@ static uint64_t random_linear(struct world *w)
     return nw_sign_extend(v, w->guest.input_bits);
 }
 
-/* ---- comparing -------------------------------------------------------------------------------------------------------------- */
+/* ---- comparing ---------------------------------------------------------------------------------- */
 
 static enum naive_kind kind_of(enum nw_outcome outcome)
 {
@@ -269,7 +271,8 @@ static const char *compare(const struct nw_walk_result *r, const struct nw_walk_
     }
 }
 
-/* What a TLB would keep of this translation serves exactly the accesses that a walk would grant; a store also needs the D flags set. */
+/* What a TLB would keep of this translation serves exactly the accesses that a walk would grant; a store also needs the
+ * D flags set. */
 static void check_cached_rights(struct world *w, uint64_t linear, const struct nw_walk_result *cached)
 {
     for (enum nw_access_kind kind = NW_ACCESS_READ; kind < NW_ACCESS_KINDS; kind++)

@@ -1,4 +1,5 @@
-/* Known answers: how many table entries a cold walk reads (Bhargava et al., ASPLOS 2008, figure 1: 24 for 4 levels over 4). */
+/* Known answers: how many table entries a cold walk reads (Bhargava et al., ASPLOS 2008, figure 1: 24 for 4 levels
+ * over 4). */
 #include "mmu_common.h"
 
 static void native(unsigned levels, unsigned page_log2, unsigned expected)

@@ -113,7 +113,7 @@ static void input__noncanonical_addresses_are_no_page_faults(void **state)
     machine_fini(&f.m);
 }
 
-/* ---- EPT ---------------------------------------------------------------------------------------------------------------- */
+/* ---- EPT ---------------------------------------------------------------------------------------- */
 
 static void violation(struct fixture *f, enum nw_access_kind kind, uint64_t qualification, uint64_t gpa)
 {
@@ -290,7 +290,7 @@ static void ept__gpa_too_wide_for_the_tables_has_no_translation(void **state)
     machine_fini(&f.m);
 }
 
-/* ---- the rest -------------------------------------------------------------------------------------------------------------- */
+/* ---- the rest ----------------------------------------------------------------------------------- */
 
 static void npt__exitinfo_tells_final_address_from_guest_table(void **state)
 {

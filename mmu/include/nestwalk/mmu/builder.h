@@ -1,13 +1,14 @@
 /* builder.h - makes and changes page tables in simulated memory, in every format.
  *
  *     struct nw_builder b;
- *     s = nw_builder_init(&b, pm, &paging, &frames_allocator, NULL, err);            // makes the root table
- *     s = nw_builder_map(&b, gva, gpa, 21, NW_MAP_RW | NW_MAP_USER, err);            // one 2 MiB page
+ *     s = nw_builder_init(&b, pm, &paging, &memory, err);              // paging.root NW_ROOT_NEW: makes the root table
+ *     s = nw_builder_map(&b, gva, gpa, 21, NW_MAP_RW | NW_MAP_USER, err); // one 2 MiB page
  *     cr3 = b.paging.root
  *
- * Tables live at addresses of the space that the tree itself names (GPA for a guest's own tree, HPA for EPT or NPT). `allocate` gives a
- * table's address in that space; `locate`, when there is one, translates it to the HPA where its words are (a guest's tables inside a
- * nested machine). Entries of tables get every permission; leaves decide. */
+ * Tables live at addresses of the space that the tree itself names (GPA for a guest's own tree, HPA for EPT or
+ * NPT). `allocate` gives a table's address in that space; `locate`, when there is one, translates it to the HPA
+ * where its words are (a guest's tables inside a nested machine). Entries of tables get every permission; leaves
+ * decide. */
 #ifndef NESTWALK_MMU_BUILDER_H
 #define NESTWALK_MMU_BUILDER_H
 
@@ -35,7 +36,8 @@ struct nw_builder_memory {
     void (*release)(void *context, uint64_t address); /* takes a frame back; NULL: emptied tables are kept */
     /* HPA of a table at this address, for writing it; NULL: the address is the HPA. */
     enum nw_status (*locate)(void *context, uint64_t address, hpa_t *out, struct nw_error *err);
-    /* Told after each change of an entry: what a watcher of table writes sees; NULL allowed. `hpa` is 8-byte aligned. */
+    /* Told after each change of an entry: what a watcher of table writes sees; NULL allowed. `hpa` is 8-byte aligned.
+     */
     void (*written)(void *context, uint64_t address, hpa_t hpa, uint64_t old, uint64_t word);
     void *context;
 };
@@ -49,8 +51,8 @@ struct nw_builder {
     uint64_t leaf_extra;    /* set in every leaf made: memory type of EPT (default write-back), a software bit */
 };
 
-/* With root UINT64_MAX in `paging`, allocates a root table; else takes that one over as it is. For PAE with root_in_registers the root is the
- * page of PDPTEs all the same, and nw_builder_pdptes() gives what to load. */
+/* With root UINT64_MAX in `paging`, allocates a root table; else takes that one over as it is. For PAE with
+ * root_in_registers the root is the page of PDPTEs all the same, and nw_builder_pdptes() gives what to load. */
 enum nw_status nw_builder_init(struct nw_builder *b, struct nw_physmem *pm, const struct nw_paging *paging,
                                const struct nw_builder_memory *memory, struct nw_error *err) NW_MUST_USE;
 #define NW_ROOT_NEW UINT64_MAX
@@ -58,8 +60,9 @@ enum nw_status nw_builder_init(struct nw_builder *b, struct nw_physmem *pm, cons
 /* A builder.memory whose frames come from `frames` (tree's own space = frame space), without `locate`. */
 struct nw_builder_memory nw_builder_memory_frames(struct nw_frames *frames);
 
-/* Maps one page of 2^page_log2 bytes. Replaces a leaf of the same size; NW_ERR_INPUT when the addresses are not aligned to it, the
- * format has no such pages, an address is too wide, a larger page is in the way (split it first) or a table of smaller ones. */
+/* Maps one page of 2^page_log2 bytes. Replaces a leaf of the same size; NW_ERR_INPUT when the addresses are not aligned
+ * to it, the format has no such pages, an address is too wide, a larger page is in the way (split it first) or a table
+ * of smaller ones. */
 enum nw_status nw_builder_map(struct nw_builder *b, uint64_t address, uint64_t target, unsigned page_log2,
                               unsigned attributes, struct nw_error *err) NW_MUST_USE;
 /* Maps [address, address + bytes) with the largest pages that alignment and `max_page_log2` allow. */
@@ -86,8 +89,8 @@ enum nw_status nw_builder_protect(struct nw_builder *b, uint64_t address, unsign
                                   struct nw_error *err) NW_MUST_USE;
 /* Replaces a large leaf by a table of the next smaller ones with the same rights, A and D. */
 enum nw_status nw_builder_split(struct nw_builder *b, uint64_t address, struct nw_error *err) NW_MUST_USE;
-/* Replaces the table under `address` whose leaves have size 2^page_log2 by one leaf of the next larger size. *merged false: they are not all present,
- * contiguous, aligned and of equal rights. A and D of the large leaf are the union. */
+/* Replaces the table under `address` whose leaves have size 2^page_log2 by one leaf of the next larger size. *merged
+ * false: they are not all present, contiguous, aligned and of equal rights. A and D of the large leaf are the union. */
 enum nw_status nw_builder_merge(struct nw_builder *b, uint64_t address, unsigned page_log2, bool *merged,
                                 struct nw_error *err) NW_MUST_USE;
 

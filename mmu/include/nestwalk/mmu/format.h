@@ -1,12 +1,14 @@
-/* format.h - page-table formats as const objects, and what one table tree looks like once the machine's registers are known.
+/* format.h - page-table formats as const objects, and what one table tree looks like once the machine's registers
+ * are known.
  *
- * A `struct nw_format` says what a format is: geometry per level, where the bits are, which rules it follows. It knows nothing
- * of a running machine. A `struct nw_paging` is one tree of tables in one mode of the machine: its root, and the final masks
- * that result from format and registers (MAXPHYADDR, EFER.NXE, CR0.WP, CR4.SMEP, EPTP bit 6, ...). The walk (walk_template.h)
- * looks at nothing but a `struct nw_paging`, so it has no branch on a format's name.
+ * A `struct nw_format` says what a format is: geometry per level, where the bits are, which rules it follows. It
+ * knows nothing of a running machine. A `struct nw_paging` is one tree of tables in one mode of the machine: its
+ * root, and the final masks that result from format and registers (MAXPHYADDR, EFER.NXE, CR0.WP, CR4.SMEP, EPTP bit
+ * 6, ...). The walk (walk_template.h) looks at nothing but a `struct nw_paging`, so it has no branch on a format's
+ * name.
  *
  *     struct nw_paging guest, nested;
- *     struct nw_guest_registers r = nw_guest_registers_long(4, root);         // plain 64-bit guest: WP, NXE, 1 GiB pages
+ *     struct nw_guest_registers r = nw_guest_registers_long(4, root); // plain 64-bit guest: WP, NXE, 1 GiB pages
  *     if ((s = nw_paging_init_guest(&guest, &r, err))) return s;
  *     struct nw_ept_registers e = { .eptp = root | 0x5e, .maxphyaddr = 46, .huge_1g = true };
  *     if ((s = nw_paging_init_ept(&nested, &e, err))) return s;
@@ -14,8 +16,8 @@
  * Levels. Level 0 is the leaf table everywhere: x86 PT = 0, PD = 1, PDPT = 2, PML4 = 3, PML5 = 4.
  *
  * Allowed bits. Formats disagree on polarity (x86 NX forbids, EPT X permits). The walk flips the forbidding bits
- * (`entry ^ invert`), so that in what follows a set bit always permits, and permissions of several levels combine by AND.
- * "Allowed bits" below means an entry, or the AND of several, after that flip. */
+ * (`entry ^ invert`), so that in what follows a set bit always permits, and permissions of several levels combine
+ * by AND. "Allowed bits" below means an entry, or the AND of several, after that flip. */
 #ifndef NESTWALK_MMU_FORMAT_H
 #define NESTWALK_MMU_FORMAT_H
 
@@ -26,7 +28,7 @@
 
 enum { NW_LEVELS_MAX = 5 };
 
-/* ---- accesses ---------------------------------------------------------------------------------------------------------- */
+/* ---- accesses ----------------------------------------------------------------------------------- */
 
 enum nw_access_kind { NW_ACCESS_READ, NW_ACCESS_WRITE, NW_ACCESS_FETCH, NW_ACCESS_RMW, NW_ACCESS_KINDS };
 
@@ -43,7 +45,7 @@ static inline enum nw_privilege nw_access_privilege(const struct nw_access *a)
     return a->user ? NW_USER : a->ac ? NW_SUPERVISOR_AC : NW_SUPERVISOR;
 }
 
-/* ---- formats ----------------------------------------------------------------------------------------------------------- */
+/* ---- formats ------------------------------------------------------------------------------------ */
 
 enum nw_format_id {
     NW_FORMAT_X86_OFF,    /* CR0.PG = 0: linear addresses are physical ones */
@@ -106,7 +108,7 @@ struct nw_format {
 };
 extern const struct nw_format nw_formats[NW_FORMAT_COUNT];
 
-/* ---- one tree in one mode ------------------------------------------------------------------------------------------------ */
+/* ---- one tree in one mode ----------------------------------------------------------------------- */
 
 /* Everything the walk needs. Filled by the nw_paging_init_*; plain data, may be copied. */
 struct nw_paging {
@@ -115,15 +117,14 @@ struct nw_paging {
     uint8_t levels; /* 0: paging off */
     uint8_t entry_log2;
     uint8_t input_bits;
-    uint8_t input_rule;     /* enum nw_input_rule */
-    uint8_t fault_rule;     /* enum nw_fault_rule */
-    bool root_in_registers; /* PAE: the level-2 entries are `pdpte`, read when CR3 was loaded, and cost no reference */
-    bool fetch_reported;    /* error code bit I/D exists: NXE or SMEP */
-    bool pku, pks;          /* protection keys judge user-mode / supervisor-mode pages */
-    bool write_protect;     /* CR0.WP */
-    bool log_dirty;         /* PML: setting D in a nested leaf is announced first */
-    bool
-        mode_based_execute; /* EPT: `execute` is for supervisor-mode linear addresses, `execute_user` for user-mode ones */
+    uint8_t input_rule;      /* enum nw_input_rule */
+    uint8_t fault_rule;      /* enum nw_fault_rule */
+    bool root_in_registers;  /* PAE: the level-2 entries are `pdpte`, read when CR3 was loaded, and cost no reference */
+    bool fetch_reported;     /* error code bit I/D exists: NXE or SMEP */
+    bool pku, pks;           /* protection keys judge user-mode / supervisor-mode pages */
+    bool write_protect;      /* CR0.WP */
+    bool log_dirty;          /* PML: setting D in a nested leaf is announced first */
+    bool mode_based_execute; /* EPT: execution is judged apart for supervisor-mode and user-mode linear addresses */
     bool advanced_exit_info; /* EPT: qualification bits 11:9 are reported */
     uint8_t maxphyaddr;
     uint8_t table_access;    /* nested tree: enum nw_access_kind that reading a guest table entry counts as */
@@ -144,8 +145,9 @@ struct nw_paging {
         uint64_t grants; /* allowed bits that an entry here gives whatever it says (a PAE PDPTE has no R/W, U/S, NX) */
         uint64_t accessed; /* A flag of an entry here; 0: none is maintained */
     } level[NW_LEVELS_MAX];
-    /* Allowed bits that an access must find all set / none set, by enum nw_privilege and enum nw_access_kind. A nested tree is
-     * indexed with NW_USER when mode-based execute control makes a difference (user-mode linear address), else NW_SUPERVISOR. */
+    /* Allowed bits that an access must find all set / none set, by enum nw_privilege and enum nw_access_kind. A nested
+     * tree is indexed with NW_USER when mode-based execute control makes a difference (user-mode linear address), else
+     * NW_SUPERVISOR. */
     uint64_t need[NW_PRIVILEGES][NW_ACCESS_KINDS], forbid[NW_PRIVILEGES][NW_ACCESS_KINDS];
 };
 
@@ -168,10 +170,10 @@ struct nw_paging {
 
 struct nw_guest_registers {
     uint64_t cr0, cr3, cr4, efer;
-    unsigned maxphyaddr; /* 36..52 (32-bit paging: 32..52) */
-    bool huge_1g;        /* 1 GiB pages exist (CPUID.80000001H:EDX.Page1GB) */
-    bool
-        pdpte_in_registers; /* PAE: use `pdpte` (VMX with EPT); false: they are read from memory by each walk (SVM with NPT) */
+    unsigned maxphyaddr;     /* 36..52 (32-bit paging: 32..52) */
+    bool huge_1g;            /* 1 GiB pages exist (CPUID.80000001H:EDX.Page1GB) */
+    bool pdpte_in_registers; /* PAE: use `pdpte` (VMX with EPT); false: each walk reads them from memory (SVM with NPT)
+                              */
     uint64_t pdpte[4];
     uint32_t pkru, pkrs;
 };
@@ -197,7 +199,8 @@ struct nw_npt_registers {
     bool huge_1g;
 };
 
-/* NW_ERR_INPUT: registers no processor accepts (EFER.LMA without CR4.PAE, CR3 or EPTP with reserved bits, a bad walk length...). */
+/* NW_ERR_INPUT: registers no processor accepts (EFER.LMA without CR4.PAE, CR3 or EPTP with reserved bits, a bad walk
+ * length...). */
 enum nw_status nw_paging_init_guest(struct nw_paging *out, const struct nw_guest_registers *r,
                                     struct nw_error *err) NW_MUST_USE;
 enum nw_status nw_paging_init_ept(struct nw_paging *out, const struct nw_ept_registers *r,
@@ -205,10 +208,11 @@ enum nw_status nw_paging_init_ept(struct nw_paging *out, const struct nw_ept_reg
 enum nw_status nw_paging_init_npt(struct nw_paging *out, const struct nw_npt_registers *r,
                                   struct nw_error *err) NW_MUST_USE;
 
-/* The first of the four PDPTEs that loading CR3 or VM entry refuses, or -1 (SDM vol. 3, "PDPTE Registers"). A guest that may run has -1. */
+/* The first of the four PDPTEs that loading CR3 or VM entry refuses, or -1 (SDM vol. 3, "PDPTE Registers"). A guest
+ * that may run has -1. */
 int nw_pdptes_refused(const uint64_t pdpte[4], unsigned maxphyaddr);
 
-/* ---- reading entries ----------------------------------------------------------------------------------------------------- */
+/* ---- reading entries ---------------------------------------------------------------------------- */
 
 /* Index of `address` in its table at `level`. */
 static inline uint64_t nw_paging_index(const struct nw_paging *p, unsigned level, uint64_t address)

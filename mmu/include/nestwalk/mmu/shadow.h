@@ -1,4 +1,5 @@
-/* shadow.h - a shadow page table: GVA -> HPA in one tree, built on demand from the guest's tables and the VMM's GPA -> HPA map.
+/* shadow.h - a shadow page table: GVA -> HPA in one tree, built on demand from the guest's tables and the VMM's GPA
+ * -> HPA map.
  *
  *     s = nw_shadow_create(&sh, &config, err);
  *     s = nw_shadow_load_cr3(sh, &guest, err);            // at each MOV to CR3
@@ -8,16 +9,18 @@
  *     if (outcome.kind == NW_SHADOW_GUEST_FAULT) ... inject outcome.guest.fault into the guest
  *     else ... the access is made again
  *
- * Terms. A guest table page is *shadowed* while some shadow table mirrors it. The guest's view of a shadowed page is read-only, so each
- * write to it traps: the VMM emulates it and tells nw_shadow_table_write(), which zaps (removes) the shadow entries made from what was
- * written. A shadow leaf whose guest entry has D clear is mapped read-only, so that the first store traps and sets D in the guest's
- * entry. The leaf is of the smaller of guest page and host page, and smaller still where a shadowed table lies in it.
+ * Terms. A guest table page is *shadowed* while some shadow table mirrors it. The guest's view of a shadowed page
+ * is read-only, so each write to it traps: the VMM emulates it and tells nw_shadow_table_write(), which zaps
+ * (removes) the shadow entries made from what was written. A shadow leaf whose guest entry has D clear is mapped
+ * read-only, so that the first store traps and sets D in the guest's entry. The leaf is of the smaller of guest
+ * page and host page, and smaller still where a shadowed table lies in it.
  *
- * A table that is written NW_SHADOW_FLOOD times without a fault through it in between is no longer used as a table, or is being filled:
- * its shadow goes and the writes stop trapping.
+ * A table that is written NW_SHADOW_FLOOD times without a fault through it in between is no longer used as a table,
+ * or is being filled: its shadow goes and the writes stop trapping.
  *
- * The processor walks the shadow tree with CR0.WP set and NX enabled whatever the guest has. A supervisor store that the guest allows only
- * because its WP is clear gets a writable supervisor leaf; the next user access takes it back.
+ * The processor walks the shadow tree with CR0.WP set and NX enabled whatever the guest has. A supervisor store
+ * that the guest allows only because its WP is clear gets a writable supervisor leaf; the next user access takes it
+ * back.
  * MODEL: with WP clear and SMAP set at once, such a leaf lets a supervisor access pass that SMAP would stop. */
 #ifndef NESTWALK_MMU_SHADOW_H
 #define NESTWALK_MMU_SHADOW_H
@@ -72,7 +75,8 @@ enum nw_shadow_kind {
     NW_SHADOW_RETRY,       /* the shadow entry was already there: repeat (a stale TLB entry was the cause) */
     NW_SHADOW_GUEST_FAULT, /* the guest's own tables refuse it: inject `guest` */
     NW_SHADOW_NO_BACKING,  /* the guest's tables grant it, but the VMM's map has no (writable) page for `gpa` */
-    NW_SHADOW_TABLE_WRITE, /* a store to a shadowed guest table page at `gpa`: emulate it, then nw_shadow_table_write() */
+    NW_SHADOW_TABLE_WRITE, /* a store to a shadowed guest table page at `gpa`: emulate it, then nw_shadow_table_write()
+                            */
 };
 struct nw_shadow_outcome {
     enum nw_shadow_kind kind;
@@ -99,12 +103,13 @@ enum nw_status nw_shadow_fault(struct nw_shadow *sh, gva_t gva, const struct nw_
 
 /* True while the page that holds `gpa` is shadowed. */
 bool nw_shadow_is_table(const struct nw_shadow *sh, gpa_t gpa);
-/* The guest wrote `bytes` bytes at `gpa`, which the VMM has already put in memory. A page that is not shadowed: nothing happens. */
+/* The guest wrote `bytes` bytes at `gpa`, which the VMM has already put in memory. A page that is not shadowed: nothing
+ * happens. */
 enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
                                      struct nw_shadow_invalidation *out, struct nw_error *err) NW_MUST_USE;
 
-/* The guest executed INVLPG. Every write to a shadowed table is trapped, so the shadow entry agrees with the guest's already: only the TLB
- * must forget the page (*out). */
+/* The guest executed INVLPG. Every write to a shadowed table is trapped, so the shadow entry agrees with the guest's
+ * already: only the TLB must forget the page (*out). */
 void nw_shadow_invlpg(struct nw_shadow *sh, gva_t gva, struct nw_shadow_invalidation *out);
 /* Backing of [gpa, gpa + bytes) changed: every shadow entry that maps it goes. */
 enum nw_status nw_shadow_unmap_gpa(struct nw_shadow *sh, gpa_t gpa, uint64_t bytes, struct nw_shadow_invalidation *out,

@@ -1,26 +1,31 @@
-/* tlb.h - one TLB array, the readable one: what the fast engine's packed array is checked against, counter for counter.
+/* tlb.h - one TLB array, the readable one: what the fast engine's packed array is checked against, counter by counter.
  *
  *     struct nw_tlb tlb;
- *     struct nw_tlb_geometry g = { .entries = 1536, .ways = 12, .policy = NW_REPLACE_LRU, .page_log2 = { 12, 21 }, .page_sizes = 2 };
+ *     struct nw_tlb_geometry g = { .entries = 1536, .ways = 12, .policy = NW_REPLACE_LRU,
+ *                                  .page_log2 = { 12, 21 }, .page_sizes = 2 };
  *     s = nw_tlb_init(&tlb, "tlb.l2", &g, seed, err);
  *     struct nw_tlb_entry *e = nw_tlb_lookup(&tlb, gva.v, &tag);
  *     if (!e) { ... walk ...; nw_tlb_insert(&tlb, &entry, NULL); }
  *
- * It serves as TLB (address = GVA), as nested TLB (address = GPA) and as paging-structure cache (page_log2 = what an entry of that
- * level covers); `payload` is the user's.
+ * It serves as TLB (address = GVA), as nested TLB (address = GPA) and as paging-structure cache (page_log2 = what an
+ * entry of that level covers); `payload` is the user's.
  *
  * Exact rules (deterministic; another implementation that follows them gives the same counters):
- *   - The set of an address is, for each page size the array holds, (address >> page_log2) mod sets, where sets = entries / ways. Neither
- *     number need be a power of two. A lookup tries the page sizes in the order of `page_log2`, and within a set the ways from 0 up;
- *     the first entry that is valid, has that page size, that page number and a matching tag is the hit.
+ *   - The set of an address is, for each page size the array holds, (address >> page_log2) mod sets, where sets =
+ *     entries / ways. Neither number need be a power of two. A lookup tries the page sizes in the order of
+ *     `page_log2`, and within a set the ways from 0 up; the first entry that is valid, has that page size, that page
+ *     number and a matching tag is the hit.
  *   - A tag matches when vpid and root are equal and (the entry is global or pcid is equal).
- *   - insert: an entry of the same page, size and matching tag is overwritten in place (counts as a use). Else the invalid way with the
- *     lowest index is taken; else the policy's victim is evicted.
- *   - Lookup hits and inserts are uses. LRU: the victim is the way used longest ago. Tree-PLRU: a complete binary tree over the ways rounded up to
- *     a power of two, node 1 the root, node n has children 2n and 2n+1, one bit a node: 0 points left. A use makes every node on the way
- *     to that leaf point away from it. The victim is found by following the bits; where the subtree pointed to begins at or beyond `ways`, the
- *     other child is taken. Random: the victim is nw_rng_below(rng, ways), one draw an eviction from a full set and none otherwise; the generator is
- *     nw_rng_for(seed, name).
+ *   - insert: an entry of the same page, size and matching tag is overwritten in place (counts as a use). Else the
+ *     invalid way with the lowest index is taken; else the policy's victim is evicted.
+ *   - Lookup hits and inserts are uses.
+ *   - LRU: the victim is the way used longest ago.
+ *   - Tree-PLRU: a complete binary tree over the ways rounded up to a power of two; node 1 is the root, node n has
+ *     children 2n and 2n+1, one bit a node, 0 points left. A use makes every node on the way to that leaf point away
+ *     from it. The victim is found by following the bits; where the right half begins at or beyond `ways`, the left
+ *     one is taken.
+ *   - Random: the victim is nw_rng_below(rng, ways), one draw an eviction from a full set and none otherwise; the
+ *     generator is nw_rng_for(seed, name).
  *   - Invalidation makes ways invalid and leaves the policy's state as it is. */
 #ifndef NESTWALK_MMU_TLB_H
 #define NESTWALK_MMU_TLB_H
@@ -82,8 +87,8 @@ struct nw_tlb_entry *nw_tlb_lookup(struct nw_tlb *t, uint64_t address, const str
 /* The same without counting or use. */
 struct nw_tlb_entry *nw_tlb_peek(struct nw_tlb *t, uint64_t address, const struct nw_tlb_tag *tag);
 
-/* Puts a copy of *entry in; its page_log2 must be one the array holds. Returns true when a valid entry of another page was evicted; it is
- * copied to *evicted (may be NULL). */
+/* Puts a copy of *entry in; its page_log2 must be one the array holds. Returns true when a valid entry of another page
+ * was evicted; it is copied to *evicted (may be NULL). */
 bool nw_tlb_insert(struct nw_tlb *t, const struct nw_tlb_entry *entry, struct nw_tlb_entry *evicted);
 
 /* Sets NW_RIGHT_DIRTY in the entry that translates `address`, if there is one. Not a use. */
@@ -107,7 +112,8 @@ struct nw_tlb_predicate {
 /* Returns how many entries became invalid. */
 uint64_t nw_tlb_invalidate(struct nw_tlb *t, const struct nw_tlb_predicate *predicate);
 
-/* The predicates of the architecture's operations (SDM vol. 3, "Operations that Invalidate TLBs and Paging-Structure Caches"). */
+/* The predicates of the architecture's operations (SDM vol. 3, "Operations that Invalidate TLBs and Paging-Structure
+ * Caches"). */
 struct nw_tlb_predicate nw_tlb_invlpg(uint64_t address, const struct nw_tlb_tag *tag);
 struct nw_tlb_predicate
 nw_tlb_load_cr3(const struct nw_tlb_tag *tag); /* bit 63 clear: non-global entries of the PCID */

@@ -1,14 +1,15 @@
-/* walk.h - what a walk of page tables yields: a translation or an architectural fault; and the plain (not inlined) walks.
+/* walk.h - what a walk of page tables yields: a translation or an architectural fault; and the plain (not inlined)
+ * walks.
  *
  *     struct nw_walk_result r;
  *     nw_walk_nested(pm, &guest, &nested, nw_gva(0x7f0000001234), &(struct nw_access){ NW_ACCESS_READ }, NULL, &r);
  *     if (r.outcome == NW_WALK_OK) ... r.hpa, r.page_log2, r.rights
  *
- * The rules are written once, in walk_template.h; these functions are instances of it over struct nw_physmem. A fault is a
- * result, never an error.
+ * The rules are written once, in walk_template.h; these functions are instances of it over struct nw_physmem. A
+ * fault is a result, never an error.
  *
- * Sources: SDM vol. 3, chapters "Paging" and "VMX Support for Address Translation"; APM vol. 2, chapters "Page Translation
- * and Protection" and "Secure Virtual Machine" (Nested Paging). */
+ * Sources: SDM vol. 3, chapters "Paging" and "VMX Support for Address Translation"; APM vol. 2, chapters "Page
+ * Translation and Protection" and "Secure Virtual Machine" (Nested Paging). */
 #ifndef NESTWALK_MMU_WALK_H
 #define NESTWALK_MMU_WALK_H
 
@@ -46,12 +47,12 @@ enum nw_pf_bit { NW_PF_P = 1, NW_PF_W = 2, NW_PF_U = 4, NW_PF_RSVD = 8, NW_PF_ID
 #define NW_NPF_TABLE NW_BIT(33) /* EXITINFO1: while translating the address of a guest page table */
 
 struct nw_fault {
-    uint64_t
-        code; /* PAGE_FAULT: error code. EPT_VIOLATION: exit qualification. NPF: EXITINFO1. ENTRY_FAIL: exit qualification */
-    uint64_t address;       /* PAGE_FAULT: CR2. EPT_*, PML_FULL: GPA. NPF: EXITINFO2 */
-    uint64_t gla;           /* EPT_VIOLATION, PML_FULL: guest linear address */
-    bool nested;            /* the entry that stopped the walk belongs to the nested dimension */
-    int8_t level;           /* its level; -1: no entry was read */
+    uint64_t code;    /* PAGE_FAULT: error code. EPT_VIOLATION: exit qualification. NPF: EXITINFO1. ENTRY_FAIL: exit
+                         qualification */
+    uint64_t address; /* PAGE_FAULT: CR2. EPT_*, PML_FULL: GPA. NPF: EXITINFO2 */
+    uint64_t gla;     /* EPT_VIOLATION, PML_FULL: guest linear address */
+    bool nested;      /* the entry that stopped the walk belongs to the nested dimension */
+    int8_t level;     /* its level; -1: no entry was read */
     int8_t for_guest_level; /* as in nw_reference */
 };
 
@@ -67,25 +68,25 @@ struct nw_walk_result {
     struct nw_fault fault;    /* valid unless OK */
 };
 
-/* True when a cached translation with these rights serves the access: permissions, protection keys and D. False: a real processor
- * walks again, and that walk sets D, or finds the fault, or finds that the tables now say otherwise. */
+/* True when a cached translation with these rights serves the access: permissions, protection keys and D. False: a real
+ * processor walks again, and that walk sets D, or finds the fault, or finds that the tables now say otherwise. */
 static inline bool nw_rights_serve(const struct nw_paging *guest, unsigned rights, unsigned pkey,
                                    const struct nw_access *access);
 
-/* ---- references ------------------------------------------------------------------------------------------------------ */
+/* ---- references --------------------------------------------------------------------------------- */
 
 enum nw_dimension { NW_GUEST, NW_NESTED }; /* a native walk is all NW_GUEST */
 enum { NW_FOR_FINAL = -1 };                /* nw_reference.for_guest_level: the final data address */
 
 /* One read of a table entry. */
 struct nw_reference {
-    uint8_t dimension; /* enum nw_dimension */
-    uint8_t level;     /* 0 = leaf table */
-    int8_t
-        for_guest_level; /* nested: level of the guest table whose address is being translated; NW_FOR_FINAL. Guest: = level */
-    hpa_t hpa;           /* of the entry */
-    uint64_t address; /* guest dimension: GPA of the entry; nested dimension: the GPA being translated */
-    uint64_t entry;   /* as read: before this walk set A or D */
+    uint8_t dimension;      /* enum nw_dimension */
+    uint8_t level;          /* 0 = leaf table */
+    int8_t for_guest_level; /* nested: level of the guest table whose address is being translated; NW_FOR_FINAL. Guest:
+                               = level */
+    hpa_t hpa;              /* of the entry */
+    uint64_t address;       /* guest dimension: GPA of the entry; nested dimension: the GPA being translated */
+    uint64_t entry;         /* as read: before this walk set A or D */
 };
 
 /* A recorder for the plain walks. At most (5 + 1) * 5 + 5 = 35 references a walk. */
@@ -104,18 +105,21 @@ void nw_walk_nested(struct nw_physmem *pm, const struct nw_paging *guest, const 
 void nw_walk_gpa(struct nw_physmem *pm, const struct nw_paging *nested, gpa_t gpa, enum nw_access_kind kind,
                  struct nw_walk_log *log, struct nw_walk_result *out);
 
-/* An access of `bytes` that may cross a page: the lower page first, then the upper one; the first fault counts, and its CR2 or GPA is
- * that of the byte in the page that faulted. out[1].outcome is meaningful only when the access crosses (returns true). */
+/* An access of `bytes` that may cross a page: the lower page first, then the upper one; the first fault counts, and its
+ * CR2 or GPA is that of the byte in the page that faulted. out[1].outcome is meaningful only when the access crosses
+ * (returns true). */
 bool nw_walk_span(struct nw_physmem *pm, const struct nw_paging *guest, const struct nw_paging *nested_or_null,
                   gva_t gva, unsigned bytes, const struct nw_access *access, struct nw_walk_result out[2]);
 
-/* Fills *out as VM entry does that refuses PDPTE number `index` (SDM vol. 3, "VM-Entry Failures During or After Loading Guest State"). */
+/* Fills *out as VM entry does that refuses PDPTE number `index` (SDM vol. 3, "VM-Entry Failures During or After Loading
+ * Guest State"). */
 void nw_walk_entry_refused(struct nw_walk_result *out, int index);
 
 /* "page fault: not present, write, user (error code 0x6), CR2 0x7f0012345678" */
 void nw_walk_describe(const struct nw_walk_result *r, char *out, size_t out_size);
 
-/* Protection keys (SDM vol. 3, "Protection Keys"): the PK bit of the error code, were the access made to a page with this key. */
+/* Protection keys (SDM vol. 3, "Protection Keys"): the PK bit of the error code, were the access made to a page with
+ * this key. */
 static inline bool nw_pkey_denies(const struct nw_paging *p, bool user_page, unsigned pkey, const struct nw_access *a)
 {
     if (!(user_page ? p->pku : p->pks) || a->kind == NW_ACCESS_FETCH)

@@ -1,7 +1,9 @@
-/* walk_template.h - the walk of page tables, written once. Included by whoever needs an instance of it; everybody else uses walk.h.
+/* walk_template.h - the walk of page tables, written once. Included by whoever needs an instance of it; everybody
+ * else uses walk.h.
  *
- * nw_walk_run() is a template: always inlined, and specialised by the compiler, because its first argument is the address of a constant
- * struct of inline functions. A hook that is NULL there costs nothing. An instance is a function like this one:
+ * nw_walk_run() is a template: always inlined, and specialised by the compiler, because its first argument is the
+ * address of a constant struct of inline functions. A hook that is NULL there costs nothing. An instance is a
+ * function like this one:
  *
  *     static const struct nw_walk_hooks hooks = { .load = my_load, .update = my_update, .reference = my_reference };
  *     static NW_NOINLINE void my_walk(struct my *m, gva_t gva, const struct nw_access *a, struct nw_walk_result *r)
@@ -13,15 +15,17 @@
  *
  * What happens, in order:
  *   1. the linear address is checked (canonical) or truncated; `start` may move the beginning of the guest walk down;
- *   2. for each guest table entry: under nested paging its GPA is translated (`nested_lookup`; on a miss a nested walk, which `start` may
- *      shorten, one `load` and `reference` an entry, then A and D of the nested entries, then `nested_fill`); then `load`, `reference`,
- *      checks; an entry that points to a table is reported to `table` as soon as that table's HPA is known;
+ *   2. for each guest table entry: under nested paging its GPA is translated (`nested_lookup`; on a miss a nested walk,
+ *      which `start` may shorten, one `load` and `reference` an entry, then A and D of the nested entries, then
+ *      `nested_fill`); then `load`, `reference`, checks; an entry that points to a table is reported to `table` as
+ *      soon as that table's HPA is known;
  *   3. permissions of the whole guest walk are judged;
  *   4. A (and for a store D) is set in the guest entries that lack it. That is a write by GPA to a guest table;
  *   5. under nested paging the final GPA is translated as in 2, with the access itself as the kind of access.
  *
- * `table` in the guest dimension is called only for entries whose A flag is set already, or when step 4 has set it, because a processor
- * caches no entry whose A flag is clear (SDM vol. 3, "Caches for Paging Structures"). In the nested dimension likewise. */
+ * `table` in the guest dimension is called only for entries whose A flag is set already, or when step 4 has set it,
+ * because a processor caches no entry whose A flag is clear (SDM vol. 3, "Caches for Paging Structures"). In the
+ * nested dimension likewise. */
 #ifndef NESTWALK_MMU_WALK_TEMPLATE_H
 #define NESTWALK_MMU_WALK_TEMPLATE_H
 
@@ -29,13 +33,13 @@
 
 /* Where a walk may continue: what a paging-structure cache holds. */
 struct nw_walk_start {
-    uint8_t level;    /* of the next table to read */
-    bool table_known; /* `table` is valid; false only for the root of a guest walk under nested paging */
-    bool
-        table_writable; /* the nested entries permit the processor to write this guest table (to set A and D); true natively */
-    hpa_t table;        /* HPA of that table: combined, so that its nested translation is skipped too */
-    gpa_t table_gpa;  /* GPA of that table (natively and in the nested dimension: the same number as `table`) */
-    uint64_t allowed; /* allowed bits (format.h) of the entries above, combined; ~0 at the root */
+    uint8_t level;       /* of the next table to read */
+    bool table_known;    /* `table` is valid; false only for the root of a guest walk under nested paging */
+    bool table_writable; /* the nested entries permit the processor to write this guest table (to set A and D); true
+                            natively */
+    hpa_t table;         /* HPA of that table: combined, so that its nested translation is skipped too */
+    gpa_t table_gpa;     /* GPA of that table (natively and in the nested dimension: the same number as `table`) */
+    uint64_t allowed;    /* allowed bits (format.h) of the entries above, combined; ~0 at the root */
 };
 
 /* A GPA -> HPA translation: what a nested TLB holds. */
@@ -58,7 +62,8 @@ struct nw_nested_request {
     uint8_t advanced; /* qualification bits 11:9, shifted down */
 };
 
-/* For nested_lookup: a cached translation that does not serve the request is a miss, and the walk that follows replaces it. */
+/* For nested_lookup: a cached translation that does not serve the request is a miss, and the walk that follows replaces
+ * it. */
 static inline bool nw_nested_serves(const struct nw_nested_translation *t, const struct nw_nested_request *q)
 {
     return (t->allowed & q->need) == q->need && (!q->store || t->dirty);
@@ -70,12 +75,13 @@ struct nw_walk_hooks {
     uint64_t (*load)(void *context, hpa_t hpa);
     /* Sets bits in that word, atomically as a processor does: *hpa |= set. NULL: A and D are not written. */
     void (*update)(void *context, hpa_t hpa, uint64_t set);
-    /* A paging-structure cache may replace *start, which is preset to the root, by a lower table on the way to `address`. */
+    /* A paging-structure cache may replace *start, which is preset to the root, by a lower table on the way to
+     * `address`. */
     void (*start)(void *context, enum nw_dimension dimension, uint64_t address, struct nw_walk_start *start);
     /* The walk went through an entry to table *next: what such a cache may remember for `address`. */
     void (*table)(void *context, enum nw_dimension dimension, uint64_t address, const struct nw_walk_start *next);
-    /* The nested TLB: true and *out when it serves the request (nw_nested_serves()). Asked for every guest table address that no
-     * guest `start` skipped, and for the final GPA. */
+    /* The nested TLB: true and *out when it serves the request (nw_nested_serves()). Asked for every guest table
+     * address that no guest `start` skipped, and for the final GPA. */
     bool (*nested_lookup)(void *context, gpa_t gpa, const struct nw_nested_request *request,
                           struct nw_nested_translation *out);
     void (*nested_fill)(void *context, gpa_t gpa, const struct nw_nested_request *request,
@@ -107,14 +113,15 @@ NW_INLINE void nw_walk_update(const struct nw_walk_hooks *hooks, void *context, 
         hooks->update(context, nw_hpa(hpa.v & ~UINT64_C(7)), set << (hpa.v & 4 ? 32 : 0));
 }
 
-/* ---- the nested dimension --------------------------------------------------------------------------------------------- */
+/* ---- the nested dimension ----------------------------------------------------------------------- */
 
-/* EPT violation: exit qualification (SDM vol. 3, "Exit Qualification for EPT Violations"). `allowed` has the AND of the entries read. */
+/* EPT violation: exit qualification (SDM vol. 3, "Exit Qualification for EPT Violations"). `allowed` has the AND of the
+ * entries read. */
 NW_INLINE uint64_t nw_walk_ept_qualification(const struct nw_paging *nested, const struct nw_nested_request *q,
                                              uint64_t allowed)
 {
-    /* Bit 0 read, 1 write, 2 fetch. With A/D in EPT, the walk's access to a guest table entry counts as read and write: both bits. Of other
-     * read-modify-writes the SDM says that bit 1 is set and that bit 0 is up to the processor.
+    /* Bit 0 read, 1 write, 2 fetch. With A/D in EPT, the walk's access to a guest table entry counts as read and write:
+     * both bits. Of other read-modify-writes the SDM says that bit 1 is set and that bit 0 is up to the processor.
      * MODEL: it stays clear. */
     static const uint8_t access_bits[NW_ACCESS_KINDS] = { 1, 2, 4, 2 };
     uint64_t code = (q->kind == NW_ACCESS_RMW && !q->final ? 3u : access_bits[q->kind]) | (allowed & 7) << 3;
@@ -253,7 +260,7 @@ NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *cont
     return true;
 }
 
-/* ---- the guest dimension --------------------------------------------------------------------------------------------- */
+/* ---- the guest dimension ------------------------------------------------------------------------ */
 
 /* Error code of a page fault (SDM vol. 3, "Page-Fault Exceptions"). */
 NW_INLINE void nw_walk_page_fault(const struct nw_paging *guest, uint64_t gva, const struct nw_access *a, int level,
@@ -396,7 +403,8 @@ NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *cont
         report_late = lacks;
     }
     for (unsigned i = 0; i < pending_count; i++) {
-        /* Without A/D in the nested tables, reading a guest table needed no permission to write it; setting A or D does. */
+        /* Without A/D in the nested tables, reading a guest table needed no permission to write it; setting A or D
+         * does. */
         if (nested && NW_UNLIKELY(!pending[i].writable)) {
             struct nw_nested_translation t;
             if (!nw_walk_table_step(hooks, context, nested, pending[i].gpa, pending[i].level, gva, NW_ACCESS_WRITE, &t,
@@ -456,7 +464,8 @@ NW_INLINE void nw_walk_run(const struct nw_walk_hooks *hooks, void *context, con
     out->page_log2 = out->guest_page_log2;
     out->hpa = nw_hpa(out->gpa.v);
     if (nested) {
-        /* Mode-based execute control looks at the linear address, not at CPL (SDM vol. 3, "EPT Translation: permissions"). */
+        /* Mode-based execute control looks at the linear address, not at CPL (SDM vol. 3, "EPT Translation:
+         * permissions"). */
         enum nw_privilege who = user_page ? NW_USER : NW_SUPERVISOR;
         struct nw_nested_translation t;
         struct nw_nested_request q = { .need = nested->need[who][access->kind],

@@ -5,11 +5,11 @@
  *     printf("%llu passed, %llu failed\n", report.passed, report.failed);
  *     nw_conform_report_fini(&report);
  *
- * A file is JSON lines, one case a line (docs/conformance.md has the schema). The model under test is the walk of mmu/walk_template.h, the one
- * that the engines use; here its memory is the few words of the case.
+ * A file is JSON lines, one case a line (docs/conformance.md has the schema). The model under test is the walk of
+ * mmu/walk_template.h, the one that the engines use; here its memory is the few words of the case.
  *
- * A case passes when the outcome equals the recorded one in every field, every word of `changed_must` has its new value, and no word has
- * changed that neither list names. */
+ * A case passes when the outcome equals the recorded one in every field, every word of `changed_must` has its new
+ * value, and no word has changed that neither list names. */
 #ifndef NESTWALK_REPORTS_CONFORM_H
 #define NESTWALK_REPORTS_CONFORM_H
 
@@ -39,8 +39,8 @@ struct nw_conform_report {
     size_t failure_count, failure_capacity;
 };
 
-/* Runs the cases of one file and adds to the report. NW_ERR_IO: it cannot be read; NW_ERR_INPUT, with file and line: a line that is not a
- * case. What was judged before stays in the report. */
+/* Runs the cases of one file and adds to the report. NW_ERR_IO: it cannot be read; NW_ERR_INPUT, with file and line: a
+ * line that is not a case. What was judged before stays in the report. */
 enum nw_status nw_conform_file(struct nw_conform_report *report, const char *path,
                                const struct nw_conform_options *options, struct nw_error *err) NW_MUST_USE;
 void nw_conform_report_fini(struct nw_conform_report *report);
