@@ -1,0 +1,126 @@
+/* Both engines on every shipped trace and on generated ones, in every mode: all counters agree, and what the live guest did is found again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <glob.h>
+#include <nestwalk/sim/replay.h>
+#include <nestwalk/traces/generate.h>
+#include <nestwalk/traces/nwt.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void compare(struct nw_source *source, const char *name, const char *const *settings)
+{
+    struct nw_result result[NW_ENGINE_COUNT];
+    struct nw_error err = { 0 };
+    char difference[256];
+    for (unsigned mode = 0; mode < NW_MODE_COUNT; mode++)
+        for (unsigned fidelity = 0; fidelity <= NW_FIDELITY_WALK; fidelity++) {
+            for (unsigned engine = 0; engine < NW_ENGINE_COUNT; engine++) {
+                struct nw_config c;
+                nw_config_init(&c);
+                c.mode = mode;
+                c.fidelity = fidelity;
+                c.engine = engine;
+                for (const char *const *s = settings; *s; s += 2)
+                    if (nw_config_set(&c, s[0], s[1], "test", &err))
+                        fail_msg("%s", err.text);
+                if (nw_source_rewind(source, &err) || nw_replay(source, &c, NULL, &result[engine], &err))
+                    fail_msg("%s: %s", name, err.text);
+                nw_config_fini(&c);
+            }
+            if (nw_result_differ(&result[0], &result[1], difference, sizeof difference))
+                fail_msg("%s, %s, fidelity %s: %s", name, nw_mode_name[mode], nw_fidelity_name[fidelity], difference);
+            if (nw_source_info(source)->has_tables) {
+                /* Every page fault the live guest took, the model's walk of the guest's own tables takes too, with the same error code. */
+                assert_int_equal(result[0].events.page_faults_agreed, result[0].events.page_faults_recorded);
+                assert_int_equal(result[0].faults.guest_page_faults, result[0].events.page_faults_recorded);
+            }
+            for (unsigned engine = 0; engine < NW_ENGINE_COUNT; engine++)
+                nw_result_fini(&result[engine]);
+        }
+}
+
+static const char *const plain[] = { NULL };
+static const char *const cached[] = { "psc.guest.pde.entries",
+                                      "32",
+                                      "psc.guest.pdpte.entries",
+                                      "16",
+                                      "psc.guest.pml4e.entries",
+                                      "16",
+                                      "psc.nested.pde.entries",
+                                      "32",
+                                      "nested_tlb.entries",
+                                      "64",
+                                      "vmm.backing",
+                                      "2M",
+                                      NULL };
+static const char *const small_and_odd[] = { "tlb.l1d.entries",
+                                             "15",
+                                             "tlb.l1d.ways",
+                                             "3",
+                                             "tlb.l2.policy",
+                                             "plru",
+                                             "tlb.l2.entries",
+                                             "77",
+                                             "tlb.l2.ways",
+                                             "11",
+                                             "vmm.vpid",
+                                             "0",
+                                             "vmm.slat",
+                                             "npt",
+                                             "nested_tlb.entries",
+                                             "8",
+                                             NULL };
+
+static void shipped_traces__agree(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob(NW_SOURCE_DIR "/traces/shipped/*.nwt", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 3);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct nw_source *source;
+        struct nw_error err = { 0 };
+        if (nw_nwt_open(&source, found.gl_pathv[i], &err))
+            fail_msg("%s", err.text);
+        compare(source, found.gl_pathv[i], plain);
+        compare(source, found.gl_pathv[i], cached);
+        compare(source, found.gl_pathv[i], small_and_odd);
+        nw_source_destroy(source);
+    }
+    globfree(&found);
+}
+
+static void generated_traces__agree(void **state)
+{
+    (void)state;
+    static const char *const thp[] = { "guest.page_policy", "thp", "guest.thp_threshold_pages", "40", NULL };
+    for (size_t i = 0; i < nw_generator_count; i++) {
+        struct nw_generate_options o;
+        struct nw_error err = { 0 };
+        struct nw_source *source;
+        nw_generate_defaults(&o);
+        o.accesses = 100000;
+        o.span_bytes = 64 << 20;
+        if (strcmp(nw_generators[i].name, "gups"))
+            o.store_fraction = 0.3;
+        if (nw_generators[i].open(&source, &o, &err))
+            fail_msg("%s", err.text);
+        compare(source, nw_generators[i].name, plain);
+        compare(source, nw_generators[i].name, cached);
+        compare(source, nw_generators[i].name, small_and_odd);
+        compare(source, nw_generators[i].name, thp);
+        nw_source_destroy(source);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(shipped_traces__agree),
+                                        cmocka_unit_test(generated_traces__agree) };
+    return cmocka_run_group_tests_name("shipped traces", tests, NULL, NULL);
+}
