@@ -50,7 +50,8 @@ static void pause_ms(long ms)
 
 /* ---- opening ---- */
 
-/* What the file is: *version its schema version, 0 = a new, empty file. Nothing is written before this has passed. */
+/* What the file is: *version its schema version, 0 = a new, empty file. Within a transaction, so that its answers belong together even while
+ * another process makes the store. */
 static enum nw_status identify(const struct nw_store *store, int64_t *version, struct nw_error *err)
 {
     int64_t application, objects;
@@ -73,6 +74,17 @@ static enum nw_status identify(const struct nw_store *store, int64_t *version, s
     if (*version < 1)
         return nw_fail(err, NW_ERR_INPUT, "%s is damaged: it has no schema version", store->path);
     return NW_OK;
+}
+
+/* The same on its own. Nothing is written before this has passed. */
+static enum nw_status identify_alone(const struct nw_store *store, int64_t *version, struct nw_error *err)
+{
+    enum nw_status s = store_execute(store, "BEGIN", "opening it", err);
+    if (s)
+        return s;
+    s = identify(store, version, err);
+    sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
+    return s;
 }
 
 /* The change to a write-ahead log needs the file alone and does not wait by itself, as everything else does. */
@@ -193,7 +205,7 @@ static enum nw_status open_to_read(struct nw_store *store, struct nw_error *err)
     if (!s)
         s = store_execute(store, "PRAGMA query_only = ON", "opening it", err);
     if (!s)
-        s = identify(store, &version, err);
+        s = identify_alone(store, &version, err);
     if (s == NW_ERR_IO && !log_pending(store->path)) {
         char *uri = immutable_uri(store->path);
         if (!uri)
@@ -201,7 +213,7 @@ static enum nw_status open_to_read(struct nw_store *store, struct nw_error *err)
         s = connect_at(store, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err);
         free(uri);
         if (!s)
-            s = identify(store, &version, err);
+            s = identify_alone(store, &version, err);
     }
     if (!s && !version)
         return nw_fail(err, NW_ERR_INPUT, "%s is not a results store: it is empty", store->path);
@@ -216,7 +228,7 @@ static enum nw_status open_to_write(struct nw_store *store, struct nw_error *err
     int64_t version;
     enum nw_status s = connect_at(store, store->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
     if (!s)
-        s = identify(store, &version, err);
+        s = identify_alone(store, &version, err);
     if (!s)
         s = use_write_ahead_log(store, err);
     if (!s)
