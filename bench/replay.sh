@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Replay speed as a multiple of the processor time of a two-level LRU that does no walks (bench/lower_bound.c), on the same streams.
+#   usage: bench/replay.sh [BUILD_DIR [ACCESSES [REPETITIONS]]]        default: build/release 33554432 5
+# All programs take turns, so that a change of the machine's speed hits them alike; the figures are medians, with minimum and maximum. Each
+# replay's TLB counts are compared with the bound's own. The streams are made once and kept in BUILD_DIR/bench/streams.
+set -eu
+build=${1:-build/release} accesses=${2:-33554432} repetitions=${3:-5}
+nestwalk=$build/nestwalk bound=$build/bench/lower_bound streams=$build/bench/streams
+[ -x "$nestwalk" ] && [ -x "$bound" ] || { echo "bench/replay.sh: build first: cmake --preset release && cmake --build --preset release" >&2; exit 2; }
+mkdir -p "$streams"
+make_stream() { # NAME KIND SPAN
+  local file=$streams/$1-$accesses.nwt
+  [ -e "$file" ] || "$nestwalk" gen "$2" --accesses "$accesses" --span "$3" --seed 42 -o "$file" >/dev/null
+}
+make_stream uniform-64M uniform 64M
+make_stream uniform-1G uniform 1G
+make_stream zipf-1G zipf 1G
+make_stream seq-1G sequential 1G
+names=(uniform-64M uniform-1G zipf-1G seq-1G)
+caches="--set psc.guest.pml4e.entries=16 --set psc.guest.pdpte.entries=16 --set psc.guest.pde.entries=32"
+caches+=" --set nested_tlb.entries=64 --set psc.nested.pde.entries=32"
+rows=("native tlb" "native walk" "nested walk")
+options_native_tlb="--mode native --fidelity tlb"
+options_native_walk="--mode native --fidelity walk $caches"
+options_nested_walk="--mode nested --fidelity walk $caches"
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+for ((r = 1; r <= repetitions; r++)); do
+  for name in "${names[@]}"; do
+    file=$streams/$name-$accesses.nwt
+    "$bound" "$file" 1 >"$work/line"
+    read -r seconds hits1 hits2 misses <"$work/line"
+    echo "$seconds" >>"$work/$name.bound"
+    for row in "${rows[@]}"; do
+      options=options_${row// /_}
+      # shellcheck disable=SC2086  # a list of words
+      "$nestwalk" run --trace "$file" --machine textbook ${!options} --json "$work/out.json" >/dev/null 2>&1
+      read -r seconds found < <(jq -r '.runs[0] | "\(.replay.seconds) \(.tlb.l1d.hits)/\(.tlb.l2.hits)/\(.tlb.l2.misses)"' "$work/out.json")
+      [ "$found" = "$hits1/$hits2/$misses" ] || { echo "bench/replay.sh: $name, $row: TLB counts $found, the bound has $hits1/$hits2/$misses" >&2; exit 1; }
+      echo "$seconds" >>"$work/$name.${row// /_}"
+    done
+    [ -t 2 ] && printf '\rrepetition %d of %d, %-12s' "$r" "$repetitions" "$name" >&2
+  done
+done
+[ -t 2 ] && printf '\r%60s\r' '' >&2
+median() { sort -g "$1" | awk '{ v[NR] = $1 } END { print (NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2), v[1], v[NR] }'; }
+echo "$(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo); $accesses accesses, $repetitions repetitions, processor time"
+printf '%-14s' ""; printf '%24s' "${names[@]}"; echo
+printf '%-14s' "bound, M/s"
+for name in "${names[@]}"; do
+  read -r mid low high < <(median "$work/$name.bound")
+  printf '%24s' "$(awk -v n="$accesses" -v m="$mid" -v l="$low" -v h="$high" 'BEGIN { printf "%.0f (%.0f-%.0f)", n/m/1e6, n/h/1e6, n/l/1e6 }')"
+done; echo
+for row in "${rows[@]}"; do
+  printf '%-14s' "$row"
+  for name in "${names[@]}"; do
+    read -r bound_mid _ _ < <(median "$work/$name.bound")
+    read -r mid low high < <(median "$work/$name.${row// /_}")
+    printf '%24s' "$(awk -v b="$bound_mid" -v m="$mid" -v l="$low" -v h="$high" 'BEGIN { printf "%.2fx (%.2f-%.2f)", m/b, l/b, h/b }')"
+  done; echo
+done
