@@ -23,9 +23,8 @@
  *   4. A (and for a store D) is set in the guest entries that lack it. That is a write by GPA to a guest table;
  *   5. under nested paging the final GPA is translated as in 2, with the access itself as the kind of access.
  *
- * `table` in the guest dimension is called only for entries whose A flag is set already, or when step 4 has set it,
- * because a processor caches no entry whose A flag is clear (SDM vol. 3, "Caches for Paging Structures"). In the
- * nested dimension likewise. */
+ * `table` is called when A is set in the entry and in all above it: at once, or when the flags have been set. A
+ * processor caches no other entry (SDM vol. 3, "Caches for Paging Structures"). */
 #ifndef NESTWALK_MMU_WALK_TEMPLATE_H
 #define NESTWALK_MMU_WALK_TEMPLATE_H
 
@@ -96,6 +95,9 @@ struct nw_walk_hooks {
 struct nw_walk_pending {
     hpa_t hpa;
     uint64_t set;
+    gpa_t gpa; /* guest dimension: of the entry */
+    uint8_t level;
+    bool writable; /* guest dimension: nw_walk_start.table_writable of its table */
 };
 
 NW_INLINE uint64_t nw_walk_load(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *p, hpa_t hpa)
@@ -168,6 +170,36 @@ NW_INLINE unsigned nw_walk_nested_rights(const struct nw_paging *nested, enum nw
            ((allowed & need[NW_ACCESS_FETCH]) == need[NW_ACCESS_FETCH] ? NW_RIGHT_EXECUTE : 0);
 }
 
+/* The nested walk has arrived at a leaf; false: *out has the fault. */
+NW_INLINE bool nw_walk_nested_leaf(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
+                                   gpa_t gpa, const struct nw_nested_request *q, unsigned level, uint64_t entry,
+                                   uint64_t allowed, struct nw_nested_translation *t, struct nw_walk_result *out)
+{
+    if (NW_UNLIKELY((allowed & q->need) != q->need)) {
+        nw_walk_nested_fault(nested, gpa, q, (int)level, allowed, true, false, out);
+        return false;
+    }
+    bool clean = ~entry & nested->dirty;
+    if (NW_UNLIKELY(clean && q->store) && nested->log_dirty && hooks->log_dirty &&
+        !hooks->log_dirty(context, nw_gpa(gpa.v & ~(NW_PAGE_BYTES - 1)))) {
+        out->outcome = NW_WALK_PML_FULL;
+        out->fault = (struct nw_fault){ .address = gpa.v,
+                                        .gla = q->gla,
+                                        .nested = true,
+                                        .level = (int8_t)level,
+                                        .for_guest_level = q->for_guest_level };
+        return false;
+    }
+    unsigned page_log2 = nw_level_log2(nested, level);
+    *t = (struct nw_nested_translation){
+        .hpa = nw_hpa(nw_entry_page(nested, level, entry) | (gpa.v & (NW_BIT(page_log2) - 1))),
+        .allowed = allowed,
+        .page_log2 = (uint8_t)page_log2,
+        .dirty = !clean || q->store,
+    };
+    return true;
+}
+
 /* Translates one GPA; false: *out has the fault. */
 NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
                                    gpa_t gpa, const struct nw_nested_request *q, struct nw_nested_translation *t,
@@ -190,7 +222,7 @@ NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *cont
         hooks->start(context, NW_NESTED, gpa.v, &at);
 
     struct nw_walk_pending pending[NW_LEVELS_MAX];
-    struct nw_walk_start reached[NW_LEVELS_MAX]; /* tables behind entries whose A flag was clear */
+    struct nw_walk_start reached[NW_LEVELS_MAX]; /* tables behind an entry whose A flag was clear */
     unsigned pending_count = 0, reached_count = 0;
     for (;; at.level--) {
         unsigned level = at.level;
@@ -215,29 +247,10 @@ NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *cont
         }
         uint64_t lacks = ~entry & (nested->level[level].accessed | (leaf && q->store ? nested->dirty : 0));
         if (NW_UNLIKELY(lacks))
-            pending[pending_count++] = (struct nw_walk_pending){ hpa, lacks };
+            pending[pending_count++] = (struct nw_walk_pending){ .hpa = hpa, .set = lacks };
         if (leaf) {
-            if (NW_UNLIKELY((at.allowed & q->need) != q->need)) {
-                nw_walk_nested_fault(nested, gpa, q, (int)level, at.allowed, true, false, out);
+            if (!nw_walk_nested_leaf(hooks, context, nested, gpa, q, level, entry, at.allowed, t, out))
                 return false;
-            }
-            if (NW_UNLIKELY(lacks & nested->dirty) && nested->log_dirty && hooks->log_dirty &&
-                !hooks->log_dirty(context, nw_gpa(gpa.v & ~(NW_PAGE_BYTES - 1)))) {
-                out->outcome = NW_WALK_PML_FULL;
-                out->fault = (struct nw_fault){ .address = gpa.v,
-                                                .gla = q->gla,
-                                                .nested = true,
-                                                .level = (int8_t)level,
-                                                .for_guest_level = q->for_guest_level };
-                return false;
-            }
-            unsigned page_log2 = nw_level_log2(nested, level);
-            *t = (struct nw_nested_translation){
-                .hpa = nw_hpa(nw_entry_page(nested, level, entry) | (gpa.v & (NW_BIT(page_log2) - 1))),
-                .allowed = at.allowed,
-                .page_log2 = (uint8_t)page_log2,
-                .dirty = !(~entry & nested->dirty) || q->store,
-            };
             break;
         }
         at.table = nw_hpa(entry & nested->table_address);
@@ -245,7 +258,7 @@ NW_INLINE bool nw_walk_nested_step(const struct nw_walk_hooks *hooks, void *cont
         if (hooks->table) {
             struct nw_walk_start next = at;
             next.level--;
-            if (NW_UNLIKELY(lacks))
+            if (NW_UNLIKELY(lacks || reached_count))
                 reached[reached_count++] = next;
             else
                 hooks->table(context, NW_NESTED, gpa.v, &next);
@@ -291,6 +304,57 @@ NW_INLINE bool nw_walk_table_step(const struct nw_walk_hooks *hooks, void *conte
     return nw_walk_nested_step(hooks, context, nested, gpa, &q, t, out);
 }
 
+/* Finds the HPA of the table *at, whose entry at byte `offset` is to be read. */
+NW_INLINE bool nw_walk_guest_table(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
+                                   uint64_t gva, uint64_t offset, struct nw_walk_start *at, struct nw_walk_result *out)
+{
+    struct nw_nested_translation t;
+    if (!nw_walk_table_step(hooks, context, nested, nw_gpa(at->table_gpa.v + offset), at->level, gva,
+                            (enum nw_access_kind)nested->table_access, &t, out))
+        return false;
+    uint64_t need = nested->need[NW_SUPERVISOR][NW_ACCESS_WRITE];
+    at->table = nw_hpa(t.hpa.v - offset);
+    at->table_writable = (t.allowed & need) == need;
+    at->table_known = true;
+    return true;
+}
+
+/* The guest walk has arrived at a leaf: step 3, and what a TLB may keep. False: *out has the page fault. */
+NW_INLINE bool nw_walk_guest_leaf(const struct nw_paging *guest, uint64_t gva, const struct nw_access *access,
+                                  unsigned level, uint64_t entry, uint64_t allowed, struct nw_walk_result *out)
+{
+    unsigned page_log2 = nw_level_log2(guest, level);
+    out->gpa = nw_gpa(nw_entry_page(guest, level, entry) | (gva & (NW_BIT(page_log2) - 1)));
+    out->guest_page_log2 = (uint8_t)page_log2;
+    out->pkey = (uint8_t)(guest->pku || guest->pks ? nw_field(entry, 62, 59) : 0);
+    out->rights |= entry & guest->global ? NW_RIGHT_GLOBAL : 0;
+
+    enum nw_privilege who = nw_access_privilege(access);
+    uint64_t need = guest->need[who][access->kind], forbid = guest->forbid[who][access->kind];
+    bool key_denies =
+        (guest->pku || guest->pks) && nw_pkey_denies(guest, allowed & guest->format->user, out->pkey, access);
+    if (NW_LIKELY((allowed & need) == need && !(allowed & forbid) && !key_denies))
+        return true;
+    nw_walk_page_fault(guest, gva, access, (int)level, NW_PF_P | (key_denies ? NW_PF_PK : 0), out);
+    return false;
+}
+
+/* Step 4. Without A/D in the nested tables, reading a guest table needed no permission to write it; setting A or D does. */
+NW_INLINE bool nw_walk_guest_flags(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
+                                   uint64_t gva, const struct nw_walk_pending *pending, unsigned count,
+                                   struct nw_walk_result *out)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct nw_nested_translation t;
+        if (nested && NW_UNLIKELY(!pending[i].writable) &&
+            !nw_walk_table_step(hooks, context, nested, pending[i].gpa, pending[i].level, gva, NW_ACCESS_WRITE, &t,
+                                out))
+            return false;
+        nw_walk_update(hooks, context, pending[i].hpa, pending[i].set);
+    }
+    return true;
+}
+
 /* Steps 1 to 4: the guest's own walk. On success out->gpa, guest_page_log2, pkey and *allowed are set. */
 NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *guest,
                                    const struct nw_paging *nested, uint64_t gva, const struct nw_access *access,
@@ -306,12 +370,7 @@ NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *cont
     if (hooks->start)
         hooks->start(context, NW_GUEST, gva, &at);
 
-    struct {
-        struct nw_walk_pending entry;
-        gpa_t gpa;
-        uint8_t level;
-        bool writable;
-    } pending[NW_LEVELS_MAX];
+    struct nw_walk_pending pending[NW_LEVELS_MAX];
     struct nw_walk_start reached[NW_LEVELS_MAX];
     unsigned pending_count = 0, reached_count = 0;
     bool report = false, report_late = false; /* the entry just used is still to be reported to `table` */
@@ -330,16 +389,8 @@ NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *cont
             at.table_known = !nested;
             continue;
         }
-        if (nested && !at.table_known) {
-            struct nw_nested_translation t;
-            if (!nw_walk_table_step(hooks, context, nested, nw_gpa(at.table_gpa.v + offset), level, gva,
-                                    (enum nw_access_kind)nested->table_access, &t, out))
-                return false;
-            uint64_t need = nested->need[NW_SUPERVISOR][NW_ACCESS_WRITE];
-            at.table = nw_hpa(t.hpa.v - offset);
-            at.table_writable = (t.allowed & need) == need;
-            at.table_known = true;
-        }
+        if (nested && !at.table_known && !nw_walk_guest_table(hooks, context, nested, gva, offset, &at, out))
+            return false;
         if (hooks->table) {
             if (report_late)
                 reached[reached_count++] = at;
@@ -368,31 +419,17 @@ NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *cont
         uint64_t lacks = ~entry & guest->level[level].accessed;
         if (leaf && store)
             lacks |= ~entry & guest->dirty;
-        if (NW_UNLIKELY(lacks)) {
-            pending[pending_count].entry = (struct nw_walk_pending){ hpa, lacks };
-            pending[pending_count].gpa = nw_gpa(at.table_gpa.v + offset);
-            pending[pending_count].level = (uint8_t)level;
-            pending[pending_count++].writable = at.table_writable;
-        }
+        if (NW_UNLIKELY(lacks))
+            pending[pending_count++] = (struct nw_walk_pending){ .hpa = hpa,
+                                                                 .set = lacks,
+                                                                 .gpa = nw_gpa(at.table_gpa.v + offset),
+                                                                 .level = (uint8_t)level,
+                                                                 .writable = at.table_writable };
         if (leaf) {
-            unsigned page_log2 = nw_level_log2(guest, level);
-            out->gpa = nw_gpa(nw_entry_page(guest, level, entry) | (gva & (NW_BIT(page_log2) - 1)));
-            out->guest_page_log2 = (uint8_t)page_log2;
-            out->pkey = (uint8_t)(guest->pku || guest->pks ? nw_field(entry, 62, 59) : 0);
             *allowed_out = at.allowed;
-            if (entry & guest->global)
-                out->rights |= NW_RIGHT_GLOBAL;
             *dirty_out = store || !(~entry & guest->dirty);
-
-            enum nw_privilege who = nw_access_privilege(access);
-            uint64_t need = guest->need[who][access->kind];
-            bool user_page = at.allowed & guest->format->user;
-            bool key_denies = (guest->pku || guest->pks) && nw_pkey_denies(guest, user_page, out->pkey, access);
-            if (NW_UNLIKELY((at.allowed & need) != need || (at.allowed & guest->forbid[who][access->kind]) ||
-                            key_denies)) {
-                nw_walk_page_fault(guest, gva, access, (int)level, NW_PF_P | (key_denies ? NW_PF_PK : 0), out);
+            if (!nw_walk_guest_leaf(guest, gva, access, level, entry, at.allowed, out))
                 return false;
-            }
             break;
         }
         at.table = nw_hpa(entry & guest->table_address);
@@ -400,19 +437,10 @@ NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *cont
         at.table_known = !nested;
         at.table_writable = true;
         report = true;
-        report_late = lacks;
+        report_late = report_late || lacks;
     }
-    for (unsigned i = 0; i < pending_count; i++) {
-        /* Without A/D in the nested tables, reading a guest table needed no permission to write it; setting A or D
-         * does. */
-        if (nested && NW_UNLIKELY(!pending[i].writable)) {
-            struct nw_nested_translation t;
-            if (!nw_walk_table_step(hooks, context, nested, pending[i].gpa, pending[i].level, gva, NW_ACCESS_WRITE, &t,
-                                    out))
-                return false;
-        }
-        nw_walk_update(hooks, context, pending[i].entry.hpa, pending[i].entry.set);
-    }
+    if (!nw_walk_guest_flags(hooks, context, nested, gva, pending, pending_count, out))
+        return false;
     if (hooks->table)
         for (unsigned i = 0; i < reached_count; i++)
             hooks->table(context, NW_GUEST, gva, &reached[i]);
