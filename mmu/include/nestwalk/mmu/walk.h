@@ -82,14 +82,14 @@ enum { NW_FOR_FINAL = -1 };                /* nw_reference.for_guest_level: the 
 struct nw_reference {
     uint8_t dimension;      /* enum nw_dimension */
     uint8_t level;          /* 0 = leaf table */
-    int8_t for_guest_level; /* nested: level of the guest table whose address is being translated; NW_FOR_FINAL. Guest:
-                               = level */
+    int8_t for_guest_level; /* nested: level of the guest table being translated, or NW_FOR_FINAL; guest: = level */
     hpa_t hpa;              /* of the entry */
     uint64_t address;       /* guest dimension: GPA of the entry; nested dimension: the GPA being translated */
     uint64_t entry;         /* as read: before this walk set A or D */
 };
 
-/* A recorder for the plain walks. At most (5 + 1) * 5 + 5 = 35 references a walk. */
+/* A recorder for the plain walks. At most (5 + 1) * 5 + 5 = 35 references a walk, and 5 more when setting A or D in a guest
+ * table turns out to be forbidden by the nested ones. */
 enum { NW_REFERENCES_MAX = 40 };
 struct nw_walk_log {
     unsigned count, guest, nested;
@@ -115,7 +115,7 @@ bool nw_walk_span(struct nw_physmem *pm, const struct nw_paging *guest, const st
  * Guest State"). */
 void nw_walk_entry_refused(struct nw_walk_result *out, int index);
 
-/* "page fault: not present, write, user (error code 0x6), CR2 0x7f0012345678" */
+/* "page fault: not present, write, user (0x6), CR2 0x7f0012345678" */
 void nw_walk_describe(const struct nw_walk_result *r, char *out, size_t out_size);
 
 /* Protection keys (SDM vol. 3, "Protection Keys"): the PK bit of the error code, were the access made to a page with
