@@ -140,7 +140,8 @@ enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *
         return nw_fail_errno(err, NW_ERR_ENV, errno, "mapping the vCPU's kvm_run");
     vm->run = run;
     vm->run_bytes = (size_t)bytes;
-    vm->synced = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_REGS;
+    int sync = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
+    vm->synced = sync > 0 && ((unsigned)sync & KVM_SYNC_X86_REGS);
     vm->run->kvm_valid_regs = vm->synced ? KVM_SYNC_X86_REGS : 0;
     vm->regs = vm->synced ? &vm->run->s.regs.regs : &vm->regs_copy;
     if ((s = cpuid_set(vm, err)))

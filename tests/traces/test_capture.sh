@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# nestwalk capture from outside: usage, what it says without KVM, and, where there is KVM, interruption and a clean tracefs.
+set -u
+fails=0
+work=$(mktemp -d "$PWD/run.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+cd "$work" || exit 1
+check() { # DESCRIPTION EXPECTED ACTUAL
+  [ "$2" = "$3" ] || { echo "FAIL: $1: expected $2, got $3"; fails=$((fails + 1)); }
+}
+has() { # DESCRIPTION TEXT FILE
+  grep -qF -- "$2" "$3" || { echo "FAIL: $1: no '$2' in:"; cat "$3"; fails=$((fails + 1)); }
+}
+
+"$NESTWALK" capture --list >list.txt
+check "--list" 0 $?
+for workload in btree hashjoin bfs gups transpose vmchurn; do has "--list" "$workload" list.txt; done
+"$NESTWALK" capture --workload nosuch -o a.nwt 2>err.txt
+check "unknown workload" 2 $?
+has "unknown workload" "hashjoin" err.txt
+"$NESTWALK" capture --workload btree 2>err.txt
+check "no output" 2 $?
+"$NESTWALK" capture --workload btree --pages 1G -o a.nwt 2>err.txt
+check "pages of a size there is not" 2 $?
+"$NESTWALK" capture --workload btree --size 10 -o a.nwt 2>err.txt
+check "too small" 2 $?
+
+# Without /dev/kvm, and without permission to use it.
+if unshare -m true 2>/dev/null; then
+  unshare -m sh -c 'mount -t tmpfs none /dev && "$0" capture --workload gups -o a.nwt' "$NESTWALK" 2>err.txt
+  check "no /dev/kvm" 4 $?
+  has "no /dev/kvm" "/dev/kvm" err.txt
+  if setpriv --reuid=65534 --clear-groups test ! -w /dev/kvm -a -x "$NESTWALK" 2>/dev/null; then
+    setpriv --reuid=65534 --clear-groups "$NESTWALK" capture --workload gups -o a.nwt 2>err.txt
+    check "no permission" 4 $?
+    has "no permission" "/dev/kvm" err.txt
+  fi
+fi
+[ -z "$(ls ./*.nwt* 2>/dev/null)" ]
+check "nothing is left by a failure" 0 $?
+
+finish() {
+  [ $fails = 0 ] || exit 1
+  exit "$1"
+}
+if [ ! -w /dev/kvm ]; then
+  echo "skipped: the rest needs /dev/kvm"
+  finish 77
+fi
+
+"$NESTWALK" capture --workload vmchurn --instructions 20000 --json -o a.nwt >a.json
+check "capture" 0 $?
+has "capture" '"checksum_verified": true' a.json
+"$NESTWALK" trace verify a.nwt >/dev/null
+check "the trace is sound" 0 $?
+"$NESTWALK" capture --workload vmchurn --instructions 20000 -o b.nwt >/dev/null
+cmp a.nwt b.nwt
+check "same workload, same bytes" 0 $?
+
+# Interrupted while it traces: its temporary file exists from then on.
+interrupt() { # OUT OPTIONS...
+  local out=$1 i
+  shift
+  "$NESTWALK" capture --workload vmchurn --operations 100000 --instructions 0 --timeout 100 -o "$out" "$@" >out.txt 2>err.txt &
+  local pid=$!
+  for ((i = 0; i < 600; i++)); do
+    kill -0 $pid 2>/dev/null || break
+    [ -n "$(ls "$out"* ".$out"* 2>/dev/null)" ] && break
+    sleep 0.1
+  done
+  kill -TERM $pid
+  wait $pid
+}
+interrupt c.nwt
+check "interrupted" 4 $?
+"$NESTWALK" trace verify c.nwt >/dev/null
+check "the interrupted trace is sound" 0 $?
+
+"$NESTWALK" capture --workload gups --instructions 3000 --via tracepoints -o d.nwt >out.txt 2>err.txt
+status=$?
+if [ $status = 4 ]; then
+  echo "no tracepoints: $(cat err.txt)"
+else
+  check "via tracepoints" 0 $status
+  has "via tracepoints" "guest walks by KVM" out.txt
+  left=$(find /sys/kernel/tracing/instances -maxdepth 1 -name "nestwalk-*" 2>/dev/null | wc -l)
+  check "no tracefs instance is left" 0 "$left"
+fi
+finish 0
