@@ -109,11 +109,16 @@ static struct nw_tlb_entry *find(const struct nw_tlb *t, uint64_t address, unsig
                                  const struct nw_tlb_tag *tag)
 {
     uint64_t page = address >> page_log2;
-    struct nw_tlb_entry *e = &t->entry[(size_t)(page % t->sets) * t->geometry.ways];
-    for (uint32_t way = 0; way < t->geometry.ways; way++)
-        if (e[way].valid && e[way].page_log2 == page_log2 && e[way].page == page && tag_matches(&e[way], tag))
+    struct nw_tlb_entry *e = &t->entry[(size_t)(page % t->sets) * t->geometry.ways], *global = NULL;
+    for (uint32_t way = 0; way < t->geometry.ways; way++) {
+        if (!e[way].valid || e[way].page_log2 != page_log2 || e[way].page != page || !tag_matches(&e[way], tag))
+            continue;
+        if (!e[way].global)
             return &e[way];
-    return NULL;
+        if (!global)
+            global = &e[way];
+    }
+    return global;
 }
 
 static void use_entry(struct nw_tlb *t, const struct nw_tlb_entry *e)

@@ -341,6 +341,7 @@ static enum nw_status serve_shadow_fault(struct machine *m, gva_t gva, uint8_t k
         return s;
     if ((s = nw_shadow_fault(m->shadow, gva, &access, &o, err)) || (s = take_deferred(m, err)))
         return s;
+    machine_forget_shadow(m, &o.invalidation);
     switch (o.kind) {
     case NW_SHADOW_GUEST_FAULT:
         note_guest_fault(m, &o.guest);

@@ -60,6 +60,8 @@ struct kernel {
     } looks[2][LEVELS_OF_TLB];
 
     struct packed_assoc psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
+    unsigned psc_count[2]; /* PSCs that exist, by dimension, and which they are, the PDE cache first */
+    uint8_t psc_index[2][NW_PSC_LEVELS];
     bool refill; /* the nested TLB has an entry for the last GPA asked for, but one that did not serve */
     struct packed_lines cache[NW_CACHES_MAX];
 
@@ -182,9 +184,10 @@ NW_INLINE void hook_start(void *context, enum nw_dimension d, uint64_t address, 
     struct kernel *k = context;
     struct packed_assoc *psc = d == NW_GUEST ? k->psc_guest : k->psc_nested;
     struct nw_hitmiss *count = d == NW_GUEST ? k->r->psc_guest : k->r->psc_nested;
-    for (unsigned i = 0; i < start->level && i < NW_PSC_LEVELS; i++) {
-        if (!psc[i].entries)
-            continue;
+    for (unsigned n = 0; n < k->psc_count[d]; n++) {
+        unsigned i = k->psc_index[d][n];
+        if (i >= start->level)
+            return;
         const struct packed_entry *hit = assoc_lookup(&psc[i], psc_tag(k, d, i, address));
         if (!hit) {
             count[i].misses++;
@@ -925,6 +928,12 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
     for (unsigned i = 0; !s && i < NW_PSC_LEVELS; i++)
         if (!(s = make_assoc(&k->psc_guest[i], c->psc_guest[i].entries, err)))
             s = make_assoc(&k->psc_nested[i], c->psc_nested[i].entries, err);
+    for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
+        if (k->psc_guest[i].entries)
+            k->psc_index[NW_GUEST][k->psc_count[NW_GUEST]++] = (uint8_t)i;
+        if (k->psc_nested[i].entries)
+            k->psc_index[NW_NESTED][k->psc_count[NW_NESTED]++] = (uint8_t)i;
+    }
     if (!s)
         s = make_assoc(&k->nested_tlb, c->nested_tlb_entries, err);
     for (size_t i = 0; !s && i < c->cache_count; i++) {
