@@ -171,6 +171,9 @@ static enum nw_status string(struct recorder *r, const struct step *st, bool *hi
     uint64_t count = st->insn->repeat ? st->before.rcx - st->after.rcx : !st->faulted;
     int64_t direction = st->before.rflags & RFLAGS_DF ? -1 : 1;
     enum nw_status s = NW_OK;
+    if (st->insn->repeat && count > st->before.rcx)
+        return nw_fail(err, NW_ERR_INTERNAL, "RCX went from %#llx to %#llx", (unsigned long long)st->before.rcx,
+                       (unsigned long long)st->after.rcx);
     at.faulted = false;
     for (uint64_t i = 0; !s && i < count; i++) {
         s = plain(r, &at, hit, err);
