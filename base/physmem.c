@@ -39,8 +39,8 @@ enum nw_status nw_physmem_make(struct nw_physmem *pm, hpa_t address, uint64_t **
         return nw_fail_nomem(err, "simulated physical memory");
     uint64_t **base = &(*mid)[(address.v >> NW_REGION_LOG2) & (FANOUT - 1)];
     if (!*base) {
-        void *region = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *region =
+            mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (region == MAP_FAILED)
             return nw_fail_errno(err, NW_ERR_NOMEM, errno,
                                  "simulated physical memory at 0x%llx (%zu regions of 64 MiB mapped)",
@@ -84,8 +84,7 @@ void nw_frames_fini(struct nw_frames *f)
     memset(f, 0, sizeof *f);
 }
 
-static enum nw_status grow(void **array, size_t *capacity, size_t needed, size_t element,
-                           struct nw_error *err)
+static enum nw_status grow(void **array, size_t *capacity, size_t needed, size_t element, struct nw_error *err)
 {
     if (needed <= *capacity)
         return NW_OK;
@@ -117,15 +116,13 @@ static enum nw_status alloc_base_page(struct nw_frames *f, uint64_t *pfn_out, st
     return NW_OK;
 }
 
-enum nw_status nw_frames_alloc(struct nw_frames *f, unsigned page_log2, uint64_t *pfn_out,
-                               struct nw_error *err)
+enum nw_status nw_frames_alloc(struct nw_frames *f, unsigned page_log2, uint64_t *pfn_out, struct nw_error *err)
 {
     if (page_log2 == NW_PAGE_LOG2)
         return alloc_base_page(f, pfn_out, err);
     uint64_t pages = UINT64_C(1) << (page_log2 - NW_PAGE_LOG2), start = nw_align_up(f->next_pfn, pages);
     if (start > f->end_pfn || f->end_pfn - start < pages)
-        return nw_fail(err, NW_ERR_NOMEM,
-                       "simulated memory has no free run of %llu KiB (%llu frames of 4 KiB in use)",
+        return nw_fail(err, NW_ERR_NOMEM, "simulated memory has no free run of %llu KiB (%llu frames of 4 KiB in use)",
                        (unsigned long long)(pages * 4), (unsigned long long)f->allocated_pages);
     if (start != f->next_pfn) {
         enum nw_status s = grow((void **)&f->gap, &f->gap_capacity, f->gap_count + 1, sizeof *f->gap, err);

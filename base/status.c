@@ -30,8 +30,7 @@ enum nw_status nw_fail_errno(struct nw_error *err, enum nw_status status, int er
         size_t used = strlen(err->text);
         char buffer[128];
         /* The GNU form returns the text to use, which need not be `buffer`. */
-        snprintf(err->text + used, sizeof err->text - used, ": %s",
-                 strerror_r(errnum, buffer, sizeof buffer));
+        snprintf(err->text + used, sizeof err->text - used, ": %s", strerror_r(errnum, buffer, sizeof buffer));
     }
     return status;
 }

@@ -6,7 +6,10 @@
 set -eu
 build=${1:-build/release} accesses=${2:-33554432} repetitions=${3:-5}
 nestwalk=$build/nestwalk bound=$build/bench/lower_bound streams=$build/bench/streams
-[ -x "$nestwalk" ] && [ -x "$bound" ] || { echo "bench/replay.sh: build first: cmake --preset release && cmake --build --preset release" >&2; exit 2; }
+if [ ! -x "$nestwalk" ] || [ ! -x "$bound" ]; then
+  echo "bench/replay.sh: build first: cmake --preset release && cmake --build --preset release" >&2
+  exit 2
+fi
 mkdir -p "$streams"
 make_stream() { # NAME KIND SPAN
   local file=$streams/$1-$accesses.nwt
@@ -20,9 +23,8 @@ names=(uniform-64M uniform-1G zipf-1G seq-1G)
 caches="--set psc.guest.pml4e.entries=16 --set psc.guest.pdpte.entries=16 --set psc.guest.pde.entries=32"
 caches+=" --set nested_tlb.entries=64 --set psc.nested.pde.entries=32"
 rows=("native tlb" "native walk" "nested walk")
-options_native_tlb="--mode native --fidelity tlb"
-options_native_walk="--mode native --fidelity walk $caches"
-options_nested_walk="--mode nested --fidelity walk $caches"
+declare -A options=([native tlb]="--mode native --fidelity tlb" [native walk]="--mode native --fidelity walk $caches"
+                    [nested walk]="--mode nested --fidelity walk $caches")
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 for ((r = 1; r <= repetitions; r++)); do
   for name in "${names[@]}"; do
@@ -31,9 +33,8 @@ for ((r = 1; r <= repetitions; r++)); do
     read -r seconds hits1 hits2 misses <"$work/line"
     echo "$seconds" >>"$work/$name.bound"
     for row in "${rows[@]}"; do
-      options=options_${row// /_}
       # shellcheck disable=SC2086  # a list of words
-      "$nestwalk" run --trace "$file" --machine textbook ${!options} --json "$work/out.json" >/dev/null 2>&1
+      "$nestwalk" run --trace "$file" --machine textbook ${options[$row]} --json "$work/out.json" >/dev/null 2>&1
       read -r seconds found < <(jq -r '.runs[0] | "\(.replay.seconds) \(.tlb.l1d.hits)/\(.tlb.l2.hits)/\(.tlb.l2.misses)"' "$work/out.json")
       [ "$found" = "$hits1/$hits2/$misses" ] || { echo "bench/replay.sh: $name, $row: TLB counts $found, the bound has $hits1/$hits2/$misses" >&2; exit 1; }
       echo "$seconds" >>"$work/$name.${row// /_}"

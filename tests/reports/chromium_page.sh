@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # chromium_page.sh - sourced: opens a page in headless Chromium and tells what became of it.
 # find_chromium sets $CHROMIUM, or skips the test (77) where there is none.
 # open_page FILE OUT: the page's DOM, after its scripts ran, into OUT, and Chromium's own log into OUT.log.

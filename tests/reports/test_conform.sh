@@ -8,10 +8,12 @@ out=$("$NESTWALK" conform "$data"/walk-npt.jsonl.xz "$data"/walk-npt-5level.json
 [ "$out" = "714 passed, 0 failed" ] || fail "the sample: $out"
 
 # --first and --filter
-out=$("$NESTWALK" conform --first 7 "$data"/walk-ept.jsonl.gz) && [ "$out" = "7 passed, 0 failed" ] || fail "--first: $out"
+out=$("$NESTWALK" conform --first 7 "$data"/walk-ept.jsonl.gz) || fail "--first: status $?"
+[ "$out" = "7 passed, 0 failed" ] || fail "--first: $out"
 zcat "$data"/walk-ept.jsonl.gz > ept.jsonl
 expected=$(grep -c '"mode":"pae"' ept.jsonl)
-out=$("$NESTWALK" conform --filter '"mode":"pae"' ept.jsonl) && [ "$out" = "$expected passed, 0 failed" ] || fail "--filter: $out"
+out=$("$NESTWALK" conform --filter '"mode":"pae"' ept.jsonl) || fail "--filter: status $?"
+[ "$out" = "$expected passed, 0 failed" ] || fail "--filter: $out"
 
 # Cases made wrong: outcome, a word that must change, a word that must not.
 grep -m1 '"kind":"ok"' ept.jsonl | sed 's/"hpa":"0x/"hpa":"0x1/' > wrong.jsonl
@@ -22,7 +24,9 @@ out=$("$NESTWALK" conform wrong.jsonl); status=$?
 grep -q "^0 passed, 3 failed" <<< "$out" || fail "wrong cases: $out"
 [ "$(grep -c '^  expected  ' <<< "$out")" = 3 ] || fail "wrong cases show what was expected: $out"
 "$NESTWALK" conform --json wrong.jsonl > wrong.json; [ $? = 1 ] || fail "--json status"
-grep -q '"failed": 3' wrong.json && grep -q '"expected": "ok hpa=0x1' wrong.json && grep -q '"line": 3' wrong.json || fail "--json: $(cat wrong.json)"
+for text in '"failed": 3' '"expected": "ok hpa=0x1' '"line": 3'; do
+  grep -q "$text" wrong.json || fail "--json lacks $text: $(cat wrong.json)"
+done
 
 # No case at all: one message with file and line, status 3.
 bad() {

@@ -28,6 +28,7 @@ check "too small" 2 $?
 
 # Without /dev/kvm, and without permission to use it.
 if unshare -m true 2>/dev/null; then
+  # shellcheck disable=SC2016  # $0 is the inner shell's
   unshare -m sh -c 'mount -t tmpfs none /dev && "$0" capture --workload gups -o a.nwt' "$NESTWALK" 2>err.txt
   check "no /dev/kvm" 4 $?
   has "no /dev/kvm" "/dev/kvm" err.txt

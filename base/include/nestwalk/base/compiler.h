@@ -11,12 +11,11 @@
 
 #define NW_MUST_USE         __attribute__((warn_unused_result))
 #define NW_PRINTF(fmt, arg) __attribute__((format(printf, fmt, arg)))
-#define NW_INLINE                                                                                            \
-    static inline __attribute__((always_inline, unused)) /* a template: specialised where used */
-#define NW_NOINLINE     __attribute__((noinline))
-#define NW_LIKELY(x)    __builtin_expect(!!(x), 1)
-#define NW_UNLIKELY(x)  __builtin_expect(!!(x), 0)
-#define NW_PREFETCH(p)  __builtin_prefetch((p))
-#define NW_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define NW_INLINE           static inline __attribute__((always_inline, unused)) /* a template: specialised where used */
+#define NW_NOINLINE         __attribute__((noinline))
+#define NW_LIKELY(x)        __builtin_expect(!!(x), 1)
+#define NW_UNLIKELY(x)      __builtin_expect(!!(x), 0)
+#define NW_PREFETCH(p)      __builtin_prefetch((p))
+#define NW_ARRAY_LEN(a)     (sizeof(a) / sizeof((a)[0]))
 
 #endif

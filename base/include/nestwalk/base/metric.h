@@ -19,8 +19,7 @@ struct nw_metric {
     const char *unit; /* "accesses", "cycles", "references", "percent", ... */
     const char *doc;  /* one sentence */
     enum nw_metric_type type;
-    bool
-        derived; /* computed from other metrics (ratios), or about the replay itself: not compared between engines */
+    bool derived;   /* computed from other metrics (ratios), or about the replay itself: not compared between engines */
     uint64_t count; /* NW_METRIC_COUNT */
     double real;    /* NW_METRIC_REAL */
 };
@@ -33,9 +32,9 @@ struct nw_counter_row {
     const char *path, *unit, *doc;
     size_t offset;
 };
-#define NW_COUNTER(type, field, path, unit, doc)                                                             \
-    {                                                                                                        \
-        (path), (unit), (doc), offsetof(type, field)                                                         \
+#define NW_COUNTER(type, field, path, unit, doc)                                                                       \
+    {                                                                                                                  \
+        (path), (unit), (doc), offsetof(type, field)                                                                   \
     }
 
 /* Visits `rows` of `base`, each path behind `prefix` ("" or "tlb.l1d."). */

@@ -49,11 +49,10 @@ static inline uint64_t nw_physmem_read64(const struct nw_physmem *pm, hpa_t addr
 
 /* Makes the region of `address` exist and returns the word's place. NW_ERR_NOMEM when it cannot be mapped;
  * NW_ERR_INPUT when the address has more than 52 bits. */
-enum nw_status nw_physmem_make(struct nw_physmem *pm, hpa_t address, uint64_t **out,
-                               struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_physmem_make(struct nw_physmem *pm, hpa_t address, uint64_t **out, struct nw_error *err) NW_MUST_USE;
 
-static inline NW_MUST_USE enum nw_status nw_physmem_write64(struct nw_physmem *pm, hpa_t address,
-                                                            uint64_t word, struct nw_error *err)
+static inline NW_MUST_USE enum nw_status nw_physmem_write64(struct nw_physmem *pm, hpa_t address, uint64_t word,
+                                                            struct nw_error *err)
 {
     uint64_t *place = nw_physmem_find(pm, address);
     if (NW_UNLIKELY(!place)) {
@@ -90,7 +89,6 @@ void nw_frames_fini(struct nw_frames *f);
 /* One aligned run of 2^(page_log2 - 12) frames. *pfn_out is its first frame. NW_ERR_NOMEM when the space is used up. */
 enum nw_status nw_frames_alloc(struct nw_frames *f, unsigned page_log2, uint64_t *pfn_out,
                                struct nw_error *err) NW_MUST_USE;
-enum nw_status nw_frames_free(struct nw_frames *f, unsigned page_log2, uint64_t pfn,
-                              struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_frames_free(struct nw_frames *f, unsigned page_log2, uint64_t pfn, struct nw_error *err) NW_MUST_USE;
 
 #endif

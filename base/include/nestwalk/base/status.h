@@ -15,10 +15,10 @@
 enum nw_status {
     NW_OK = 0,
     NW_ERR_USAGE, /* the caller asked for something that does not exist or make sense (an unknown option or path) */
-    NW_ERR_INPUT,       /* a file, value or record is malformed */
-    NW_ERR_IO,          /* the operating system refused to read or write */
-    NW_ERR_NOMEM,       /* memory could not be had */
-    NW_ERR_ENV,         /* the environment lacks something: no /dev/kvm, no permission, no tracefs */
+    NW_ERR_INPUT, /* a file, value or record is malformed */
+    NW_ERR_IO,    /* the operating system refused to read or write */
+    NW_ERR_NOMEM, /* memory could not be had */
+    NW_ERR_ENV,   /* the environment lacks something: no /dev/kvm, no permission, no tracefs */
     NW_ERR_UNSUPPORTED, /* well-formed, understood, and not something this build models */
     NW_ERR_INTERRUPTED, /* the user asked to stop */
     NW_ERR_INTERNAL,    /* a bug of ours */
@@ -31,8 +31,7 @@ struct nw_error {
 
 /* Fills *err (when not NULL) and returns `status`, so that `return nw_fail(err, NW_ERR_INPUT, "...")` reads well. */
 enum nw_status nw_fail(struct nw_error *err, enum nw_status status, const char *format, ...) NW_PRINTF(3, 4);
-enum nw_status nw_fail_v(struct nw_error *err, enum nw_status status, const char *format, va_list ap)
-    NW_PRINTF(3, 0);
+enum nw_status nw_fail_v(struct nw_error *err, enum nw_status status, const char *format, va_list ap) NW_PRINTF(3, 0);
 
 /* nw_fail() with ": " and the text of errno appended. */
 enum nw_status nw_fail_errno(struct nw_error *err, enum nw_status status, int errnum, const char *format, ...)

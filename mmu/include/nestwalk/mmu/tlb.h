@@ -14,7 +14,8 @@
  *   - The set of an address is, for each page size the array holds, (address >> page_log2) mod sets, where sets =
  *     entries / ways. Neither number need be a power of two. A lookup tries the page sizes in the order of
  *     `page_log2`, and within a set the ways from 0 up; the first entry that is valid, has that page size, that page
- *     number and a matching tag is the hit.
+ *     number and a matching tag is the hit, one that is not global
+ *     before one that is (both are there only when a page is global in one address space and not in another).
  *   - A tag matches when vpid and root are equal and (the entry is global or pcid is equal).
  *   - insert: an entry of the same page, size and matching tag is overwritten in place (counts as a use). Else the
  *     invalid way with the lowest index is taken; else the policy's victim is evicted.
