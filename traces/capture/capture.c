@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
-#define SIZE_MAX_BYTES (UINT64_C(64) << 30)
 enum { OPERATIONS_MAX = 1 << 30, PROGRESS_STEPS = 4096 };
 
 struct capture {
@@ -350,8 +350,13 @@ static enum nw_status options_check(struct capture *c, struct nw_error *err)
     c->param.operations = o->operations ? o->operations : c->workload->default_operations;
     c->param.seed = o->seed;
     c->param.large_pages = o->large_pages;
-    if (c->param.size < c->workload->min_size || c->param.size > SIZE_MAX_BYTES)
-        return nw_fail(err, NW_ERR_USAGE, "workload %s: size %llu bytes; allowed are %llu bytes to 64 GiB",
+    /* The host's run touches all of it, and then the guest does. */
+    uint64_t max = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+    if (c->param.size < c->workload->min_size || c->param.size > max)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "workload %s: size %llu bytes; allowed are %llu to %llu, half of this machine's memory",
+                       c->workload->name, (unsigned long long)c->param.size, (unsigned long long)c->workload->min_size,
+                       (unsigned long long)max); allowed are %llu bytes to 64 GiB",
                        c->workload->name, (unsigned long long)c->param.size, (unsigned long long)c->workload->min_size);
     if (c->param.operations > OPERATIONS_MAX)
         return nw_fail(err, NW_ERR_USAGE, "workload %s: %llu operations; at most %d are allowed", c->workload->name,
