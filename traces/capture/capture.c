@@ -356,8 +356,7 @@ static enum nw_status options_check(struct capture *c, struct nw_error *err)
         return nw_fail(err, NW_ERR_USAGE,
                        "workload %s: size %llu bytes; allowed are %llu to %llu, half of this machine's memory",
                        c->workload->name, (unsigned long long)c->param.size, (unsigned long long)c->workload->min_size,
-                       (unsigned long long)max); allowed are %llu bytes to 64 GiB",
-                       c->workload->name, (unsigned long long)c->param.size, (unsigned long long)c->workload->min_size);
+                       (unsigned long long)max);
     if (c->param.operations > OPERATIONS_MAX)
         return nw_fail(err, NW_ERR_USAGE, "workload %s: %llu operations; at most %d are allowed", c->workload->name,
                        (unsigned long long)c->param.operations, OPERATIONS_MAX);
