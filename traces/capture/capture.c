@@ -389,6 +389,12 @@ static enum nw_status walks_run(struct capture *c, struct vm *vm, struct nw_erro
     c->walks_logged = false;
     if (!s)
         s = walk_log_stop(c->walks, err);
+    if (!s && c->stop_asked)
+        s = nw_fail(err, NW_ERR_INTERRUPTED, "stopped in the first of the two runs; there is no trace");
+    if (!s && out_of_time(c))
+        s = nw_fail(err, NW_ERR_ENV,
+                    "the first of the two runs took all of the %.0f s: allow more time or fewer instructions",
+                    c->o->timeout_seconds);
     return s;
 }
 
