@@ -250,8 +250,9 @@ enum nw_status decoder_insn(struct decoder *d, uint64_t rip, const uint8_t *code
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
     memset(insn, 0, sizeof *insn);
     if (ZYAN_FAILED(ZydisDecoderDecodeFull(&d->zydis, code, available, &in, op)))
-        return nw_fail(err, NW_ERR_INTERNAL, "guest at RIP %#llx: bytes %02x %02x %02x %02x are no instruction",
-                       (unsigned long long)rip, code[0], code[1], code[2], code[3]);
+        return nw_fail(err, NW_ERR_INTERNAL,
+                       "guest at RIP %#llx: no instruction begins there (first byte %02x, %u readable)",
+                       (unsigned long long)rip, available ? code[0] : 0, available);
     insn->rip = rip;
     insn->length = in.length;
     memcpy(insn->code, code, in.length);
