@@ -8,59 +8,7 @@
 
 /* What the processor stores and loads by itself (SDM vol. 3, "64-Bit Mode Stack Frame" and "IRET in IA-32e Mode"). */
 enum { FRAME_WORDS = 5, GATE_BYTES = 16, DESCRIPTOR_BYTES = 8, PF_FRAME_WORDS = FRAME_WORDS + 1 };
-enum { RFLAGS_TF = 1 << 8, RFLAGS_DF = 1 << 10, PTE_P = 1, PTE_PS = 1 << 7, PF_PRESENT = 1, PF_WRITE = 2 };
-
-/* ---- translation ---- */
-
-static uint64_t walk(const struct recorder *r, uint64_t gva)
-{
-    uint64_t table = r->cr3 & nw_mask(51, 12);
-    for (unsigned level = 3;; level--) {
-        unsigned low = 12 + 9 * level;
-        uint64_t entry, at = table + nw_field(gva, low + 8, low) * 8;
-        if (at + 8 > r->vm->memory_bytes)
-            return UINT64_MAX;
-        memcpy(&entry, r->vm->memory + at, sizeof entry);
-        if (!(entry & PTE_P))
-            return UINT64_MAX;
-        if (!level || ((entry & PTE_PS) && level < 3))
-            return (entry & nw_mask(51, low)) | (gva & nw_mask(low - 1, 0));
-        table = entry & nw_mask(51, 12);
-    }
-}
-
-uint64_t recorder_translate(struct recorder *r, uint64_t gva)
-{
-    uint64_t page = gva >> NW_PAGE_LOG2;
-    size_t slot = page % RECORDER_TLB_SIZE;
-    if (r->tlb[slot].tag != page + 1) {
-        uint64_t gpa = walk(r, gva);
-        if (gpa >= r->vm->memory_bytes)
-            return UINT64_MAX;
-        r->tlb[slot].tag = page + 1;
-        r->tlb[slot].gpa = nw_align_down(gpa, NW_PAGE_BYTES);
-    }
-    return r->tlb[slot].gpa | (gva & (NW_PAGE_BYTES - 1));
-}
-
-static void tlb_flush(struct recorder *r) { memset(r->tlb, 0, sizeof r->tlb); }
-
-/* Guest memory at `gva`: how many of `bytes` were copied, fewer where nothing is mapped. */
-static unsigned guest_read(struct recorder *r, uint64_t gva, void *out, unsigned bytes)
-{
-    unsigned done = 0;
-    while (done < bytes) {
-        uint64_t gpa = recorder_translate(r, gva + done);
-        unsigned part = (unsigned)(NW_PAGE_BYTES - (gva + done) % NW_PAGE_BYTES);
-        if (gpa == UINT64_MAX)
-            break;
-        if (part > bytes - done)
-            part = bytes - done;
-        memcpy((uint8_t *)out + done, r->vm->memory + gpa, part);
-        done += part;
-    }
-    return done;
-}
+enum { RFLAGS_TF = 1 << 8, RFLAGS_DF = 1 << 10, PF_PRESENT = 1, PF_WRITE = 2 };
 
 /* ---- emission ---- */
 
@@ -113,7 +61,7 @@ static enum nw_status stored(struct recorder *r, uint64_t gva, unsigned bytes, s
         if ((s = emit_event(r, NW_EV_TABLE_WRITE, gpa + done, part, value, err)))
             return s;
     }
-    tlb_flush(r);
+    recorder_forget(r);
     return NW_OK;
 }
 
@@ -195,7 +143,7 @@ static enum nw_status iret(struct recorder *r, const struct step *st, struct nw_
 {
     uint64_t word[FRAME_WORDS] = { 0 };
     enum nw_status s = NW_OK;
-    guest_read(r, st->before.rsp, word, sizeof word);
+    recorder_read(r, st->before.rsp, word, sizeof word);
     for (unsigned i = 0; !s && i < FRAME_WORDS; i++)
         s = emit_access(r, NW_LOAD, st->before.rsp + i * 8, 8, err);
     if (!s)
@@ -212,13 +160,13 @@ static enum nw_status cr_write(struct recorder *r, const struct step *st, struct
         if (s)
             return s;
     }
-    tlb_flush(r);
+    recorder_forget(r);
     return emit_event(r, NW_EV_CR_WRITE, st->insn->cr, value, 0, err);
 }
 
 static enum nw_status invlpg(struct recorder *r, const struct step *st, struct nw_error *err)
 {
-    tlb_flush(r);
+    recorder_forget(r);
     return emit_event(r, NW_EV_INVLPG, insn_address(st->insn, &st->insn->access[0], &st->before, r->segment_base), 0, 0,
                       err);
 }
@@ -267,7 +215,7 @@ void recorder_explain(struct recorder *r, uint64_t rip, struct nw_error *err)
 {
     uint8_t code[INSN_CODE_MAX];
     char text[96];
-    unsigned n = guest_read(r, rip, code, sizeof code);
+    unsigned n = recorder_read(r, rip, code, sizeof code);
     decoder_text(r->decoder, rip, code, n, text, sizeof text);
     nw_error_context(err, "guest instruction at RIP %#llx (%s)", (unsigned long long)rip,
                      text[0] ? text : "not decodable");
@@ -276,7 +224,7 @@ void recorder_explain(struct recorder *r, uint64_t rip, struct nw_error *err)
 static enum nw_status insn_at(struct recorder *r, uint64_t rip, const struct insn **insn, struct nw_error *err)
 {
     uint8_t code[INSN_CODE_MAX];
-    unsigned n = guest_read(r, rip, code, sizeof code);
+    unsigned n = recorder_read(r, rip, code, sizeof code);
     if (!n)
         return nw_fail(err, NW_ERR_INTERNAL, "guest at RIP %#llx: nothing is mapped there", (unsigned long long)rip);
     enum nw_status s = decoder_insn(r->decoder, rip, code, n, insn, err);
@@ -311,7 +259,7 @@ static enum nw_status fault_find(struct recorder *r, struct step *st, bool *beyo
     uint64_t frame = nw_align_down(st->before.rsp, 16) - PF_FRAME_WORDS * 8, flags;
     st->faulted = true;
     st->fault_gva = sregs.cr2;
-    if (guest_read(r, frame, &st->fault_code, 8) != 8 || guest_read(r, frame + 3 * 8, &flags, 8) != 8)
+    if (recorder_read(r, frame, &st->fault_code, 8) != 8 || recorder_read(r, frame + 3 * 8, &flags, 8) != 8)
         return nw_fail(err, NW_ERR_INTERNAL, "page fault whose frame at %#llx is not mapped",
                        (unsigned long long)frame);
     if (flags & RFLAGS_TF) { /* hardware saved the TF that stepping had set: not the guest's */
@@ -331,7 +279,7 @@ static enum nw_status next_check(struct recorder *r, const struct step *st, stru
     case NEXT_BRANCH_MAYBE: right |= rip == follows || rip == insn->target; break;
     case NEXT_BRANCH: right |= rip == insn->target; break;
     case NEXT_POPPED:
-        guest_read(r, st->before.rsp, &popped, sizeof popped);
+        recorder_read(r, st->before.rsp, &popped, sizeof popped);
         right |= rip == popped;
         break;
     default: right = true; break;
@@ -348,8 +296,8 @@ static enum nw_status single_record(struct recorder *r, struct step *st, struct 
     bool resumed = r->resuming;
     enum nw_status s = st->faulted ? NW_OK : next_check(r, st, err);
     if (!s && r->checker && st->insn->load_register != INSN_NO_REGISTER)
-        guest_read(r, insn_address(st->insn, &st->insn->access[0], &st->before, r->segment_base), loaded,
-                   sizeof loaded);
+        recorder_read(r, insn_address(st->insn, &st->insn->access[0], &st->before, r->segment_base), loaded,
+                      sizeof loaded);
     if (!s)
         s = record(r, st, resumed, err);
     if (!s && r->checker && !st->faulted)
@@ -374,7 +322,7 @@ static enum nw_status step_record_next(struct recorder *r, const struct kvm_regs
 static void iret_state(struct recorder *r, const struct kvm_regs *before, struct kvm_regs *out)
 {
     uint64_t word[FRAME_WORDS] = { 0 };
-    guest_read(r, before->rsp, word, sizeof word);
+    recorder_read(r, before->rsp, word, sizeof word);
     *out = *before;
     out->rip = word[0];
     out->rflags = word[2];

@@ -42,8 +42,12 @@ void recorder_fini(struct recorder *r);
 enum nw_status recorder_step(struct recorder *r, bool *stepped, bool *out, uint16_t *port, uint32_t *value,
                              struct nw_error *err) NW_MUST_USE;
 
+/* ---- guest_memory.c ---- */
 /* GPA of a GVA by the guest's tables as they stand, or UINT64_MAX. */
 uint64_t recorder_translate(struct recorder *r, uint64_t gva);
+void recorder_forget(struct recorder *r); /* all translations: the tables, or the root, changed */
+/* Guest memory at `gva`: how many of `bytes` were copied, fewer where nothing is mapped. */
+unsigned recorder_read(struct recorder *r, uint64_t gva, void *out, unsigned bytes);
 
 /* Adds "RIP ...: instruction" to an error. */
 void recorder_explain(struct recorder *r, uint64_t rip, struct nw_error *err);
