@@ -21,7 +21,8 @@ enum nw_status nw_tlb_init(struct nw_tlb *t, const char *name, const struct nw_t
     t->tree_words = (t->tree_leaves + 63) / 64;
     t->entry = calloc(g->entries, sizeof *t->entry);
     t->tree = calloc((size_t)t->sets * t->tree_words, sizeof *t->tree);
-    if (!t->entry || !t->tree) {
+    t->age = calloc(g->entries, sizeof *t->age);
+    if (!t->entry || !t->tree || !t->age) {
         nw_tlb_fini(t);
         return nw_fail_nomem(err, name);
     }
@@ -32,6 +33,7 @@ void nw_tlb_fini(struct nw_tlb *t)
 {
     free(t->entry);
     free(t->tree);
+    free(t->age);
     memset(t, 0, sizeof *t);
 }
 
@@ -56,9 +58,27 @@ static void tree_point(struct nw_tlb *t, uint32_t set, uint32_t node, bool right
     *word = (*word & ~NW_BIT(node % 64)) | (uint64_t)right << (node % 64);
 }
 
-static void use(struct nw_tlb *t, uint32_t set, uint32_t way)
+static void use_nru(struct nw_tlb *t, uint32_t set, uint32_t way)
+{
+    uint8_t *used = &t->age[(size_t)set * t->geometry.ways];
+    uint32_t clear = 0;
+    used[way] = 1;
+    for (uint32_t w = 0; w < t->geometry.ways; w++)
+        clear += !used[w];
+    if (!clear) {
+        memset(used, 0, t->geometry.ways);
+        used[way] = 1;
+    }
+}
+
+/* `fresh`: the use is the insertion of another page. */
+static void use(struct nw_tlb *t, uint32_t set, uint32_t way, bool fresh)
 {
     t->entry[(size_t)set * t->geometry.ways + way].used = ++t->clock;
+    if (t->geometry.policy == NW_REPLACE_NRU)
+        use_nru(t, set, way);
+    else if (t->geometry.policy == NW_REPLACE_SRRIP)
+        t->age[(size_t)set * t->geometry.ways + way] = fresh ? 2 : 0;
     uint32_t node = 1, first = 0;
     for (uint32_t span = t->tree_leaves / 2; span; span /= 2) {
         bool right = way >= first + span;
@@ -89,10 +109,33 @@ static uint32_t victim_plru(const struct nw_tlb *t, uint32_t set)
     return first;
 }
 
+static uint32_t victim_nru(const struct nw_tlb *t, uint32_t set)
+{
+    const uint8_t *used = &t->age[(size_t)set * t->geometry.ways];
+    for (uint32_t way = 0; way < t->geometry.ways; way++)
+        if (!used[way])
+            return way;
+    return 0;
+}
+
+static uint32_t victim_srrip(struct nw_tlb *t, uint32_t set)
+{
+    uint8_t *prediction = &t->age[(size_t)set * t->geometry.ways];
+    for (;;) {
+        for (uint32_t way = 0; way < t->geometry.ways; way++)
+            if (prediction[way] == 3)
+                return way;
+        for (uint32_t way = 0; way < t->geometry.ways; way++)
+            prediction[way]++;
+    }
+}
+
 static uint32_t victim(struct nw_tlb *t, uint32_t set)
 {
     switch (t->geometry.policy) {
     case NW_REPLACE_PLRU: return victim_plru(t, set);
+    case NW_REPLACE_NRU: return victim_nru(t, set);
+    case NW_REPLACE_SRRIP: return victim_srrip(t, set);
     case NW_REPLACE_RANDOM: return (uint32_t)nw_rng_below(&t->rng, t->geometry.ways);
     default: return victim_lru(t, set);
     }
@@ -124,7 +167,7 @@ static struct nw_tlb_entry *find(const struct nw_tlb *t, uint64_t address, unsig
 static void use_entry(struct nw_tlb *t, const struct nw_tlb_entry *e)
 {
     size_t index = (size_t)(e - t->entry);
-    use(t, (uint32_t)(index / t->geometry.ways), (uint32_t)(index % t->geometry.ways));
+    use(t, (uint32_t)(index / t->geometry.ways), (uint32_t)(index % t->geometry.ways), false);
 }
 
 struct nw_tlb_entry *nw_tlb_peek(struct nw_tlb *t, uint64_t address, const struct nw_tlb_tag *tag)
@@ -170,7 +213,7 @@ bool nw_tlb_insert(struct nw_tlb *t, const struct nw_tlb_entry *entry, struct nw
     }
     e[way] = *entry;
     e[way].valid = true;
-    use(t, set, way);
+    use(t, set, way, !same);
     return evicts;
 }
 

@@ -366,6 +366,14 @@ static enum nw_status check_array(const struct nw_tlb_config *t, struct nw_error
     return NW_OK;
 }
 
+static enum nw_status check_psc(const char *path, const struct nw_psc_config *p, struct nw_error *err)
+{
+    if (p->ways && p->entries % p->ways)
+        return nw_fail(err, NW_ERR_USAGE, "%s.entries=%" PRIu64 " is not a multiple of %s.ways=%" PRIu64, path,
+                       p->entries, path, p->ways);
+    return NW_OK;
+}
+
 /* Each level must be able to hold some part of every page, so 4 KiB, for both classes of access. */
 static enum nw_status check_level(const struct nw_config *c, uint64_t level, struct nw_error *err)
 {
@@ -416,6 +424,18 @@ enum nw_status nw_config_check(const struct nw_config *c, struct nw_error *err)
                            " lines of 64 bytes",
                            k->name, k->size_bytes, k->name, k->ways);
     }
+    static const char *const psc_level[NW_PSC_LEVELS] = { "pde", "pdpte", "pml4e", "pml5e" };
+    char path[32];
+    for (size_t i = 0; i < NW_PSC_LEVELS; i++) {
+        snprintf(path, sizeof path, "psc.guest.%s", psc_level[i]);
+        if ((s = check_psc(path, &c->psc_guest[i], err)))
+            return s;
+        snprintf(path, sizeof path, "psc.nested.%s", psc_level[i]);
+        if ((s = check_psc(path, &c->psc_nested[i], err)))
+            return s;
+    }
+    if ((s = check_psc("nested_tlb", &c->nested_tlb, err)))
+        return s;
     if (c->walker.first_cache && c->walker.first_cache >= c->cache_count)
         return nw_fail(err, NW_ERR_USAGE, "walker.first_cache=%" PRIu64 ": the machine has %zu caches",
                        c->walker.first_cache, c->cache_count);

@@ -11,6 +11,9 @@
  *   3. A miss of the last level is a walk. Before it machine_prepare(). On success every level gets the translation, the last level first.
  *      A level that cannot hold its page size keeps the largest piece that it can hold.
  *   4. A fault goes to machine_fault(); after FAULT_RETRY everything starts again from 1.
+ *   5. With walker.prefetch = next-page, a successful walk of 3 (not an assist) is followed by one for the page after, of the same
+ *      size, unless the last level's array for that size has it. It reads as the same kind of access (a load for a store), makes no page
+ *      fault and maps nothing; what it finds goes into the last level only, and its cycles are nobody's.
  * A non-canonical address is given up before 1.
  *
  * Paging-structure caches are asked from the PDE cache upwards; the first hit ends the search, and each cache asked counts a hit or a miss.
@@ -57,6 +60,11 @@ static inline unsigned histogram_bucket(uint64_t cycles)
     while (cycles > nw_histogram_upper[i])
         i++;
     return i;
+}
+
+static inline uint8_t prefetch_kind(uint8_t kind)
+{
+    return nw_kind_type(kind) == NW_STORE ? (uint8_t)((kind & ~NW_KIND_TYPE) | NW_LOAD) : kind;
 }
 
 /* Books a finished or faulted walk's latency. */

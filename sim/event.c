@@ -9,9 +9,9 @@ void machine_forget_shadow(struct machine *m, const struct nw_shadow_invalidatio
         return;
     m->result->shadow.flushes++;
     if (due->kind == NW_SHADOW_ALL)
-        machine_forget(m, (struct invalidation){ .scope = FORGET_ALL });
+        machine_forget(m, FORGET_ALL);
     else
-        machine_forget(m, (struct invalidation){ .scope = FORGET_RANGE, .address = due->first, .end = due->last + 1 });
+        machine_forget(m, forget_range(due->first, due->last + 1));
 }
 
 static const uint64_t NO_FLUSH = UINT64_C(1) << 63; /* of a value written to CR3 with CR4.PCIDE set */
@@ -20,18 +20,21 @@ static const uint64_t NO_FLUSH = UINT64_C(1) << 63; /* of a value written to CR3
 static void forget_for_cr3(struct machine *m, uint64_t value)
 {
     if (!(m->registers.cr4 & NW_CR4_PCIDE))
-        machine_forget(m, (struct invalidation){ .scope = FORGET_PCID, .pcid = 0 });
+        machine_forget(m, forget_space(0));
     else if (!(value & NO_FLUSH))
-        machine_forget(m, (struct invalidation){ .scope = FORGET_PCID, .pcid = (uint16_t)(value & 0xfff) });
+        machine_forget(m, forget_space((uint16_t)(value & 0xfff)));
 }
 
-/* ... MOV to CR0 and CR4: paging turned off or on, PGE or LA57 changed, PCIDE cleared, SMEP set. */
+/* ... MOV to CR0 and CR4. All spaces: paging turned off, PGE changed, PCIDE cleared; the current one: PAE changed, SMEP set.
+ * MODEL: paging turned on, and PSE or LA57 changed, reach everything too: entries made before are of another format. */
 static void forget_for_control(struct machine *m, uint64_t cr0, uint64_t cr4)
 {
     uint64_t changed = cr4 ^ m->registers.cr4, set = changed & cr4, cleared = changed & ~cr4;
-    if (((cr0 ^ m->registers.cr0) & NW_CR0_PG) || (changed & (NW_CR4_PGE | NW_CR4_PAE | NW_CR4_PSE | NW_CR4_LA57)) ||
-        (cleared & NW_CR4_PCIDE) || (set & NW_CR4_SMEP))
-        machine_forget(m, (struct invalidation){ .scope = FORGET_ALL });
+    if (((cr0 ^ m->registers.cr0) & NW_CR0_PG) || (changed & (NW_CR4_PGE | NW_CR4_PSE | NW_CR4_LA57)) ||
+        (cleared & NW_CR4_PCIDE))
+        machine_forget(m, FORGET_ALL);
+    else if ((changed & NW_CR4_PAE) || (set & NW_CR4_SMEP))
+        machine_forget(m, (struct invalidation){ .pcid = m->pcid, .global = true });
 }
 
 static enum nw_status control_register(struct machine *m, uint64_t cr, uint64_t value, struct nw_error *err)
@@ -73,9 +76,9 @@ static enum nw_status table_write(struct machine *m, const struct nw_event *e, s
     return s;
 }
 
-static void invlpg(struct machine *m, uint64_t gva, uint16_t pcid)
+/* A shadow pager intercepts what invalidates by page. */
+static void intercept_invlpg(struct machine *m, uint64_t gva)
 {
-    machine_forget(m, (struct invalidation){ .scope = FORGET_PAGE, .pcid = pcid, .address = gva });
     if (!m->shadow)
         return;
     struct nw_shadow_invalidation due;
@@ -84,14 +87,82 @@ static void invlpg(struct machine *m, uint64_t gva, uint16_t pcid)
     machine_forget_shadow(m, &due);
 }
 
-/* SDM vol. 2, "INVPCID": 0 individual address, 1 single context, 2 all with global translations, 3 all but global ones. */
+static void invlpg(struct machine *m, uint64_t gva)
+{
+    m->result->events.invlpg++;
+    machine_forget(m, forget_page(gva, m->pcid));
+    intercept_invlpg(m, gva);
+}
+
+/* SDM vol. 2, "INVPCID": 0 individual address, 1 single context, 2 all with global translations, 3 all but global ones. The first spares
+ * global translations too, and PSC entries that do not lead to the address. */
 static void invpcid(struct machine *m, uint64_t type, uint16_t pcid, uint64_t gva)
 {
-    switch (type) {
-    case 0: invlpg(m, gva, pcid); return;
-    case 1: machine_forget(m, (struct invalidation){ .scope = FORGET_PCID, .pcid = pcid }); return;
-    case 2: machine_forget(m, (struct invalidation){ .scope = FORGET_ALL }); return;
-    default: machine_forget(m, (struct invalidation){ .scope = FORGET_NON_GLOBAL }); return;
+    struct invalidation what = { .pcid = pcid };
+    if (type == 0) {
+        what = forget_page(gva, pcid);
+        what.global = false;
+        what.structures_of_address = true;
+    } else if (type >= 2) {
+        what = (struct invalidation){ .every_space = true, .global = type == 2 };
+    }
+    machine_forget(m, what);
+    intercept_invlpg(m, gva);
+}
+
+/* ---- what a VMM does about its guest; natively there is none ---- */
+
+/* SDM vol. 3, "INVVPID": 0 individual address, 1 single context, 2 all contexts, 3 single context but for globals. Each reaches every PCID;
+ * linear and combined mappings, never guest-physical ones.
+ * MODEL: a trace has one guest, and does not say its VPID. Every VPID but 0, which is the VMM's own, is taken to be the guest's. */
+static void invvpid(struct machine *m, uint64_t type, uint64_t vpid, uint64_t gva)
+{
+    struct invalidation what = FORGET_ALL;
+    if (type != 2 && vpid == 0) /* the instruction fails */
+        return;
+    if (type == 0) {
+        what = forget_page(gva, 0);
+        what.every_space = what.structures_of_address = true;
+    }
+    what.global = type != 3;
+    machine_forget(m, what);
+}
+
+/* SDM vol. 3, "INVEPT": 1 single context, 2 global. Guest-physical and combined mappings, of all VPIDs and PCIDs; linear mappings, which is
+ * what a shadow pager's guest has, stay.
+ * MODEL: a trace has one second stage and does not say its EPTP: the one named is taken to be the guest's. */
+static void invept(struct machine *m)
+{
+    if (m->hw_nested)
+        machine_forget(m, FORGET_NESTED);
+}
+
+/* APM vol. 3, "INVLPGA": the page in one ASID, global or not. Upper-level entries go as with INVLPG while EFER.TCE is clear: all of them. */
+static void invlpga(struct machine *m, uint64_t gva, uint64_t asid)
+{
+    uint64_t page = gva & ~(NW_PAGE_BYTES - 1);
+    if (asid) /* 0 is the host's */
+        machine_forget(m, forget_range(page, page + NW_PAGE_BYTES));
+}
+
+/* APM vol. 2, "TLB Control". Translations of nested tables are TLB entries of the guest's ASID like others, and not global. */
+static void tlb_control(struct machine *m, uint64_t value)
+{
+    struct invalidation what = FORGET_NESTED;
+    what.global = value != NW_TLB_CONTROL_FLUSH_NON_GLOBAL;
+    if (value != NW_TLB_CONTROL_NOTHING)
+        machine_forget(m, what);
+}
+
+static void of_the_vmm(struct machine *m, const struct nw_event *e)
+{
+    switch (e->kind) {
+    case NW_EV_INVVPID: invvpid(m, e->arg[0], e->arg[1], e->arg[2]); return;
+    case NW_EV_INVEPT: invept(m); return;
+    case NW_EV_INVLPGA: invlpga(m, e->arg[0], e->arg[1]); return;
+    case NW_EV_TLB_CONTROL: tlb_control(m, e->arg[0]); return;
+    case NW_EV_VM_EXIT: machine_exit(m, NW_EXIT_RECORDED); return;
+    default: machine_transition(m); return; /* NW_EV_VM_ENTRY */
     }
 }
 
@@ -107,12 +178,20 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *e, struct
         }
         return NW_OK;
     case NW_EV_INVLPG:
-        r->events.invlpg++;
-        invlpg(m, e->arg[0], m->pcid);
+        invlpg(m, e->arg[0]);
         return NW_OK;
-    case NW_EV_INVPCID: invpcid(m, e->arg[0], (uint16_t)(e->arg[1] & 0xfff), e->arg[2]); return NW_OK;
-    case NW_EV_INVVPID: machine_forget(m, (struct invalidation){ .scope = FORGET_ALL }); return NW_OK;
-    case NW_EV_INVEPT: machine_forget(m, (struct invalidation){ .scope = FORGET_NESTED }); return NW_OK;
+    case NW_EV_INVPCID:
+        invpcid(m, e->arg[0], (uint16_t)(e->arg[1] & 0xfff), e->arg[2]);
+        return NW_OK;
+    case NW_EV_INVVPID:
+    case NW_EV_INVEPT:
+    case NW_EV_INVLPGA:
+    case NW_EV_TLB_CONTROL:
+    case NW_EV_VM_EXIT:
+    case NW_EV_VM_ENTRY:
+        if (m->second_stage)
+            of_the_vmm(m, e);
+        return NW_OK;
     case NW_EV_TABLE_WRITE: return table_write(m, e, err);
     case NW_EV_TABLE_PAGE: return m->traced ? guest_table_page(m, e, err) : NW_OK;
     case NW_EV_PAGE_FAULT:
@@ -121,10 +200,6 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *e, struct
         r->events.page_faults_agreed += m->last_fault.valid && m->last_fault.code == e->arg[1] &&
                                         m->last_fault.gva >> NW_PAGE_LOG2 == e->arg[0] >> NW_PAGE_LOG2;
         m->last_fault.valid = false;
-        return NW_OK;
-    case NW_EV_VM_EXIT:
-        if (m->second_stage)
-            machine_exit(m, NW_EXIT_RECORDED);
         return NW_OK;
     default: return NW_OK; /* markers, I/O and the like do not touch the CPU's memory management */
     }

@@ -160,7 +160,7 @@ static enum nw_status watched_walk(struct stage *t, gva_t gva, uint8_t kind, str
     e->watch = on_reference;
     e->skip = on_skip;
     e->watch_context = w;
-    reference_walk(e, gva, kind, false, r);
+    reference_walk(e, gva, kind, WALK_MISS, r);
     reference_destroy(e);
     return NW_OK;
 }

@@ -134,8 +134,7 @@ static enum nw_status collapse(struct machine *m, uint64_t region, struct nw_err
     if ((s = nw_frames_alloc(frames_of_guest(m), NW_PAGE_2M_LOG2, &pfn, err)) ||
         (s = nw_builder_map(&m->guest_builder, start, pfn << NW_PAGE_LOG2, NW_PAGE_2M_LOG2, user_page | dirty, err)))
         return s;
-    machine_forget(m, (struct invalidation){
-                          .scope = FORGET_RANGE, .address = start, .end = start + (UINT64_C(1) << NW_PAGE_2M_LOG2) });
+    machine_forget(m, forget_range(start, start + (UINT64_C(1) << NW_PAGE_2M_LOG2)));
     return NW_OK;
 }
 

@@ -19,18 +19,24 @@ static uint64_t end_pfn(uint64_t memory_bytes, unsigned pfn_bits)
 void machine_forget(struct machine *m, struct invalidation what)
 {
     if (m->pending_count == INVALIDATIONS_MAX) /* more than any step makes; forgetting too much is always allowed */
-        m->pending[m->pending_count - 1] = (struct invalidation){ .scope = FORGET_NESTED };
+        m->pending[m->pending_count - 1] = FORGET_NESTED;
     else
         m->pending[m->pending_count++] = what;
+}
+
+/* SDM vol. 3, "Operations that Invalidate Cached Mappings": without VPIDs, VM entries and VM exits invalidate linear and combined mappings,
+ * for all PCIDs; guest-physical mappings stay. */
+void machine_transition(struct machine *m)
+{
+    if (!m->config->vmm.vpid)
+        machine_forget(m, FORGET_ALL);
 }
 
 void machine_exit(struct machine *m, enum nw_exit_reason reason)
 {
     m->result->exits[reason].count++;
     m->result->exits[reason].cycles += m->config->cost.exit_cycles[reason];
-    if (!m->config->vmm.vpid)
-        machine_forget(
-            m, (struct invalidation){ .scope = FORGET_ALL }); /* SDM: VPID 0000H is flushed by VM exits and entries */
+    machine_transition(m);
 }
 
 static void defer(struct machine *m, enum nw_status status, const struct nw_error *err)
@@ -229,7 +235,8 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
     m->traced = info->has_tables;
     m->second_stage = config->mode != NW_MODE_NATIVE;
     m->flat = !m->traced && config->fidelity == NW_FIDELITY_TLB && config->mode != NW_MODE_SHADOW &&
-              config->guest.page_policy != NW_PAGES_THP && !config->guest.demand_faults && !config->vmm.demand_backing;
+              config->walker.prefetch == NW_PREFETCH_NONE && config->guest.page_policy != NW_PAGES_THP &&
+              !config->guest.demand_faults && !config->vmm.demand_backing;
     nw_frames_init(&m->host_frames, FIRST_PFN, end_pfn(config->vmm.memory_bytes, HOST_PFN_BITS));
     nw_frames_init(&m->guest_frames, FIRST_PFN, end_pfn(config->guest.memory_bytes, GUEST_PFN_BITS));
     enum nw_status s = nw_physmem_create(&m->pm, err);
@@ -365,11 +372,17 @@ enum nw_status machine_fault(struct machine *m, gva_t gva, uint8_t kind, const s
     bool store = nw_kind_type(kind) == NW_STORE;
     *action = FAULT_GIVE_UP;
     switch (fault->outcome) {
-    case NW_WALK_PAGE_FAULT:
+    case NW_WALK_PAGE_FAULT: {
+        /* SDM vol. 3, "Operations that Invalidate TLBs and Paging-Structure Caches": so that a fault which only cached entries caused does
+         * not come again. */
+        struct invalidation what = forget_page(gva.v, m->pcid);
+        what.structures_of_address = true;
+        machine_forget(m, what);
         if (m->shadow)
             return serve_shadow_fault(m, gva, kind, action, err);
         note_guest_fault(m, fault);
         return serve_guest_fault(m, gva, store, action, err);
+    }
     case NW_WALK_EPT_VIOLATION:
     case NW_WALK_NPF: {
         m->result->faults.ept_violations++;

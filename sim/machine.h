@@ -18,19 +18,39 @@
 #include <nestwalk/sim/result.h>
 #include <nestwalk/traces/block.h>
 
-/* What caches must forget. Tags: the machine has one VPID; `pcid` is the address space. */
+/* What caches must forget: a predicate over address, space and kind of mapping. Tags: the machine has one VPID (ASID) and one second stage
+ * (EP4TA); `pcid` is the address space. The terms are those of SDM vol. 3, "Invalidating Cached Translation Information":
+ *   - translations and guest paging-structure entries by GVA are linear mappings natively and in shadow mode, combined ones when nested;
+ *   - the nested TLB and the nested PSCs hold guest-physical mappings. */
 struct invalidation {
-    enum invalidation_scope {
-        FORGET_PAGE, /* translations of the page that holds `address`, of `pcid` and global ones; all PSC entries of pcid */
-        FORGET_RANGE,      /* translations that overlap [address, end), of every pcid; all PSC entries */
-        FORGET_PCID,       /* non-global translations of `pcid`; its PSC entries */
-        FORGET_NON_GLOBAL, /* non-global translations of every pcid; all PSC entries */
-        FORGET_ALL,        /* everything that GVAs lead to */
-        FORGET_NESTED,     /* FORGET_ALL, and what GPAs lead to: nested TLB, nested PSCs */
-    } scope;
+    bool in_range;              /* of translations: only those that overlap [address, end) */
+    bool every_space;           /* of every PCID; else of `pcid` */
+    bool global;                /* global translations too, whatever their PCID */
+    bool structures_of_address; /* of those spaces' PSC entries: only those on the way to `address`; else all */
+    bool guest_physical;        /* all guest-physical mappings */
     uint16_t pcid;
     uint64_t address, end;
 };
+/* Everything that GVAs lead to; and also what GPAs lead to. */
+#define FORGET_ALL ((struct invalidation){ .every_space = true, .global = true })
+#define FORGET_NESTED ((struct invalidation){ .every_space = true, .global = true, .guest_physical = true })
+/* Translations that overlap [start, end), of every space, and every PSC entry: what a shadow pager or a collapse needs. */
+static inline struct invalidation forget_range(uint64_t start, uint64_t end)
+{
+    return (struct invalidation){
+        .in_range = true, .every_space = true, .global = true, .address = start, .end = end
+    };
+}
+/* Non-global translations of a space, and its PSC entries. */
+static inline struct invalidation forget_space(uint16_t pcid) { return (struct invalidation){ .pcid = pcid }; }
+/* One page: INVLPG, and (with structures_of_address) what a page fault drops. */
+static inline struct invalidation forget_page(uint64_t gva, uint16_t pcid)
+{
+    uint64_t page = gva & ~(NW_PAGE_BYTES - 1);
+    return (struct invalidation){
+        .in_range = true, .global = true, .pcid = pcid, .address = page, .end = page + NW_PAGE_BYTES
+    };
+}
 enum { INVALIDATIONS_MAX = 8 };
 
 /* Permission check of a cached translation: the rights an access of a kind must find set, and those it must find clear. */
@@ -136,7 +156,9 @@ static inline struct nw_access access_of(uint8_t kind)
 static inline unsigned size_class(unsigned page_log2) { return page_log2 >= 30 ? 2 : page_log2 >= 21 ? 1 : 0; }
 static const unsigned size_log2[3] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
 
-/* Adds an exit of the guest to the VMM; without VPID it also empties the TLBs. */
+/* What a VM entry or a VM exit makes caches forget. */
+void machine_transition(struct machine *m);
+/* Adds an exit of the guest to the VMM, with its transition. */
 void machine_exit(struct machine *m, enum nw_exit_reason reason);
 void machine_forget(struct machine *m, struct invalidation what);
 

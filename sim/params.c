@@ -23,7 +23,8 @@ static const char *const backing_choices[] = { "4K", "2M", "1G", NULL };
 static const char *const slat_choices[] = { "ept", "npt", NULL };
 static const char *const class_choices[] = { "data", "instruction", "unified", NULL };
 static const char *const page_set_choices[] = { "4K", "2M", "1G", NULL };
-static const char *const policy_choices[] = { "lru", "plru", "random", NULL };
+static const char *const policy_choices[] = { "lru", "plru", "random", "nru", "srrip", NULL };
+static const char *const prefetch_choices[] = { "none", "next-page", NULL };
 
 #define CFG(field)   offsetof(struct nw_config, field)
 #define TLB(field)   offsetof(struct nw_tlb_config, field)
@@ -59,8 +60,12 @@ static const char *const policy_choices[] = { "lru", "plru", "random", NULL };
         .path = (path_), .type = NW_PARAM_TEXT, .group = (group_), .unit = "", .initial = (initial_), .doc = (doc_),   \
         .offset = CFG(field_), .size = sizeof(((struct nw_config *)0)->field_)                                         \
     }
-#define PSC_ROW(path_, field_, index_, doc_)                                                                           \
-    COUNT_ROW(NW_GROUP_MACHINE, path_, CFG(field_[index_].entries), "entries", 0, 4096, "0", doc_)
+#define PSC_ROWS(path_, field_, max_, doc_)                                                                            \
+    COUNT_ROW(NW_GROUP_MACHINE, path_ ".entries", CFG(field_.entries), "entries", 0, max_, "0", doc_),                 \
+        COUNT_ROW(NW_GROUP_MACHINE, path_ ".ways", CFG(field_.ways), "ways", 0, max_, "0",                             \
+                  "its associativity; 0: fully associative"),                                                          \
+        CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_MACHINE, path_ ".policy", CFG(field_.policy), policy_choices, "lru",      \
+                   "its replacement policy")
 #define EXIT_ROW(name_, index_, initial_, doc_)                                                                        \
     COUNT_ROW(NW_GROUP_MACHINE, "cost.exit." name_, CFG(cost.exit_cycles[index_]), "cycles", 0, 1e9, initial_, doc_)
 
@@ -119,17 +124,16 @@ static const struct nw_param table[] = {
     COUNT_ROW(NW_GROUP_MACHINE, "tlb.*.hit_cycles", TLB(hit_cycles), "cycles", 0, 1000, "0",
               "added to an access that this array answers"),
 
-    PSC_ROW("psc.guest.pde.entries", psc_guest, 0, "guest PDE cache: its hit leaves one guest reference"),
-    PSC_ROW("psc.guest.pdpte.entries", psc_guest, 1, "guest PDPTE cache: its hit leaves two guest references"),
-    PSC_ROW("psc.guest.pml4e.entries", psc_guest, 2, "guest PML4E cache: its hit leaves three guest references"),
-    PSC_ROW("psc.guest.pml5e.entries", psc_guest, 3,
-            "guest PML5E cache (five levels): its hit leaves four guest references"),
-    PSC_ROW("psc.nested.pde.entries", psc_nested, 0, "second-stage PDE cache, looked up by guest-physical address"),
-    PSC_ROW("psc.nested.pdpte.entries", psc_nested, 1, "second-stage PDPTE cache"),
-    PSC_ROW("psc.nested.pml4e.entries", psc_nested, 2, "second-stage PML4E cache"),
-    PSC_ROW("psc.nested.pml5e.entries", psc_nested, 3, "second-stage PML5E cache (five levels)"),
-    COUNT_ROW(NW_GROUP_MACHINE, "nested_tlb.entries", CFG(nested_tlb_entries), "entries", 0, 8192, "0",
-              "nested TLB: guest-physical to host-physical, used by the walker"),
+    PSC_ROWS("psc.guest.pde", psc_guest[0], 4096, "guest PDE cache: its hit leaves one guest reference"),
+    PSC_ROWS("psc.guest.pdpte", psc_guest[1], 4096, "guest PDPTE cache: its hit leaves two guest references"),
+    PSC_ROWS("psc.guest.pml4e", psc_guest[2], 4096, "guest PML4E cache: its hit leaves three guest references"),
+    PSC_ROWS("psc.guest.pml5e", psc_guest[3], 4096,
+             "guest PML5E cache (five levels): its hit leaves four guest references"),
+    PSC_ROWS("psc.nested.pde", psc_nested[0], 4096, "second-stage PDE cache, looked up by guest-physical address"),
+    PSC_ROWS("psc.nested.pdpte", psc_nested[1], 4096, "second-stage PDPTE cache"),
+    PSC_ROWS("psc.nested.pml4e", psc_nested[2], 4096, "second-stage PML4E cache"),
+    PSC_ROWS("psc.nested.pml5e", psc_nested[3], 4096, "second-stage PML5E cache (five levels)"),
+    PSC_ROWS("nested_tlb", nested_tlb, 8192, "nested TLB: guest-physical to host-physical, used by the walker"),
 
     COUNT_ROW(NW_GROUP_MACHINE, "walker.first_cache", CFG(walker.first_cache), "", 0, NW_CACHES_MAX - 1, "0",
               "first cache the walker looks in: 0 is the nearest, 1 the next (a walker that bypasses L1d)"),
@@ -137,6 +141,8 @@ static const struct nw_param table[] = {
               "fixed overhead of each page-table reference"),
     REAL_ROW(NW_GROUP_MACHINE, "walker.overlap", CFG(walker.overlap), "", 1, 64, "1",
              "walk cycles are divided by this: parallel walkers and out-of-order execution"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_MACHINE, "walker.prefetch", CFG(walker.prefetch), prefetch_choices, "none",
+               "next-page: a walk is followed by one for the page after, into the last TLB level"),
     BYTES_ROW(NW_GROUP_MACHINE, "memory.*.size", CACHE(size_bytes), 64, 0x1p40, "32K", "capacity of the cache"),
     COUNT_ROW(NW_GROUP_MACHINE, "memory.*.ways", CACHE(ways), "ways", 1, 4096, "8", "associativity of the cache"),
     COUNT_ROW(NW_GROUP_MACHINE, "memory.*.latency_cycles", CACHE(latency_cycles), "cycles", 0, 100000, "4",

@@ -141,7 +141,7 @@ static bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nested_
                                struct nw_nested_translation *out)
 {
     struct reference_engine *e = context;
-    if (!e->p->config->nested_tlb_entries)
+    if (!e->p->config->nested_tlb.entries)
         return false;
     const struct nw_tlb_entry *hit = nw_tlb_lookup(&e->nested_tlb, gpa.v, &(struct nw_tlb_tag){ 0 });
     if (hit) {
@@ -166,7 +166,7 @@ static void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested_re
 {
     (void)q;
     struct reference_engine *e = context;
-    if (!e->p->config->nested_tlb_entries)
+    if (!e->p->config->nested_tlb.entries)
         return;
     unsigned log2 = size_log2[size_class(t->page_log2)];
     struct nw_tlb_entry entry = { .valid = true,
@@ -185,20 +185,25 @@ static const struct nw_walk_hooks hooks = { .load = hook_load,
                                             .nested_fill = hook_nested_fill,
                                             .reference = hook_reference };
 
-void reference_walk(struct reference_engine *e, gva_t gva, uint8_t kind, bool assist, struct nw_walk_result *result)
+void reference_walk(struct reference_engine *e, gva_t gva, uint8_t kind, enum walk_purpose purpose,
+                    struct nw_walk_result *result)
 {
     struct nw_access access = access_of(kind);
     struct nw_result *r = e->p->r;
     e->walk_cycles = 0;
-    e->references = assist ? &r->walks.dirty_assist_references : &r->walks.references;
-    e->references_guest = assist ? &e->ignored : &r->walks.references_guest;
-    e->references_nested = assist ? &e->ignored : &r->walks.references_nested;
+    e->references = purpose == WALK_MISS     ? &r->walks.references
+                    : purpose == WALK_ASSIST ? &r->walks.dirty_assist_references
+                                             : &r->prefetch.references;
+    e->references_guest = purpose == WALK_MISS ? &r->walks.references_guest : &e->ignored;
+    e->references_nested = purpose == WALK_MISS ? &r->walks.references_nested : &e->ignored;
     nw_walk_run(&hooks, e, e->p->m.hw_guest, e->p->m.hw_nested, gva, &access, result);
-    if (assist) {
+    if (purpose == WALK_MISS)
+        book_walk(r, e->walk_cycles);
+    else if (purpose == WALK_PREFETCH)
+        r->prefetch.walks++; /* behind the program's back: nobody waits for it */
+    else {
         r->walks.dirty_assists++;
         e->p->assist_cycles += e->walk_cycles;
-    } else {
-        book_walk(r, e->walk_cycles);
     }
 }
 
@@ -217,35 +222,37 @@ static void drop_page(struct reference_engine *e, uint64_t gva)
     invalidate_tlbs(e, &p);
 }
 
+static void forget_one(struct reference_engine *e, const struct invalidation *v)
+{
+    const struct nw_tlb_predicate everything = nw_tlb_flush_all();
+    struct nw_tlb_predicate translations = { .tag = { .vpid = 1, .pcid = v->pcid } }, structures;
+    translations.match |= v->every_space ? 0 : v->global ? NW_TLB_MATCH_PCID_OR_GLOBAL : NW_TLB_MATCH_PCID;
+    translations.match |= v->global ? 0 : NW_TLB_MATCH_NONGLOBAL;
+    structures = translations;
+    if (v->in_range) {
+        translations.match |= NW_TLB_MATCH_ADDRESS;
+        translations.first = v->address;
+        translations.last = v->end - 1;
+    }
+    if (v->structures_of_address) {
+        structures.match |= NW_TLB_MATCH_ADDRESS;
+        structures.first = structures.last = v->address;
+    }
+    invalidate_tlbs(e, &translations);
+    for (unsigned k = 0; k < NW_PSC_LEVELS; k++) {
+        nw_tlb_invalidate(&e->psc_guest[k], &structures);
+        if (v->guest_physical)
+            nw_tlb_invalidate(&e->psc_nested[k], &everything);
+    }
+    if (v->guest_physical)
+        nw_tlb_invalidate(&e->nested_tlb, &everything);
+}
+
 void reference_forget(struct reference_engine *e)
 {
     struct machine *m = &e->p->m;
-    for (unsigned i = 0; i < m->pending_count; i++) {
-        const struct invalidation *v = &m->pending[i];
-        struct nw_tlb_tag tag = { .vpid = 1, .pcid = v->pcid };
-        struct nw_tlb_predicate p = nw_tlb_flush_all(),
-                                structures = nw_tlb_flush_all(); /* the latter: of the guest PSCs */
-        switch (v->scope) {
-        case FORGET_PAGE:
-            p = nw_tlb_invlpg(v->address, &tag);
-            structures = nw_tlb_load_cr3(&tag);
-            break;
-        case FORGET_RANGE:
-            p = (struct nw_tlb_predicate){ .match = NW_TLB_MATCH_ADDRESS, .first = v->address, .last = v->end - 1 };
-            break;
-        case FORGET_PCID: p = structures = nw_tlb_load_cr3(&tag); break;
-        case FORGET_NON_GLOBAL: p = (struct nw_tlb_predicate){ .match = NW_TLB_MATCH_NONGLOBAL }; break;
-        case FORGET_ALL: break;
-        case FORGET_NESTED:
-            nw_tlb_invalidate(&e->nested_tlb, &p);
-            for (unsigned k = 0; k < NW_PSC_LEVELS; k++)
-                nw_tlb_invalidate(&e->psc_nested[k], &p);
-            break;
-        }
-        invalidate_tlbs(e, &p);
-        for (unsigned k = 0; k < NW_PSC_LEVELS; k++)
-            nw_tlb_invalidate(&e->psc_guest[k], &structures);
-    }
+    for (unsigned i = 0; i < m->pending_count; i++)
+        forget_one(e, &m->pending[i]);
     m->pending_count = 0;
 }
 
@@ -328,6 +335,23 @@ static void touch_flat(struct reference_engine *e, unsigned class, uint64_t gva,
         fill(e, class, l, gva, &t);
 }
 
+/* Rule 5. */
+static void prefetch_next(struct reference_engine *e, unsigned class, uint64_t gva, uint8_t kind, unsigned size)
+{
+    struct nw_walk_result w;
+    struct nw_tlb_tag tag = tag_of(e);
+    unsigned last = e->p->levels - 1;
+    uint64_t next = (gva >> size_log2[size] << size_log2[size]) + (UINT64_C(1) << size_log2[size]);
+    if (!machine_canonical(&e->p->m, next) || nw_tlb_peek(&e->tlb[e->p->home[class][last][size].array], next, &tag))
+        return;
+    reference_walk(e, nw_gva(next), prefetch_kind(kind), WALK_PREFETCH, &w);
+    if (w.outcome != NW_WALK_OK)
+        return;
+    struct translation t = { size_class(w.page_log2), rights_of(w.rights), w.rights & NW_RIGHT_GLOBAL };
+    fill(e, class, last, next, &t);
+    e->p->r->prefetch.fills++;
+}
+
 static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t kind, struct nw_error *err)
 {
     struct replay *p = e->p;
@@ -347,7 +371,7 @@ static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t ki
         if ((s = machine_prepare(&p->m, nw_gva(gva), kind, err)))
             return s;
         reference_forget(e);
-        reference_walk(e, nw_gva(gva), kind, found == LOOKUP_NEEDS_DIRTY, &w);
+        reference_walk(e, nw_gva(gva), kind, found == LOOKUP_NEEDS_DIRTY ? WALK_ASSIST : WALK_MISS, &w);
         if (w.outcome == NW_WALK_OK) {
             if (found == LOOKUP_NEEDS_DIRTY) {
                 set_dirty(e, gva);
@@ -357,6 +381,8 @@ static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t ki
             count_misses(e, class, p->levels, t.size);
             for (unsigned l = p->levels; l-- > 0;)
                 fill(e, class, l, gva, &t);
+            if (p->config->walker.prefetch == NW_PREFETCH_NEXT_PAGE)
+                prefetch_next(e, class, gva, kind, t.size);
             return NW_OK;
         }
         if (found == LOOKUP_NEEDS_DIRTY)
@@ -419,13 +445,17 @@ static void reference_finish(void *state)
     }
 }
 
-static enum nw_status make_associative(struct nw_tlb *t, const char *name, uint64_t entries, const uint8_t *log2,
-                                       unsigned sizes, uint64_t seed, struct nw_error *err)
+static const enum nw_replacement policies[NW_TLB_POLICY_COUNT] = { NW_REPLACE_LRU, NW_REPLACE_PLRU, NW_REPLACE_RANDOM,
+                                                                   NW_REPLACE_NRU, NW_REPLACE_SRRIP };
+
+static enum nw_status make_walk_cache(struct nw_tlb *t, const char *name, const struct nw_psc_config *c,
+                                      const uint8_t *log2, unsigned sizes, uint64_t seed, struct nw_error *err)
 {
-    struct nw_tlb_geometry g = {
-        .entries = (uint32_t)entries, .ways = (uint32_t)entries, .policy = NW_REPLACE_LRU, .page_sizes = sizes
-    };
-    if (!entries)
+    struct nw_tlb_geometry g = { .entries = (uint32_t)c->entries,
+                                 .ways = (uint32_t)(c->ways ? c->ways : c->entries),
+                                 .policy = policies[c->policy],
+                                 .page_sizes = sizes };
+    if (!c->entries)
         return NW_OK;
     memcpy(g.page_log2, log2, sizes);
     return nw_tlb_init(t, name, &g, seed, err);
@@ -433,8 +463,6 @@ static enum nw_status make_associative(struct nw_tlb *t, const char *name, uint6
 
 enum nw_status reference_create(struct replay *replay, void **state, struct nw_error *err)
 {
-    static const enum nw_replacement policy[NW_TLB_POLICY_COUNT] = { NW_REPLACE_LRU, NW_REPLACE_PLRU,
-                                                                     NW_REPLACE_RANDOM };
     static const uint8_t sizes[] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
     const struct nw_config *c = replay->config;
     struct reference_engine *e = calloc(1, sizeof *e);
@@ -445,7 +473,7 @@ enum nw_status reference_create(struct replay *replay, void **state, struct nw_e
     for (size_t i = 0; !s && i < c->tlb_count; i++) {
         struct nw_tlb_geometry g = { .entries = (uint32_t)c->tlb[i].entries,
                                      .ways = (uint32_t)c->tlb[i].ways,
-                                     .policy = policy[c->tlb[i].policy] };
+                                     .policy = policies[c->tlb[i].policy] };
         for (unsigned size = 0; size < 3; size++)
             if (c->tlb[i].pages & (1u << size))
                 g.page_log2[g.page_sizes++] = sizes[size];
@@ -455,11 +483,11 @@ enum nw_status reference_create(struct replay *replay, void **state, struct nw_e
     }
     for (unsigned i = 0; !s && i < NW_PSC_LEVELS; i++) {
         uint8_t log2 = (uint8_t)(NW_PAGE_2M_LOG2 + 9 * i);
-        if (!(s = make_associative(&e->psc_guest[i], psc_name[0][i], c->psc_guest[i].entries, &log2, 1, c->seed, err)))
-            s = make_associative(&e->psc_nested[i], psc_name[1][i], c->psc_nested[i].entries, &log2, 1, c->seed, err);
+        if (!(s = make_walk_cache(&e->psc_guest[i], psc_name[0][i], &c->psc_guest[i], &log2, 1, c->seed, err)))
+            s = make_walk_cache(&e->psc_nested[i], psc_name[1][i], &c->psc_nested[i], &log2, 1, c->seed, err);
     }
     if (!s)
-        s = make_associative(&e->nested_tlb, "nested_tlb", c->nested_tlb_entries, sizes, 3, c->seed, err);
+        s = make_walk_cache(&e->nested_tlb, "nested_tlb", &c->nested_tlb, sizes, 3, c->seed, err);
     for (size_t i = 0; !s && i < c->cache_count; i++)
         s = line_cache_init(&e->cache[i], &c->cache[i], err);
     if (s)

@@ -32,8 +32,10 @@ struct reference_engine {
 
 enum nw_status reference_create(struct replay *replay, void **state, struct nw_error *err) NW_MUST_USE;
 void reference_destroy(void *state);
-/* One walk with the engine's walk caches, counted as a walk. */
-void reference_walk(struct reference_engine *e, gva_t gva, uint8_t kind, bool assist, struct nw_walk_result *result);
+/* One walk with the engine's walk caches, counted by its purpose. */
+enum walk_purpose { WALK_MISS, WALK_ASSIST, WALK_PREFETCH };
+void reference_walk(struct reference_engine *e, gva_t gva, uint8_t kind, enum walk_purpose purpose,
+                    struct nw_walk_result *result);
 /* Applies and empties the machine's list of invalidations. */
 void reference_forget(struct reference_engine *e);
 

@@ -29,6 +29,11 @@ static const struct nw_counter_row walk_rows[] = {
         "stores that hit an entry not yet marked dirty, so that the tables were walked to set D"),
     ROW(walks.dirty_assist_references, "walks.dirty_assist_references", "references", "table entries read by those"),
 };
+static const struct nw_counter_row prefetch_rows[] = {
+    ROW(prefetch.walks, "prefetch.walks", "walks", "walks made ahead, for the page after one that missed"),
+    ROW(prefetch.references, "prefetch.references", "references", "table entries read by those"),
+    ROW(prefetch.fills, "prefetch.fills", "entries", "translations they brought into the last TLB level"),
+};
 static const struct nw_counter_row fault_rows[] = {
     ROW(faults.guest_page_faults, "faults.guest_page_faults", "faults", "page faults of the guest"),
     ROW(faults.ept_violations, "faults.ept_violations", "faults",
@@ -104,7 +109,7 @@ static void visit_caches(const struct nw_result *r, nw_metric_fn fn, void *conte
             snprintf(prefix, sizeof prefix, "psc.nested_%s.", psc_level_name[i]);
             VISIT(hitmiss_rows, &r->psc_nested[i], prefix);
         }
-    if (c->nested_tlb_entries)
+    if (c->nested_tlb.entries)
         VISIT(hitmiss_rows, &r->nested_tlb, "nested_tlb.");
     if (c->fidelity == NW_FIDELITY_TLB)
         return;
@@ -145,6 +150,8 @@ void nw_result_visit(const struct nw_result *r, nw_metric_fn fn, void *context)
     VISIT(walk_rows, r, "");
     visit_derived("walks.references_per_walk", "references", "references over walks", nw_result_references_per_walk(r),
                   fn, context);
+    if (r->config.walker.prefetch != NW_PREFETCH_NONE)
+        VISIT(prefetch_rows, r, "");
     visit_caches(r, fn, context);
     VISIT(fault_rows, r, "");
     visit_exits(r, fn, context);

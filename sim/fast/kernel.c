@@ -69,9 +69,9 @@ struct kernel {
     uint8_t *found;  /* by line number: the cache that had it */
     uint64_t *line;  /* emitted, waiting */
     unsigned line_count;
-    struct {
-        uint32_t end;
-        bool assist;
+    struct waiting_walk {
+        uint32_t end; /* of its lines */
+        enum walk_purpose { WALK_MISS, WALK_ASSIST, WALK_PREFETCH } purpose;
     } * walk;
     unsigned walk_count;
     uint64_t guest_references, nested_references; /* of the walk under way */
@@ -84,6 +84,14 @@ struct kernel {
 };
 
 /* ---- stage 4: the caches ---- */
+
+NW_INLINE void book_cycles(struct kernel *k, enum walk_purpose purpose, uint64_t cycles)
+{
+    if (NW_LIKELY(purpose == WALK_MISS))
+        book_walk(k->r, cycles);
+    else if (purpose == WALK_ASSIST)
+        k->p->assist_cycles += cycles;
+}
 
 NW_INLINE uint64_t *set_of_line(const struct packed_lines *cache, uint64_t line)
 {
@@ -140,10 +148,7 @@ static NW_NOINLINE void settle_lines(struct kernel *k)
         uint64_t cycles = 0;
         for (; i < k->walk[w].end; i++)
             cycles += latency[k->found[i]];
-        if (k->walk[w].assist)
-            k->p->assist_cycles += cycles;
-        else
-            book_walk(k->r, cycles);
+        book_cycles(k, k->walk[w].purpose, cycles);
     }
     k->line_count = k->walk_count = 0;
 }
@@ -173,11 +178,19 @@ NW_INLINE void hook_reference(void *context, const struct nw_reference *referenc
 }
 
 /* Tag of a guest PSC entry: 36 bits of GVA from 21 up (57-bit addresses), 12 of PCID. */
+enum { PSC_TAG_SHIFT = 12 };
+#define PSC_TAG_SPACE ((UINT64_C(1) << PSC_TAG_SHIFT) - 1)
+NW_INLINE uint64_t psc_piece(unsigned i, uint64_t address)
+{
+    return (address & ((UINT64_C(1) << 57) - 1)) >> (NW_PAGE_2M_LOG2 + 9 * i);
+}
 NW_INLINE uint64_t psc_tag(const struct kernel *k, enum nw_dimension d, unsigned i, uint64_t address)
 {
-    uint64_t piece = (address & ((UINT64_C(1) << 57) - 1)) >> (NW_PAGE_2M_LOG2 + 9 * i);
-    return d == NW_GUEST ? piece << 12 | k->space : piece;
+    uint64_t piece = psc_piece(i, address);
+    return d == NW_GUEST ? piece << PSC_TAG_SHIFT | k->space : piece;
 }
+
+NW_INLINE uint64_t psc_number(unsigned i, uint64_t address) { return address >> (NW_PAGE_2M_LOG2 + 9 * i); }
 
 NW_INLINE void hook_start(void *context, enum nw_dimension d, uint64_t address, struct nw_walk_start *start)
 {
@@ -188,7 +201,7 @@ NW_INLINE void hook_start(void *context, enum nw_dimension d, uint64_t address, 
         unsigned i = k->psc_index[d][n];
         if (i >= start->level)
             return;
-        const struct packed_entry *hit = assoc_lookup(&psc[i], psc_tag(k, d, i, address));
+        const struct packed_entry *hit = assoc_lookup(&psc[i], psc_number(i, address), psc_tag(k, d, i, address));
         if (!hit) {
             count[i].misses++;
             continue;
@@ -244,7 +257,7 @@ NW_INLINE void hook_table(void *context, enum nw_dimension d, uint64_t address, 
     if (i >= NW_PSC_LEVELS || !psc[i].entries)
         return;
     /* `start` has asked this cache in the same walk and missed, else the walk would have begun below the entry. */
-    *assoc_insert(&psc[i], psc_tag(k, d, i, address)) =
+    *assoc_insert(&psc[i], psc_number(i, address), psc_tag(k, d, i, address)) =
         (struct packed_entry){ next->table.v, next->table_gpa.v, next->allowed,
                                (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) };
 }
@@ -259,7 +272,8 @@ NW_INLINE bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nest
         return false;
     for (unsigned left = k->nested_tlb.present; left; left &= left - 1) {
         unsigned size = (unsigned)__builtin_ctz(left);
-        const struct packed_entry *hit = assoc_lookup(&k->nested_tlb, nested_tag(gpa.v, size));
+        const struct packed_entry *hit =
+            assoc_lookup(&k->nested_tlb, gpa.v >> size_log2[size], nested_tag(gpa.v, size));
         if (!hit)
             continue;
         *out = (struct nw_nested_translation){ .hpa = nw_hpa(hit->a + (gpa.v & ((UINT64_C(1) << size_log2[size]) - 1))),
@@ -289,9 +303,9 @@ NW_INLINE void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested
     unsigned size = size_class(t->page_log2);
     k->nested_tlb.present |= 1u << size;
     uint64_t tag = nested_tag(gpa.v, size);
-    struct packed_entry *entry = k->refill ? assoc_lookup(&k->nested_tlb, tag) : NULL;
+    struct packed_entry *entry = k->refill ? assoc_lookup(&k->nested_tlb, gpa.v >> size_log2[size], tag) : NULL;
     if (!entry)
-        entry = assoc_insert(&k->nested_tlb, tag);
+        entry = assoc_insert(&k->nested_tlb, gpa.v >> size_log2[size], tag);
     *entry = (struct packed_entry){ t->hpa.v & ~((UINT64_C(1) << size_log2[size]) - 1), 0, t->allowed, t->dirty };
 }
 
@@ -315,7 +329,7 @@ static NW_NOINLINE void walk_native(struct kernel *k, uint64_t gva, const struct
     nw_walk_run(&hooks, k, k->m->hw_guest, NULL, nw_gva(gva), access, w);
 }
 
-NW_INLINE void walk(struct kernel *k, uint64_t gva, uint8_t kind, bool assist, struct nw_walk_result *w)
+NW_INLINE void walk(struct kernel *k, uint64_t gva, uint8_t kind, enum walk_purpose purpose, struct nw_walk_result *w)
 {
     struct nw_access access = access_of(kind);
     struct nw_result *r = k->r;
@@ -325,24 +339,23 @@ NW_INLINE void walk(struct kernel *k, uint64_t gva, uint8_t kind, bool assist, s
     else
         walk_native(k, gva, &access, w);
     uint64_t references = k->guest_references + k->nested_references;
-    if (assist) {
-        r->walks.dirty_assists++;
-        r->walks.dirty_assist_references += references;
-    } else {
+    if (NW_LIKELY(purpose == WALK_MISS)) {
         r->walks.references += references;
         r->walks.references_guest += k->guest_references;
         r->walks.references_nested += k->nested_references;
+    } else if (purpose == WALK_ASSIST) {
+        r->walks.dirty_assists++;
+        r->walks.dirty_assist_references += references;
+    } else {
+        r->prefetch.walks++;
+        r->prefetch.references += references;
     }
     if (k->c->fidelity == NW_FIDELITY_TLB) { /* every reference costs the same: nothing has to wait */
         k->line_count = 0;
-        if (assist)
-            k->p->assist_cycles += references * k->p->flat_reference_cycles;
-        else
-            book_walk(r, references * k->p->flat_reference_cycles);
+        book_cycles(k, purpose, references * k->p->flat_reference_cycles);
         return;
     }
-    k->walk[k->walk_count].end = k->line_count;
-    k->walk[k->walk_count++].assist = assist;
+    k->walk[k->walk_count++] = (struct waiting_walk){ k->line_count, purpose };
     if (k->line_count > LINES_MAX - LINES_A_WALK || k->walk_count == LINES_MAX)
         settle_lines(k);
 }
@@ -412,12 +425,24 @@ static bool reached(const struct invalidation *v, uint64_t word)
     uint64_t space = word_space(word);
     unsigned log2 = size_log2[word_size(word)];
     uint64_t first = nw_sign_extend(word >> WORD_PAGE_SHIFT << log2, 57), last = first + ((UINT64_C(1) << log2) - 1);
-    switch (v->scope) {
-    case FORGET_PAGE: return v->address >= first && v->address <= last && (space == GLOBAL_SPACE || space == v->pcid);
-    case FORGET_RANGE: return v->end - 1 >= first && v->address <= last;
-    case FORGET_PCID: return space == v->pcid;
-    case FORGET_NON_GLOBAL: return space != GLOBAL_SPACE;
-    default: return true;
+    if (v->in_range && (v->end - 1 < first || v->address > last))
+        return false;
+    return space == GLOBAL_SPACE ? v->global : v->every_space || space == v->pcid;
+}
+
+static void forget_in_set(struct kernel *k, struct packed_tlb *t, uint64_t *set, const struct invalidation *v)
+{
+    for (unsigned at = t->ways; at-- > 0;) { /* from the end, so that closing up moves only what was seen */
+        uint64_t word = set[at];
+        if (word == PACKED_EMPTY || !reached(v, word))
+            continue;
+        t->invalidated++;
+        k->irregular = true;
+        tlb_gone(t, word);
+        if (t->lru)
+            packed_close(set, t->ways, at);
+        else
+            set[at] = PACKED_EMPTY;
     }
 }
 
@@ -425,39 +450,41 @@ static void forget_in_tlbs(struct kernel *k, const struct invalidation *v)
 {
     for (size_t i = 0; i < k->c->tlb_count; i++) {
         struct packed_tlb *t = &k->tlb[i];
+        if (v->in_range && v->end - v->address <= NW_PAGE_BYTES) { /* a page can be in one set for each size */
+            uint64_t page = v->address >> NW_PAGE_LOG2;
+            for (unsigned left = t->present; left; left &= left - 1)
+                forget_in_set(k, t, tlb_set(t, page, (unsigned)__builtin_ctz(left)), v);
+            continue;
+        }
         for (uint64_t *set = t->word, *end = t->word + t->sets.divisor * t->lanes; t->present && set < end;
              set += t->lanes)
-            for (unsigned at = t->ways; at-- > 0;) { /* from the end, so that closing up moves only what was seen */
-                uint64_t word = set[at];
-                if (word == PACKED_EMPTY || !reached(v, word))
-                    continue;
-                t->invalidated++;
-                tlb_gone(t, word);
-                if (t->policy == NW_TLB_LRU)
-                    packed_close(set, t->ways, at);
-                else
-                    set[at] = PACKED_EMPTY;
-            }
+            forget_in_set(k, t, set, v);
     }
 }
 
-/* Drops every entry, or those of one address space, keeping the order of the rest. */
-static void forget_in_assoc(struct packed_assoc *a, bool all, uint64_t space)
+/* Drops the entries whose tags equal `tag` in the bits of `mask`, keeping the order of the rest. */
+static void forget_in_assoc(struct packed_assoc *a, uint64_t mask, uint64_t tag)
 {
-    for (unsigned at = a->entries; at-- > 0;) {
-        uint64_t word = a->order[at], tag = word >> SLOT_BITS;
-        if (tag == TAG_EMPTY || (!all && (tag & 0xfff) != space))
-            continue;
-        memmove(a->order + at, a->order + at + 1, (a->entries - 1 - at) * sizeof *a->order);
-        a->order[a->entries - 1] = TAG_EMPTY << SLOT_BITS | (word & SLOT_MASK);
-    }
+    for (uint64_t *order = a->order, *end = order + a->sets.divisor * a->lanes; a->entries && order < end;
+         order += a->lanes)
+        for (unsigned at = a->ways; at-- > 0;) {
+            uint64_t word = order[at], has = word >> SLOT_BITS, empty = TAG_EMPTY << SLOT_BITS | (word & SLOT_MASK);
+            if (order_is_empty(word) || ((has ^ tag) & mask))
+                continue;
+            if (a->lru) {
+                memmove(order + at, order + at + 1, (a->ways - 1 - at) * sizeof *order);
+                order[a->ways - 1] = empty;
+            } else {
+                order[at] = empty;
+            }
+        }
 }
 
 /* A range that moved to other frames (policy thp) is to be prepared anew. */
 static void unprepare(struct kernel *k, const struct invalidation *v)
 {
     const uint64_t first = v->address >> NW_PAGE_LOG2, last = (v->end - 1) >> NW_PAGE_LOG2;
-    if (v->scope != FORGET_RANGE)
+    if (!v->in_range || !v->every_space)
         return;
     for (size_t i = 0; i < k->region_capacity; i++) {
         struct prepared_region *region = k->region[i];
@@ -473,24 +500,23 @@ static NW_NOINLINE void forget(struct kernel *k)
 {
     for (unsigned i = 0; i < k->m->pending_count; i++) {
         const struct invalidation *v = &k->m->pending[i];
-        bool one_space = v->scope == FORGET_PAGE || v->scope == FORGET_PCID;
+        const uint64_t mask = (v->every_space ? 0 : PSC_TAG_SPACE) | (v->structures_of_address ? ~PSC_TAG_SPACE : 0);
         forget_in_tlbs(k, v);
         unprepare(k, v);
         for (unsigned level = 0; level < NW_PSC_LEVELS; level++) {
-            forget_in_assoc(&k->psc_guest[level], !one_space, v->pcid);
-            if (v->scope == FORGET_NESTED)
-                forget_in_assoc(&k->psc_nested[level], true, 0);
+            forget_in_assoc(&k->psc_guest[level], mask, psc_piece(level, v->address) << PSC_TAG_SHIFT | v->pcid);
+            if (v->guest_physical)
+                forget_in_assoc(&k->psc_nested[level], 0, 0);
         }
-        if (v->scope == FORGET_NESTED)
-            forget_in_assoc(&k->nested_tlb, true, 0);
+        if (v->guest_physical)
+            forget_in_assoc(&k->nested_tlb, 0, 0);
     }
     k->m->pending_count = 0;
-    k->irregular = true;
 }
 
 static NW_NOINLINE void drop_page(struct kernel *k, uint64_t page)
 {
-    struct invalidation v = { .scope = FORGET_PAGE, .pcid = (uint16_t)k->space, .address = page << NW_PAGE_LOG2 };
+    struct invalidation v = forget_page(page << NW_PAGE_LOG2, (uint16_t)k->space);
     forget_in_tlbs(k, &v);
     k->irregular = true;
 }
@@ -551,6 +577,28 @@ static void set_dirty(struct kernel *k, uint64_t page)
     }
 }
 
+NW_INLINE bool canonical(const struct kernel *k, uint64_t page)
+{
+    return machine_canonical(k->m, page << NW_PAGE_LOG2);
+}
+
+/* Rule 5. */
+static NW_NOINLINE void prefetch_next(struct kernel *k, unsigned class, uint64_t page, uint8_t kind, unsigned size)
+{
+    struct nw_walk_result w;
+    unsigned last = k->p->levels - 1;
+    uint64_t next = ((page_of_class(page, size) + 1) << (9 * size)) & NW_PAGE_NUMBER_MASK;
+    if (!canonical(k, next) || tlb_peek(&k->tlb[k->p->home[class][last][size].array], next, k->space).set)
+        return;
+    walk(k, next << NW_PAGE_LOG2, prefetch_kind(kind), WALK_PREFETCH, &w);
+    if (w.outcome != NW_WALK_OK)
+        return;
+    struct translation t = { size_class(w.page_log2), rights_of(w.rights),
+                             w.rights & NW_RIGHT_GLOBAL ? GLOBAL_SPACE : k->space };
+    fill(k, class, last, next, &t);
+    k->r->prefetch.fills++;
+}
+
 static NW_NOINLINE enum nw_status miss(struct kernel *k, unsigned class, uint64_t page, uint8_t kind, enum lookup found,
                                        struct nw_error *err)
 {
@@ -560,7 +608,7 @@ static NW_NOINLINE enum nw_status miss(struct kernel *k, unsigned class, uint64_
         struct nw_walk_result w;
         if ((s = prepare(k, page, gva, kind, err)))
             return s;
-        walk(k, gva, kind, found == LOOKUP_NEEDS_DIRTY, &w);
+        walk(k, gva, kind, found == LOOKUP_NEEDS_DIRTY ? WALK_ASSIST : WALK_MISS, &w);
         if (NW_LIKELY(w.outcome == NW_WALK_OK)) {
             if (found == LOOKUP_NEEDS_DIRTY) {
                 set_dirty(k, page);
@@ -571,6 +619,8 @@ static NW_NOINLINE enum nw_status miss(struct kernel *k, unsigned class, uint64_
             count_misses(k, class, k->p->levels, t.size);
             for (unsigned l = k->p->levels; l-- > 0;)
                 fill(k, class, l, page, &t);
+            if (NW_UNLIKELY(k->c->walker.prefetch == NW_PREFETCH_NEXT_PAGE))
+                prefetch_next(k, class, page, kind, t.size);
             return NW_OK;
         }
         if (found == LOOKUP_NEEDS_DIRTY)
@@ -590,11 +640,6 @@ static NW_NOINLINE enum nw_status miss(struct kernel *k, unsigned class, uint64_
             return NW_OK;
     }
     return nw_fail(err, NW_ERR_INTERNAL, "access to 0x%" PRIx64 " faults for ever", gva);
-}
-
-NW_INLINE bool canonical(const struct kernel *k, uint64_t page)
-{
-    return machine_canonical(k->m, page << NW_PAGE_LOG2);
 }
 
 NW_INLINE enum nw_status touch(struct kernel *k, uint64_t page, uint8_t kind, struct nw_error *err)
@@ -637,7 +682,7 @@ static bool flat_two_levels(const struct kernel *k, const struct nw_block *b)
 {
     const struct packed_tlb *l1 = k->looks[0][0].array[0], *l2 = k->looks[0][1].array[0];
     return k->m->flat && k->p->levels == 2 && !b->fetches && k->looks[0][0].count == 1 && k->looks[0][1].count == 1 &&
-           l1->policy == NW_TLB_LRU && l2->policy == NW_TLB_LRU && k->p->flat.page_log2 == NW_PAGE_LOG2;
+           l1->lru && l2->lru && k->p->flat.page_log2 == NW_PAGE_LOG2;
 }
 
 /* Stops at the first touch that is not canonical; returns how many were taken. */
@@ -832,21 +877,25 @@ static enum nw_status kernel_take(void *state, const struct nw_block *b, struct 
 
 /* ---- life cycle ---- */
 
+static void assoc_fini(struct packed_assoc *a)
+{
+    free(a->order);
+    free(a->entry);
+    policy_fini(&a->policy);
+}
+
 static void kernel_destroy(void *state)
 {
     struct kernel *k = state;
     for (size_t i = 0; i < NW_TLB_ARRAYS_MAX; i++) {
         free(k->tlb[i].word);
-        free(k->tlb[i].tree);
+        policy_fini(&k->tlb[i].policy);
     }
     for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
-        free(k->psc_guest[i].order);
-        free(k->psc_guest[i].entry);
-        free(k->psc_nested[i].order);
-        free(k->psc_nested[i].entry);
+        assoc_fini(&k->psc_guest[i]);
+        assoc_fini(&k->psc_nested[i]);
     }
-    free(k->nested_tlb.order);
-    free(k->nested_tlb.entry);
+    assoc_fini(&k->nested_tlb);
     for (size_t i = 0; i < NW_CACHES_MAX; i++)
         free(k->cache[i].line);
     for (size_t i = 0; i < k->region_capacity; i++)
@@ -870,19 +919,25 @@ static uint64_t *empty_words(uint64_t count)
     return words;
 }
 
-static enum nw_status make_assoc(struct packed_assoc *a, uint64_t entries, struct nw_error *err)
+static enum nw_status make_assoc(struct packed_assoc *a, const char *name, const struct nw_psc_config *c, uint64_t seed,
+                                 struct nw_error *err)
 {
-    if (!entries)
+    if (!c->entries)
         return NW_OK;
-    a->entries = (unsigned)entries;
-    a->lanes = packed_lanes(entries);
-    a->order = empty_words(a->lanes);
-    a->entry = calloc(entries, sizeof *a->entry);
+    uint64_t sets = c->ways ? c->entries / c->ways : 1;
+    a->entries = (unsigned)c->entries;
+    a->ways = (unsigned)(c->entries / sets);
+    a->lanes = packed_lanes(a->ways);
+    a->lru = c->policy == NW_TLB_LRU;
+    a->sets = packed_modulus_of(sets);
+    a->order = empty_words(sets * a->lanes);
+    a->entry = calloc(c->entries, sizeof *a->entry);
     if (!a->order || !a->entry)
         return nw_fail_nomem(err, "a modelled walk cache");
-    for (unsigned i = 0; i < a->entries; i++)
-        a->order[i] = TAG_EMPTY << SLOT_BITS | i;
-    return NW_OK;
+    for (uint64_t set = 0; set < sets; set++)
+        for (unsigned i = 0; i < a->ways; i++)
+            a->order[set * a->lanes + i] = TAG_EMPTY << SLOT_BITS | i;
+    return policy_init(&a->policy, c->policy, sets, a->ways, nw_rng_for(seed, name), err);
 }
 
 static enum nw_status make_tlb(struct kernel *k, size_t i, struct nw_error *err)
@@ -893,28 +948,32 @@ static enum nw_status make_tlb(struct kernel *k, size_t i, struct nw_error *err)
     uint64_t sets = c->entries / c->ways;
     t->ways = (unsigned)c->ways;
     t->lanes = packed_lanes(c->ways);
-    t->policy = (unsigned)c->policy;
+    t->lru = c->policy == NW_TLB_LRU;
     t->sets = packed_modulus_of(sets);
-    t->tree_leaves = 1u << nw_log2_ceil(c->ways);
-    t->tree_words = (t->tree_leaves + 63) / 64;
-    t->rng = nw_rng_for(k->c->seed, strcat(name, c->name));
     t->word = empty_words(sets * t->lanes);
-    t->tree = calloc(sets, t->tree_words * sizeof *t->tree);
-    if (!t->word || !t->tree)
+    if (!t->word)
         return nw_fail_nomem(err, "a modelled TLB");
+    enum nw_status s =
+        policy_init(&t->policy, c->policy, sets, c->ways, nw_rng_for(k->c->seed, strcat(name, c->name)), err);
+    if (s)
+        return s;
     for (unsigned class = 0; class < 2; class ++)
         if (k->p->looks[class][i]) {
             unsigned level = (unsigned)c->level - 1, n = k->looks[class][level].count++;
             k->looks[class][level].array[n] = t;
             k->looks[class][level].index[n] = (uint8_t)i;
         }
-    if (c->level == 1 && c->class == NW_TLB_UNIFIED)
+    /* Under SRRIP a second touch changes the prediction; a prefetch into the first level can displace what was just touched. */
+    if (c->level == 1 && (c->class == NW_TLB_UNIFIED || c->policy == NW_TLB_SRRIP ||
+                          (k->p->levels == 1 && k->c->walker.prefetch != NW_PREFETCH_NONE)))
         k->exact_filter = false;
     return NW_OK;
 }
 
 static enum nw_status kernel_create(struct replay *replay, void **state, struct nw_error *err)
 {
+    static const char *const guest_name[] = { "guest_pde", "guest_pdpte", "guest_pml4e", "guest_pml5e" },
+                             *const nested_name[] = { "nested_pde", "nested_pdpte", "nested_pml4e", "nested_pml5e" };
     const struct nw_config *c = replay->config;
     struct kernel *k = calloc(1, sizeof *k);
     if (!k)
@@ -926,8 +985,8 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
     for (size_t i = 0; !s && i < c->tlb_count; i++)
         s = make_tlb(k, i, err);
     for (unsigned i = 0; !s && i < NW_PSC_LEVELS; i++)
-        if (!(s = make_assoc(&k->psc_guest[i], c->psc_guest[i].entries, err)))
-            s = make_assoc(&k->psc_nested[i], c->psc_nested[i].entries, err);
+        if (!(s = make_assoc(&k->psc_guest[i], guest_name[i], &c->psc_guest[i], c->seed, err)))
+            s = make_assoc(&k->psc_nested[i], nested_name[i], &c->psc_nested[i], c->seed, err);
     for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
         if (k->psc_guest[i].entries)
             k->psc_index[NW_GUEST][k->psc_count[NW_GUEST]++] = (uint8_t)i;
@@ -935,7 +994,7 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
             k->psc_index[NW_NESTED][k->psc_count[NW_NESTED]++] = (uint8_t)i;
     }
     if (!s)
-        s = make_assoc(&k->nested_tlb, c->nested_tlb_entries, err);
+        s = make_assoc(&k->nested_tlb, "nested_tlb", &c->nested_tlb, c->seed, err);
     for (size_t i = 0; !s && i < c->cache_count; i++) {
         struct packed_lines *lines = &k->cache[i];
         uint64_t sets = c->cache[i].size_bytes / (64 * c->cache[i].ways);

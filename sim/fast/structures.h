@@ -13,15 +13,114 @@
 enum { WORD_PAGE_SHIFT = 19, WORD_SPACE_SHIFT = 6, WORD_SIZE_SHIFT = 4, GLOBAL_SPACE = 0x1000, SPACE_MASK = 0x1fff };
 #define WORD_RIGHTS UINT64_C(15)
 
+/* State of the policies that do not keep a set in recency order; mmu/tlb.h words them. Their ways keep their places. */
+struct packed_policy {
+    unsigned kind, ways; /* enum nw_tlb_policy */
+    unsigned tree_leaves, tree_words;
+    uint64_t *tree; /* tree-PLRU: [set * tree_words + node / 64] */
+    uint8_t *age;   /* NRU's bit, SRRIP's prediction: [set * ways + way] */
+    struct nw_rng rng;
+};
+
+static inline void tree_use(struct packed_policy *p, uint64_t set, unsigned way)
+{
+    uint64_t *tree = p->tree + set * p->tree_words;
+    unsigned node = 1, first = 0;
+    for (unsigned span = p->tree_leaves / 2; span; span /= 2) {
+        unsigned right = way >= first + span;
+        tree[node / 64] = (tree[node / 64] & ~(UINT64_C(1) << node % 64)) | (uint64_t)!right << node % 64;
+        node = 2 * node + right;
+        first += right ? span : 0;
+    }
+}
+
+static inline unsigned tree_victim(const struct packed_policy *p, uint64_t set)
+{
+    const uint64_t *tree = p->tree + set * p->tree_words;
+    unsigned node = 1, first = 0;
+    for (unsigned span = p->tree_leaves / 2; span; span /= 2) {
+        unsigned right = (tree[node / 64] >> node % 64 & 1) && first + span < p->ways;
+        node = 2 * node + right;
+        first += right ? span : 0;
+    }
+    return first;
+}
+
+/* A use of a way; `fresh`: it has just been given to another page. */
+static NW_NOINLINE void policy_use(struct packed_policy *p, uint64_t set, unsigned way, bool fresh)
+{
+    uint8_t *age = p->age + set * p->ways;
+    if (p->kind == NW_TLB_PLRU) {
+        tree_use(p, set, way);
+    } else if (p->kind == NW_TLB_SRRIP) {
+        age[way] = fresh ? 2 : 0;
+    } else if (p->kind == NW_TLB_NRU) {
+        unsigned clear = 0;
+        age[way] = 1;
+        for (unsigned w = 0; w < p->ways; w++)
+            clear += !age[w];
+        if (!clear) {
+            memset(age, 0, p->ways);
+            age[way] = 1;
+        }
+    }
+}
+
+static NW_NOINLINE unsigned policy_victim(struct packed_policy *p, uint64_t set)
+{
+    uint8_t *age = p->age + set * p->ways;
+    if (p->kind == NW_TLB_PLRU)
+        return tree_victim(p, set);
+    if (p->kind == NW_TLB_RANDOM)
+        return (unsigned)nw_rng_below(&p->rng, p->ways);
+    for (const uint8_t wanted = p->kind == NW_TLB_SRRIP ? 3 : 0;;) {
+        for (unsigned w = 0; w < p->ways; w++)
+            if (age[w] == wanted)
+                return w;
+        if (p->kind == NW_TLB_NRU)
+            return 0; /* one way, always in use */
+        for (unsigned w = 0; w < p->ways; w++)
+            age[w]++;
+    }
+}
+
+/* Where the policy puts a newcomer into the set at `word`: an empty way, or the victim's. */
+static inline unsigned policy_place(struct packed_policy *p, uint64_t set, const uint64_t *word,
+                                    bool (*empty)(uint64_t))
+{
+    for (unsigned way = 0; way < p->ways; way++)
+        if (empty(word[way]))
+            return way;
+    return policy_victim(p, set);
+}
+
+static inline enum nw_status policy_init(struct packed_policy *p, uint64_t kind, uint64_t sets, uint64_t ways,
+                                         struct nw_rng rng, struct nw_error *err)
+{
+    p->kind = (unsigned)kind;
+    p->ways = (unsigned)ways;
+    p->rng = rng;
+    p->tree_leaves = 1u << nw_log2_ceil(ways);
+    p->tree_words = (p->tree_leaves + 63) / 64;
+    p->tree = calloc(sets, p->tree_words * sizeof *p->tree);
+    p->age = calloc(sets, ways);
+    return p->tree && p->age ? NW_OK : nw_fail_nomem(err, "a replacement policy's state");
+}
+
+static inline void policy_fini(struct packed_policy *p)
+{
+    free(p->tree);
+    free(p->age);
+}
+
 struct packed_tlb {
     uint64_t *word; /* [set * lanes + position] */
     struct packed_modulus sets;
-    unsigned ways, lanes, policy;
+    unsigned ways, lanes;
+    bool lru;                  /* sets are in recency order; else `policy` keeps the state */
     unsigned present;          /* bit s: an entry of size class s may be in the array */
     uint64_t held[3], globals; /* valid entries by size class; global ones */
-    uint64_t *tree;            /* tree-PLRU, as mmu/tlb.h words it: [set * tree_words + node / 64] */
-    unsigned tree_leaves, tree_words;
-    struct nw_rng rng;
+    struct packed_policy policy;
     uint64_t evictions, invalidated;
 };
 
@@ -34,34 +133,11 @@ NW_INLINE uint64_t tlb_word(uint64_t page, uint64_t space, unsigned size, uint64
 static inline unsigned word_size(uint64_t word) { return (unsigned)(word >> WORD_SIZE_SHIFT & 3) - 1; }
 static inline uint64_t word_space(uint64_t word) { return word >> WORD_SPACE_SHIFT & SPACE_MASK; }
 
+static inline bool word_is_empty(uint64_t word) { return word == PACKED_EMPTY; }
+
 NW_INLINE uint64_t *tlb_set(const struct packed_tlb *t, uint64_t page, unsigned size)
 {
     return t->word + packed_mod(&t->sets, page_of_class(page, size)) * t->lanes;
-}
-
-/* Tree-PLRU: see mmu/tlb.h. */
-static inline void tree_use(struct packed_tlb *t, uint64_t set, unsigned way)
-{
-    uint64_t *tree = t->tree + set * t->tree_words;
-    unsigned node = 1, first = 0;
-    for (unsigned span = t->tree_leaves / 2; span; span /= 2) {
-        unsigned right = way >= first + span;
-        tree[node / 64] = (tree[node / 64] & ~(UINT64_C(1) << node % 64)) | (uint64_t)!right << node % 64;
-        node = 2 * node + right;
-        first += right ? span : 0;
-    }
-}
-
-static inline unsigned tree_victim(const struct packed_tlb *t, uint64_t set)
-{
-    const uint64_t *tree = t->tree + set * t->tree_words;
-    unsigned node = 1, first = 0;
-    for (unsigned span = t->tree_leaves / 2; span; span /= 2) {
-        unsigned right = (tree[node / 64] >> node % 64 & 1) && first + span < t->ways;
-        node = 2 * node + right;
-        first += right ? span : 0;
-    }
-    return first;
 }
 
 struct tlb_place {
@@ -88,12 +164,10 @@ NW_INLINE struct tlb_place tlb_peek(const struct packed_tlb *t, uint64_t page, u
 NW_INLINE uint64_t tlb_use(struct packed_tlb *t, struct tlb_place place)
 {
     uint64_t word = place.set[place.at];
-    if (NW_LIKELY(t->policy == NW_TLB_LRU)) {
-        if (place.at)
-            packed_push(place.set, t->lanes, place.at, word);
-    } else if (t->policy == NW_TLB_PLRU) {
-        tree_use(t, (uint64_t)(place.set - t->word) / t->lanes, place.at);
-    }
+    if (NW_UNLIKELY(!t->lru))
+        policy_use(&t->policy, (uint64_t)(place.set - t->word) / t->lanes, place.at, false);
+    else if (place.at)
+        packed_push(place.set, t->lanes, place.at, word);
     return word;
 }
 
@@ -117,19 +191,14 @@ static inline void tlb_came(struct packed_tlb *t, uint64_t word)
 NW_INLINE void tlb_insert(struct packed_tlb *t, uint64_t page, uint64_t space, unsigned size, uint64_t rights)
 {
     uint64_t word = tlb_word(page, space, size, rights), out, *set = tlb_set(t, page, size);
-    if (NW_LIKELY(t->policy == NW_TLB_LRU)) {
+    if (NW_LIKELY(t->lru)) {
         out = packed_push(set, t->lanes, t->ways - 1, word);
     } else {
-        unsigned way = 0;
         uint64_t number = (uint64_t)(set - t->word) / t->lanes;
-        while (way < t->ways && set[way] != PACKED_EMPTY)
-            way++;
-        if (way == t->ways)
-            way = t->policy == NW_TLB_PLRU ? tree_victim(t, number) : (unsigned)nw_rng_below(&t->rng, t->ways);
+        unsigned way = policy_place(&t->policy, number, set, word_is_empty);
         out = set[way];
         set[way] = word;
-        if (t->policy == NW_TLB_PLRU)
-            tree_use(t, number, way);
+        policy_use(&t->policy, number, way, true);
     }
     if (out != PACKED_EMPTY) {
         t->evictions++;
@@ -140,8 +209,9 @@ NW_INLINE void tlb_insert(struct packed_tlb *t, uint64_t page, uint64_t space, u
     tlb_came(t, word);
 }
 
-/* ---- fully associative caches with payloads: PSCs and the nested TLB ----
- * order[] holds tag << SLOT_BITS | slot, most recent first; the payload of an entry stays where it is. */
+/* ---- caches with payloads: PSCs and the nested TLB ----
+ * order[set * lanes + position] holds tag << SLOT_BITS | slot, most recent first; the payload of an entry stays where it is. Under a policy other than
+ * LRU positions stay as well, and slot = way. */
 enum { SLOT_BITS = 13 };
 #define SLOT_MASK ((UINT64_C(1) << SLOT_BITS) - 1)
 #define TAG_EMPTY (UINT64_MAX >> SLOT_BITS)
@@ -151,30 +221,48 @@ struct packed_entry {
 };
 struct packed_assoc {
     uint64_t *order;
-    struct packed_entry *entry;
-    unsigned entries, lanes;
+    struct packed_entry *entry; /* [set * ways + slot] */
+    struct packed_modulus sets;
+    unsigned entries, ways, lanes; /* entries 0: there is none */
+    bool lru;
     unsigned present; /* nested TLB: bit s: an entry of size class s may be there */
+    struct packed_policy policy;
 };
 
-NW_INLINE struct packed_entry *assoc_lookup(struct packed_assoc *k, uint64_t tag)
+static inline bool order_is_empty(uint64_t word) { return word >> SLOT_BITS == TAG_EMPTY; }
+
+/* `number` chooses the set: the address's page number at the size that the entry covers. */
+NW_INLINE struct packed_entry *assoc_lookup(struct packed_assoc *k, uint64_t number, uint64_t tag)
 {
-    uint64_t word = k->order[0]; /* the most recent one needs no search and no move */
-    if ((word ^ tag << SLOT_BITS) <= SLOT_MASK)
-        return &k->entry[word & SLOT_MASK];
-    int at = packed_find(k->order, k->lanes, tag << SLOT_BITS, SLOT_MASK);
+    uint64_t set = packed_mod(&k->sets, number), *order = k->order + set * k->lanes;
+    struct packed_entry *entry = k->entry + set * k->ways;
+    uint64_t word = order[0]; /* the most recent one needs no search and no move */
+    if ((word ^ tag << SLOT_BITS) <= SLOT_MASK && k->lru)
+        return &entry[word & SLOT_MASK];
+    int at = packed_find(order, k->lanes, tag << SLOT_BITS, SLOT_MASK);
     if (at < 0)
         return NULL;
-    word = k->order[at];
-    packed_push(k->order, k->lanes, (unsigned)at, word);
-    return &k->entry[word & SLOT_MASK];
+    word = order[at];
+    if (NW_LIKELY(k->lru))
+        packed_push(order, k->lanes, (unsigned)at, word);
+    else
+        policy_use(&k->policy, set, (unsigned)at, false);
+    return &entry[word & SLOT_MASK];
 }
 
-/* The entry to fill for `tag`, which a look-up has just missed: the least recent one's. */
-NW_INLINE struct packed_entry *assoc_insert(struct packed_assoc *k, uint64_t tag)
+/* The entry to fill for `tag`, which a look-up has just missed. */
+NW_INLINE struct packed_entry *assoc_insert(struct packed_assoc *k, uint64_t number, uint64_t tag)
 {
-    uint64_t slot = k->order[k->entries - 1] & SLOT_MASK;
-    packed_push(k->order, k->lanes, k->entries - 1, tag << SLOT_BITS | slot);
-    return &k->entry[slot];
+    uint64_t set = packed_mod(&k->sets, number), *order = k->order + set * k->lanes, slot;
+    if (NW_LIKELY(k->lru)) {
+        slot = order[k->ways - 1] & SLOT_MASK;
+        packed_push(order, k->lanes, k->ways - 1, tag << SLOT_BITS | slot);
+    } else {
+        slot = policy_place(&k->policy, set, order, order_is_empty);
+        order[slot] = tag << SLOT_BITS | slot;
+        policy_use(&k->policy, set, (unsigned)slot, true);
+    }
+    return &k->entry[set * k->ways + slot];
 }
 
 /* ---- caches of lines ---- */

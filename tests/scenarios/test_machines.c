@@ -124,7 +124,7 @@ static void textbook__has_the_geometry_of_its_definition(void **state)
     }
     for (int level = 0; level < NW_PSC_LEVELS; level++)
         assert_true(c.psc_guest[level].entries == 0 && c.psc_nested[level].entries == 0);
-    assert_int_equal(c.nested_tlb_entries, 0);
+    assert_int_equal(c.nested_tlb.entries, 0);
     assert_int_equal(c.cache_count, 3);
     assert_true(c.cache[0].size_bytes == 32 << 10 && c.cache[0].ways == 8);
     assert_true(c.cache[1].size_bytes == 1 << 20 && c.cache[1].ways == 16);

@@ -53,7 +53,7 @@ static inline void add_array(struct random_case *c, const char *name, unsigned l
                              const char *pages)
 {
     static const unsigned ways[] = { 1, 2, 3, 4, 6, 8, 12, 24 }, sets[] = { 1, 2, 3, 4, 7, 16 };
-    static const char *const policies[] = { "lru", "lru", "plru", "random" };
+    static const char *const policies[] = { "lru", "lru", "plru", "random", "nru", "srrip" };
     char path[64];
     struct nw_error err;
     if (nw_config_add_tlb(&c->config, name, &err))
@@ -97,13 +97,29 @@ static inline void make_tlbs(struct random_case *c)
     }
 }
 
+static inline void make_walk_cache(struct random_case *c, const char *name)
+{
+    static const struct {
+        unsigned entries, ways;
+    } shapes[] = { { 1, 0 }, { 2, 0 }, { 4, 0 }, { 16, 0 }, { 33, 0 }, { 4, 1 }, { 12, 4 }, { 33, 11 }, { 70, 0 } };
+    static const char *const policies[] = { "lru", "lru", "plru", "random", "nru", "srrip" };
+    char path[64];
+    size_t i = pick(c, NW_ARRAY_LEN(shapes));
+    bool on = chance(c, 50);
+    snprintf(path, sizeof path, "%s.entries", name);
+    set_number(c, path, on ? shapes[i].entries : 0);
+    snprintf(path, sizeof path, "%s.ways", name);
+    set_number(c, path, on ? shapes[i].ways : 0);
+    snprintf(path, sizeof path, "%s.policy", name);
+    set(c, path, policies[pick(c, NW_ARRAY_LEN(policies))]);
+}
+
 static inline void make_config(struct random_case *c)
 {
     static const char *const modes[] = { "native", "nested", "nested", "shadow" };
     static const char *const policies[] = { "4K", "4K", "2M", "1G", "thp" };
     static const char *const backings[] = { "4K", "4K", "2M", "1G" };
     static const char *const psc[] = { "pde", "pdpte", "pml4e", "pml5e" };
-    static const unsigned psc_sizes[] = { 0, 1, 2, 4, 16, 33 };
     nw_config_init(&c->config);
     make_tlbs(c);
     if (c->config.cache_count == 0)
@@ -125,12 +141,13 @@ static inline void make_config(struct random_case *c)
         set_number(c, "walker.first_cache", pick(c, 2));
     for (unsigned i = 0; i < 4; i++) {
         char path[64];
-        snprintf(path, sizeof path, "psc.guest.%s.entries", psc[i]);
-        set_number(c, path, chance(c, 50) ? psc_sizes[pick(c, NW_ARRAY_LEN(psc_sizes))] : 0);
-        snprintf(path, sizeof path, "psc.nested.%s.entries", psc[i]);
-        set_number(c, path, chance(c, 50) ? psc_sizes[pick(c, NW_ARRAY_LEN(psc_sizes))] : 0);
+        snprintf(path, sizeof path, "psc.guest.%s", psc[i]);
+        make_walk_cache(c, path);
+        snprintf(path, sizeof path, "psc.nested.%s", psc[i]);
+        make_walk_cache(c, path);
     }
-    set_number(c, "nested_tlb.entries", chance(c, 50) ? psc_sizes[pick(c, NW_ARRAY_LEN(psc_sizes))] : 0);
+    make_walk_cache(c, "nested_tlb");
+    set(c, "walker.prefetch", chance(c, 15) ? "next-page" : "none");
     set(c, "run.mode", modes[pick(c, NW_ARRAY_LEN(modes))]);
     set(c, "run.fidelity", chance(c, 30) ? "tlb" : "walk");
     set_number(c, "run.seed", pick(c, 1000));

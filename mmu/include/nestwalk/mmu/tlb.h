@@ -27,6 +27,9 @@
  *     one is taken.
  *   - Random: the victim is nw_rng_below(rng, ways), one draw an eviction from a full set and none otherwise; the
  *     generator is nw_rng_for(seed, name).
+ *     Not recently used: one bit a way; a use sets it, and when that leaves none of the set's bits clear, all others are cleared; the victim is the
+ *     lowest way whose bit is clear (with one way, that way). SRRIP (Jaleel et al., ISCA 2010: 2 bits, hit priority): an insert gives a way the
+ *     prediction 2, an overwriting insert and a lookup hit 0; the victim is the lowest way with 3, after all have been raised together until one has it.
  *   - Invalidation makes ways invalid and leaves the policy's state as it is. */
 #ifndef NESTWALK_MMU_TLB_H
 #define NESTWALK_MMU_TLB_H
@@ -37,7 +40,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum nw_replacement { NW_REPLACE_LRU, NW_REPLACE_PLRU, NW_REPLACE_RANDOM, NW_REPLACEMENTS };
+enum nw_replacement {
+    NW_REPLACE_LRU,
+    NW_REPLACE_PLRU,
+    NW_REPLACE_RANDOM,
+    NW_REPLACE_NRU,
+    NW_REPLACE_SRRIP,
+    NW_REPLACEMENTS
+};
 enum { NW_TLB_PAGE_SIZES_MAX = 8 };
 
 struct nw_tlb_tag {
@@ -69,6 +79,7 @@ struct nw_tlb {
     struct nw_tlb_geometry geometry;
     uint32_t sets;
     struct nw_tlb_entry *entry; /* [set * ways + way] */
+    uint8_t *age;               /* [as entry]: not-recently-used bit, or SRRIP's prediction */
     uint64_t *tree;             /* tree-PLRU: bits of node n of a set at tree[set * tree_words + n / 64] */
     uint32_t tree_words, tree_leaves;
     uint64_t clock;

@@ -26,7 +26,8 @@ enum nw_engine { NW_ENGINE_FAST, NW_ENGINE_REFERENCE, NW_ENGINE_COUNT };
 enum nw_page_policy { NW_PAGES_4K, NW_PAGES_2M, NW_PAGES_1G, NW_PAGES_THP, NW_PAGE_POLICY_COUNT };
 enum nw_slat { NW_SLAT_EPT, NW_SLAT_NPT, NW_SLAT_COUNT };
 enum nw_tlb_class { NW_TLB_DATA, NW_TLB_INSTRUCTION, NW_TLB_UNIFIED, NW_TLB_CLASS_COUNT };
-enum nw_tlb_policy { NW_TLB_LRU, NW_TLB_PLRU, NW_TLB_RANDOM, NW_TLB_POLICY_COUNT };
+enum nw_tlb_policy { NW_TLB_LRU, NW_TLB_PLRU, NW_TLB_RANDOM, NW_TLB_NRU, NW_TLB_SRRIP, NW_TLB_POLICY_COUNT };
+enum nw_prefetch { NW_PREFETCH_NONE, NW_PREFETCH_NEXT_PAGE, NW_PREFETCH_COUNT };
 enum nw_page_bits { NW_HOLDS_4K = 1, NW_HOLDS_2M = 2, NW_HOLDS_1G = 4, NW_HOLDS_ALL = 7 };
 
 extern const char *const nw_mode_name[NW_MODE_COUNT]; /* "native", "shadow", "nested" */
@@ -88,12 +89,11 @@ struct nw_config {
 
     struct nw_tlb_config tlb[NW_TLB_ARRAYS_MAX];
     size_t tlb_count;
-    /* Paging-structure caches; index 0 = PDE (skips all but the leaf table), 1 = PDPTE, 2 = PML4E, 3 = PML5E. Fully associative,
-     * true LRU; 0 entries = off. */
+    /* Paging-structure caches; index 0 = PDE (skips all but the leaf table), 1 = PDPTE, 2 = PML4E, 3 = PML5E; and the nested TLB: GPA -> HPA of
+     * 4 KiB and larger nested pages. 0 entries = off; 0 ways = fully associative. */
     struct nw_psc_config {
-        uint64_t entries;
-    } psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS];
-    uint64_t nested_tlb_entries; /* GPA -> HPA of 4 KiB and larger nested pages; fully associative; 0 = off */
+        uint64_t entries, ways, policy;
+    } psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
 
     struct nw_cache_config cache[NW_CACHES_MAX];
     size_t cache_count;
@@ -103,6 +103,7 @@ struct nw_config {
     struct nw_walker_config {
         uint64_t first_cache;  /* index of the first cache the walker looks in: 0 = l1d, 1 = l2 */
         uint64_t level_cycles; /* fixed overhead of each reference */
+        uint64_t prefetch;     /* enum nw_prefetch */
         double overlap;        /* walk cycles are divided by this: walkers in parallel, and out-of-order hiding */
     } walker;
     struct nw_cost_config {

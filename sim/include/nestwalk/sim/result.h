@@ -29,6 +29,9 @@ struct nw_result {
         uint64_t histogram
             [NW_HISTOGRAM_BUCKETS]; /* walks whose latency is <= nw_histogram_upper[i] cycles and > the one before */
     } walks;
+    struct {
+        uint64_t walks, references, fills;
+    } prefetch;
     struct nw_hitmiss psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
     struct nw_hitmiss cache[NW_CACHES_MAX]; /* page-table references that found their line there */
     uint64_t memory_references;             /* ... and in DRAM */
