@@ -85,6 +85,8 @@ const struct nw_event_kind_info nw_event_kind_table[NW_EV_KIND_END] = {
                        RANGES({ NW_MARKER_ROI_BEGIN, NW_MARKER_USER }), DATA("text", 1, NW_EVENT_DATA_WORDS_MAX) },
     [NW_EV_GUEST_WALK] = { .name = "guest-walk", .doc = "a guest walk that the hypervisor reported", ARGS(2, "gva", "error_code"),
                            RANGES(ANY, WORD), DATA("level,entry", 2, 16) },
+    [NW_EV_INVLPGA] = { .name = "invlpga", .doc = "invalidate one page of a guest", ARGS(2, "gva", "asid"), RANGES(ANY, WORD) },
+    [NW_EV_TLB_CONTROL] = { .name = "tlb-control", .doc = "what VMRUN flushed", ARGS(1, "value"), RANGES({ 0, 7 }) },
 };
 /* clang-format on */
 
@@ -108,6 +110,8 @@ static enum nw_status check_data(const struct nw_event *e, const struct nw_event
     return NW_OK;
 }
 
+enum { TLB_CONTROLS_RESERVED = 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 };
+
 enum nw_status nw_event_check(const struct nw_event *e, struct nw_error *err)
 {
     if (e->kind >= NW_EV_KIND_END || !nw_event_kind_table[e->kind].name)
@@ -119,6 +123,9 @@ enum nw_status nw_event_check(const struct nw_event *e, struct nw_error *err)
             return nw_fail(err, NW_ERR_INPUT, "event %s has %s %" PRIu64 ", allowed is %" PRIu64 " to %" PRIu64,
                            k->name, k->arg_name[i], e->arg[i], first, last);
     }
+    if (e->kind == NW_EV_TLB_CONTROL && (TLB_CONTROLS_RESERVED >> e->arg[0] & 1))
+        return nw_fail(err, NW_ERR_INPUT, "event %s has value %" PRIu64 ", allowed are 0, 1, 3 and 7", k->name,
+                       e->arg[0]);
     return check_data(e, k, err);
 }
 

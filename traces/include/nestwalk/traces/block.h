@@ -87,12 +87,21 @@ enum nw_event_kind {
     NW_EV_MARKER,          /* type, id; data text            optional text, zero-padded to words (phases, ...)          */
     NW_EV_GUEST_WALK,      /* gva, error_code; data (level, entry)...  a guest walk that the hypervisor reported, root  */
                            /*                                first; level 0 is the leaf table                           */
+    NW_EV_INVLPGA,         /* gva, asid                      AMD: invalidate one page of a guest                        */
+    NW_EV_TLB_CONTROL,     /* value                          AMD: what VMRUN flushed, enum nw_tlb_control               */
     NW_EV_KIND_END
 };
 /* clang-format on */
 enum {
     NW_EVENT_ARGS_MAX = 5,
     NW_EVENT_DATA_WORDS_MAX = 4096, /* of one event */
+};
+/* APM vol. 2, "TLB Control"; 2, 4, 5 and 6 are reserved. */
+enum nw_tlb_control {
+    NW_TLB_CONTROL_NOTHING,
+    NW_TLB_CONTROL_FLUSH_ALL,
+    NW_TLB_CONTROL_FLUSH_GUEST = 3,
+    NW_TLB_CONTROL_FLUSH_NON_GLOBAL = 7
 };
 enum nw_marker_type { NW_MARKER_ROI_BEGIN = 1, NW_MARKER_ROI_END, NW_MARKER_PHASE, NW_MARKER_USER };
 
