@@ -55,9 +55,12 @@ struct kernel {
     struct packed_tlb tlb[NW_TLB_ARRAYS_MAX];
     struct {
         struct packed_tlb *array[NW_TLB_ARRAYS_MAX];
-        uint8_t index[NW_TLB_ARRAYS_MAX];
         unsigned count;
     } looks[2][LEVELS_OF_TLB];
+    struct kernel_home { /* as replay.home */
+        struct packed_tlb *array;
+        unsigned size;
+    } home[2][LEVELS_OF_TLB][3];
 
     struct packed_assoc psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
     unsigned psc_count[2]; /* PSCs that exist, by dimension, and which they are, the PDE cache first */
@@ -530,14 +533,14 @@ struct translation {
 
 NW_INLINE void fill(struct kernel *k, unsigned class, unsigned level, uint64_t page, const struct translation *t)
 {
-    struct tlb_home home = k->p->home[class][level][t->size];
-    tlb_insert(&k->tlb[home.array], page, t->space, home.size, t->rights);
+    const struct kernel_home *home = &k->home[class][level][t->size];
+    tlb_insert(home->array, page, t->space, home->size, t->rights);
 }
 
 NW_INLINE void count_misses(struct kernel *k, unsigned class, unsigned levels, unsigned size)
 {
     for (unsigned l = 0; l < levels; l++)
-        k->r->tlb[k->p->home[class][l][size].array].misses++;
+        k->home[class][l][size].array->misses++;
 }
 
 enum lookup { LOOKUP_MISS, LOOKUP_HIT, LOOKUP_NEEDS_DIRTY };
@@ -556,7 +559,7 @@ NW_INLINE enum lookup look_up(struct kernel *k, unsigned class, uint64_t page, u
                 drop_page(k, page);
                 break;
             }
-            k->r->tlb[k->looks[class][level].index[i]].hits++;
+            array->hits++;
             if (level) {
                 struct translation t = { word_size(word), rights, word_space(word) };
                 count_misses(k, class, level, t.size);
@@ -588,7 +591,7 @@ static NW_NOINLINE void prefetch_next(struct kernel *k, unsigned class, uint64_t
     struct nw_walk_result w;
     unsigned last = k->p->levels - 1;
     uint64_t next = ((page_of_class(page, size) + 1) << (9 * size)) & NW_PAGE_NUMBER_MASK;
-    if (!canonical(k, next) || tlb_peek(&k->tlb[k->p->home[class][last][size].array], next, k->space).set)
+    if (!canonical(k, next) || tlb_peek(k->home[class][last][size].array, next, k->space).set)
         return;
     walk(k, next << NW_PAGE_LOG2, prefetch_kind(kind), WALK_PREFETCH, &w);
     if (w.outcome != NW_WALK_OK)
@@ -690,7 +693,6 @@ static uint32_t take_flat_two_levels(struct kernel *k, const struct nw_touch *to
 {
     struct replay *p = k->p;
     struct packed_tlb *l1 = k->looks[0][0].array[0], *l2 = k->looks[0][1].array[0];
-    struct nw_tlb_counters *c1 = &k->r->tlb[k->looks[0][0].index[0]], *c2 = &k->r->tlb[k->looks[0][1].index[0]];
     const unsigned bits = k->m->guest.input_bits, lanes1 = l1->lanes, lanes2 = l2->lanes, ways1 = l1->ways,
                    ways2 = l2->ways;
     const struct packed_modulus sets1 = l1->sets, sets2 = l2->sets;
@@ -714,10 +716,10 @@ static uint32_t take_flat_two_levels(struct kernel *k, const struct nw_touch *to
         out2 += evicted != PACKED_EMPTY;
         misses++;
     }
-    c1->hits += hits1;
-    c1->misses += hits2 + misses;
-    c2->hits += hits2;
-    c2->misses += misses;
+    l1->hits += hits1;
+    l1->misses += hits2 + misses;
+    l2->hits += hits2;
+    l2->misses += misses;
     l1->evictions += out1;
     l2->evictions += out2;
     l1->held[0] += hits2 + misses - out1;
@@ -779,7 +781,7 @@ static void book_dropped(struct kernel *k, const struct nw_block *b, uint32_t fr
 {
     for (unsigned class = 0; class < 2; class ++)
         if (k->looks[class][0].count == 1)
-            k->r->tlb[k->looks[class][0].index[0]].hits += accesses_of_class(b, class, from, to) - touched[class];
+            k->looks[class][0].array[0]->hits += accesses_of_class(b, class, from, to) - touched[class];
 }
 
 /* With several L1 arrays: the accesses [from, to) that came as no touches hit the array that has their class's page. To be booked before
@@ -793,7 +795,7 @@ static void book_dropped_by_array(struct kernel *k, const struct nw_block *b, ui
         uint32_t count = accesses_of_class(b, class, from, to) + (lower == (int)class);
         for (unsigned i = 0; count && i < k->looks[class][0].count; i++)
             if (tlb_peek(k->looks[class][0].array[i], page[class], k->space).set) {
-                k->r->tlb[k->looks[class][0].index[i]].hits += count;
+                k->looks[class][0].array[i]->hits += count;
                 break;
             }
     }
@@ -961,7 +963,6 @@ static enum nw_status make_tlb(struct kernel *k, size_t i, struct nw_error *err)
         if (k->p->looks[class][i]) {
             unsigned level = (unsigned)c->level - 1, n = k->looks[class][level].count++;
             k->looks[class][level].array[n] = t;
-            k->looks[class][level].index[n] = (uint8_t)i;
         }
     /* Under SRRIP a second touch changes the prediction; a prefetch into the first level can displace what was just touched. */
     if (c->level == 1 && (c->class == NW_TLB_UNIFIED || c->policy == NW_TLB_SRRIP ||
@@ -987,6 +988,12 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
     for (unsigned i = 0; !s && i < NW_PSC_LEVELS; i++)
         if (!(s = make_assoc(&k->psc_guest[i], guest_name[i], &c->psc_guest[i], c->seed, err)))
             s = make_assoc(&k->psc_nested[i], nested_name[i], &c->psc_nested[i], c->seed, err);
+    for (unsigned class = 0; class < 2; class ++)
+        for (unsigned level = 0; level < replay->levels; level++)
+            for (unsigned size = 0; size < 3; size++) {
+                struct tlb_home home = replay->home[class][level][size];
+                k->home[class][level][size] = (struct kernel_home){ &k->tlb[home.array], home.size };
+            }
     for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
         if (k->psc_guest[i].entries)
             k->psc_index[NW_GUEST][k->psc_count[NW_GUEST]++] = (uint8_t)i;
@@ -1023,6 +1030,8 @@ static void kernel_finish(void *state)
 {
     struct kernel *k = state;
     for (size_t i = 0; i < k->c->tlb_count; i++) {
+        k->r->tlb[i].hits = k->tlb[i].hits;
+        k->r->tlb[i].misses = k->tlb[i].misses;
         k->r->tlb[i].evictions = k->tlb[i].evictions;
         k->r->tlb[i].invalidated = k->tlb[i].invalidated;
     }

@@ -121,7 +121,7 @@ struct packed_tlb {
     unsigned present;          /* bit s: an entry of size class s may be in the array */
     uint64_t held[3], globals; /* valid entries by size class; global ones */
     struct packed_policy policy;
-    uint64_t evictions, invalidated;
+    uint64_t hits, misses, evictions, invalidated;
 };
 
 NW_INLINE uint64_t page_of_class(uint64_t page, unsigned size) { return page >> (9 * size); }

@@ -103,7 +103,7 @@ static inline void make_walk_cache(struct random_case *c, const char *name)
         unsigned entries, ways;
     } shapes[] = { { 1, 0 }, { 2, 0 }, { 4, 0 }, { 16, 0 }, { 33, 0 }, { 4, 1 }, { 12, 4 }, { 33, 11 }, { 70, 0 } };
     static const char *const policies[] = { "lru", "lru", "plru", "random", "nru", "srrip" };
-    char path[64];
+    char path[96];
     size_t i = pick(c, NW_ARRAY_LEN(shapes));
     bool on = chance(c, 50);
     snprintf(path, sizeof path, "%s.entries", name);
