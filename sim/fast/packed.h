@@ -107,7 +107,7 @@ NW_INLINE int packed_touch(uint64_t *set, unsigned lanes, unsigned ways, uint64_
     if (lanes == 8) { /* the whole set in one register */
         __m512i v = _mm512_load_si512((const void *)set), k = _mm512_set1_epi64((long long)key);
         __mmask8 hit = _mm512_cmpeq_epi64_mask(v, k);
-        unsigned upto = hit ? hit ^ (hit - 1u) : (1u << ways) - 1;
+        unsigned upto = (hit ^ (hit - 1u)) & ((1u << ways) - 1); /* without a hit: all ways; no branch */
         *evicted = set[ways - 1];
         _mm512_store_si512((void *)set, _mm512_mask_alignr_epi64(v, (__mmask8)upto, v, k, 7));
         return hit != 0;
@@ -116,7 +116,7 @@ NW_INLINE int packed_touch(uint64_t *set, unsigned lanes, unsigned ways, uint64_
         __m512i a = _mm512_load_si512((const void *)set), b = _mm512_load_si512((const void *)(set + 8));
         __m512i k = _mm512_set1_epi64((long long)key);
         unsigned hit = (unsigned)_mm512_cmpeq_epi64_mask(a, k) | (unsigned)_mm512_cmpeq_epi64_mask(b, k) << 8;
-        unsigned upto = hit ? hit ^ (hit - 1u) : (1u << ways) - 1;
+        unsigned upto = (hit ^ (hit - 1u)) & ((1u << ways) - 1); /* without a hit: all ways; no branch */
         *evicted = set[ways - 1];
         _mm512_store_si512((void *)(set + 8), _mm512_mask_alignr_epi64(b, (__mmask8)(upto >> 8), b, a, 7));
         _mm512_store_si512((void *)set, _mm512_mask_alignr_epi64(a, (__mmask8)upto, a, k, 7));
