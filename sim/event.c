@@ -177,12 +177,8 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *e, struct
             return machine_registers_changed(m, err);
         }
         return NW_OK;
-    case NW_EV_INVLPG:
-        invlpg(m, e->arg[0]);
-        return NW_OK;
-    case NW_EV_INVPCID:
-        invpcid(m, e->arg[0], (uint16_t)(e->arg[1] & 0xfff), e->arg[2]);
-        return NW_OK;
+    case NW_EV_INVLPG: invlpg(m, e->arg[0]); return NW_OK;
+    case NW_EV_INVPCID: invpcid(m, e->arg[0], (uint16_t)(e->arg[1] & 0xfff), e->arg[2]); return NW_OK;
     case NW_EV_INVVPID:
     case NW_EV_INVEPT:
     case NW_EV_INVLPGA:

@@ -32,14 +32,12 @@ struct invalidation {
     uint64_t address, end;
 };
 /* Everything that GVAs lead to; and also what GPAs lead to. */
-#define FORGET_ALL ((struct invalidation){ .every_space = true, .global = true })
+#define FORGET_ALL    ((struct invalidation){ .every_space = true, .global = true })
 #define FORGET_NESTED ((struct invalidation){ .every_space = true, .global = true, .guest_physical = true })
 /* Translations that overlap [start, end), of every space, and every PSC entry: what a shadow pager or a collapse needs. */
 static inline struct invalidation forget_range(uint64_t start, uint64_t end)
 {
-    return (struct invalidation){
-        .in_range = true, .every_space = true, .global = true, .address = start, .end = end
-    };
+    return (struct invalidation){ .in_range = true, .every_space = true, .global = true, .address = start, .end = end };
 }
 /* Non-global translations of a space, and its PSC entries. */
 static inline struct invalidation forget_space(uint16_t pcid) { return (struct invalidation){ .pcid = pcid }; }

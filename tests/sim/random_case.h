@@ -250,8 +250,8 @@ static inline void add_event(struct random_case *c, uint32_t at)
     case 3: { /* the VMM's own */
         static const uint64_t controls[] = { NW_TLB_CONTROL_NOTHING, NW_TLB_CONTROL_FLUSH_ALL,
                                              NW_TLB_CONTROL_FLUSH_GUEST, NW_TLB_CONTROL_FLUSH_NON_GLOBAL };
-        static const uint16_t kinds[] = { NW_EV_INVEPT, NW_EV_INVVPID, NW_EV_INVVPID, NW_EV_INVLPGA, NW_EV_TLB_CONTROL,
-                                          NW_EV_VM_ENTRY };
+        static const uint16_t kinds[] = { NW_EV_INVEPT,  NW_EV_INVVPID,     NW_EV_INVVPID,
+                                          NW_EV_INVLPGA, NW_EV_TLB_CONTROL, NW_EV_VM_ENTRY };
         e->kind = kinds[pick(c, NW_ARRAY_LEN(kinds))];
         uint64_t page = c->page[pick(c, CASE_PAGES)];
         if (e->kind == NW_EV_TLB_CONTROL)
@@ -284,8 +284,9 @@ static inline void add_event(struct random_case *c, uint32_t at)
     case 8: /* CR4.PGE and SMEP off or on; CR0.WP likewise */
         e->kind = NW_EV_CR_WRITE;
         e->arg[0] = chance(c, 80) ? 4 : 0;
-        e->arg[1] = e->arg[0] ? c->info.vcpu[0].cr4 ^ (chance(c, 50) ? NW_CR4_PGE : 0) ^ (chance(c, 50) ? NW_CR4_SMEP : 0)
-                              : c->info.vcpu[0].cr0 ^ (chance(c, 50) ? NW_CR0_WP : 0);
+        e->arg[1] = e->arg[0]
+                        ? c->info.vcpu[0].cr4 ^ (chance(c, 50) ? NW_CR4_PGE : 0) ^ (chance(c, 50) ? NW_CR4_SMEP : 0)
+                        : c->info.vcpu[0].cr0 ^ (chance(c, 50) ? NW_CR0_WP : 0);
         break;
     default: { /* a leaf changes; a wise guest follows with INVLPG, this one only sometimes */
         e->kind = NW_EV_TABLE_WRITE;
