@@ -25,6 +25,10 @@ caches+=" --set nested_tlb.entries=64 --set psc.nested.pde.entries=32"
 rows=("native tlb" "native walk" "nested walk")
 declare -A options=([native tlb]="--mode native --fidelity tlb" [native walk]="--mode native --fidelity walk $caches"
                     [nested walk]="--mode nested --fidelity walk $caches")
+# What each feature costs when it is switched on: nested walk with caches, and one thing more.
+declare -A features=(["tree-PLRU L2 TLB"]="tlb.l2.policy=plru" ["SRRIP L2 TLB"]="tlb.l2.policy=srrip" ["NRU L2 TLB"]="tlb.l2.policy=nru"
+                     ["4-way PDE caches"]="psc.guest.pde.ways=4 psc.nested.pde.ways=4" ["next-page prefetch"]="walker.prefetch=next-page"
+                     ["2M backing"]="vmm.backing=2M" ["no VPID"]="vmm.vpid=0" ["PML"]="vmm.pml=1" ["shadow instead"]="run.mode=shadow")
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 for ((r = 1; r <= repetitions; r++)); do
   for name in "${names[@]}"; do
@@ -59,3 +63,34 @@ for row in "${rows[@]}"; do
     printf '%24s' "$(awk -v b="$bound_mid" -v m="$mid" -v l="$low" -v h="$high" 'BEGIN { printf "%.2fx (%.2f-%.2f)", m/b, l/b, h/b }')"
   done; echo
 done
+
+echo
+echo "nested walk with one feature more, as a multiple of the time without (interleaved, medians)"
+printf '%-20s' ""; printf '%14s' "${names[@]}"; echo
+seconds_of() { # FILE SET...
+  local file=$1 set=() s; shift
+  for s in "$@"; do set+=(--set "$s"); done
+  # shellcheck disable=SC2086  # a list of words
+  "$nestwalk" run --trace "$file" --machine textbook ${options[nested walk]} "${set[@]}" --json "$work/out.json" >/dev/null 2>&1 || return 1
+  jq .runs[0].replay.seconds "$work/out.json"
+}
+while IFS= read -r feature; do
+  printf '%-20s' "$feature"
+  for name in "${names[@]}"; do
+    file=$streams/$name-$accesses.nwt
+    read -ra with <<<"${features[$feature]}"
+    : >"$work/without"; : >"$work/with"
+    for ((r = 1; r <= (repetitions + 1) / 2; r++)); do
+      seconds_of "$file" >>"$work/without"
+      if [ "$feature" = "shadow instead" ]; then
+        "$nestwalk" run --trace "$file" --machine textbook --mode shadow --json "$work/out.json" >/dev/null 2>&1
+        jq .runs[0].replay.seconds "$work/out.json" >>"$work/with"
+      else
+        seconds_of "$file" "${with[@]}" >>"$work/with"
+      fi
+    done
+    read -r a _ _ < <(median "$work/without")
+    read -r b _ _ < <(median "$work/with")
+    printf '%14s' "$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2fx", b / a }')"
+  done; echo
+done < <(printf '%s\n' "${!features[@]}" | sort)

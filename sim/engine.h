@@ -17,8 +17,8 @@
  * A non-canonical address is given up before 1.
  *
  * Paging-structure caches are asked from the PDE cache upwards; the first hit ends the search, and each cache asked counts a hit or a miss.
- * The nested TLB is asked for every guest-physical address that a walk has to translate. Page-table references look their line
- * up in the caches from walker.first_cache on; a miss fills every cache it passed. */
+ * The nested TLB is asked for every guest-physical address that a walk has to translate (with nested_tlb.tables_only, but for the data's own).
+ * Page-table references look their line up in the caches from walker.first_cache on; a miss fills every cache it passed. */
 #ifndef NW_SIM_ENGINE_H
 #define NW_SIM_ENGINE_H
 

@@ -134,6 +134,8 @@ static const struct nw_param table[] = {
     PSC_ROWS("psc.nested.pml4e", psc_nested[2], 4096, "second-stage PML4E cache"),
     PSC_ROWS("psc.nested.pml5e", psc_nested[3], 4096, "second-stage PML5E cache (five levels)"),
     PSC_ROWS("nested_tlb", nested_tlb, 8192, "nested TLB: guest-physical to host-physical, used by the walker"),
+    BOOL_ROW(NW_GROUP_MACHINE, "nested_tlb.tables_only", CFG(nested_tlb_tables_only), "0",
+             "the nested TLB serves only the addresses of guest page tables, not the data's own"),
 
     COUNT_ROW(NW_GROUP_MACHINE, "walker.first_cache", CFG(walker.first_cache), "", 0, NW_CACHES_MAX - 1, "0",
               "first cache the walker looks in: 0 is the nearest, 1 the next (a walker that bypasses L1d)"),

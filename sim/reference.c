@@ -141,7 +141,7 @@ static bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nested_
                                struct nw_nested_translation *out)
 {
     struct reference_engine *e = context;
-    if (!e->p->config->nested_tlb.entries)
+    if (!e->p->config->nested_tlb.entries || (q->final && e->p->config->nested_tlb_tables_only))
         return false;
     const struct nw_tlb_entry *hit = nw_tlb_lookup(&e->nested_tlb, gpa.v, &(struct nw_tlb_tag){ 0 });
     if (hit) {
@@ -164,9 +164,8 @@ static bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nested_
 static void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested_request *q,
                              const struct nw_nested_translation *t)
 {
-    (void)q;
     struct reference_engine *e = context;
-    if (!e->p->config->nested_tlb.entries)
+    if (!e->p->config->nested_tlb.entries || (q->final && e->p->config->nested_tlb_tables_only))
         return;
     unsigned log2 = size_log2[size_class(t->page_log2)];
     struct nw_tlb_entry entry = { .valid = true,

@@ -271,7 +271,7 @@ NW_INLINE bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nest
                                   struct nw_nested_translation *out)
 {
     struct kernel *k = context;
-    if (!k->nested_tlb.entries)
+    if (!k->nested_tlb.entries || (q->final && k->c->nested_tlb_tables_only))
         return false;
     for (unsigned left = k->nested_tlb.present; left; left &= left - 1) {
         unsigned size = (unsigned)__builtin_ctz(left);
@@ -299,9 +299,8 @@ NW_INLINE bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nest
 NW_INLINE void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested_request *q,
                                 const struct nw_nested_translation *t)
 {
-    (void)q;
     struct kernel *k = context;
-    if (!k->nested_tlb.entries)
+    if (!k->nested_tlb.entries || (q->final && k->c->nested_tlb_tables_only))
         return;
     unsigned size = size_class(t->page_log2);
     k->nested_tlb.present |= 1u << size;

@@ -147,6 +147,7 @@ static inline void make_config(struct random_case *c)
         make_walk_cache(c, path);
     }
     make_walk_cache(c, "nested_tlb");
+    set(c, "nested_tlb.tables_only", chance(c, 30) ? "1" : "0");
     set(c, "walker.prefetch", chance(c, 15) ? "next-page" : "none");
     set(c, "run.mode", modes[pick(c, NW_ARRAY_LEN(modes))]);
     set(c, "run.fidelity", chance(c, 30) ? "tlb" : "walk");

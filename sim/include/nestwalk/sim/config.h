@@ -95,6 +95,8 @@ struct nw_config {
         uint64_t entries, ways, policy;
     } psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
 
+    uint64_t nested_tlb_tables_only; /* bool: the nested TLB is not asked for the final address */
+
     struct nw_cache_config cache[NW_CACHES_MAX];
     size_t cache_count;
     struct nw_memory_config {

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Every row of docs/validation.md's first section is what the program prints today.
+set -u
+document=$NW_SOURCE_DIR/docs/validation.md
+if ! "$NW_SOURCE_DIR/bench/walk_references.sh" "$NESTWALK" >rows.txt; then
+  echo "FAIL: bench/walk_references.sh failed"
+  exit 1
+fi
+fails=0 rows=0
+while IFS= read -r row; do
+  [ -n "$row" ] || continue
+  rows=$((rows + 1))
+  grep -qxF -- "$row" "$document" || { echo "FAIL: docs/validation.md lacks: $row"; fails=$((fails + 1)); }
+done <rows.txt
+[ $rows = 14 ] || { echo "FAIL: $rows rows instead of 14"; fails=1; }
+exit $((fails != 0))
