@@ -25,7 +25,9 @@ enum {
     OPT_LABEL,
     OPT_DB,
     OPT_JSON,
-    OPT_CSV
+    OPT_CSV,
+    OPT_DETECT_STALE,
+    OPT_FAIL_ON_STALE
 };
 static const struct nw_option options[] = {
     [OPT_TRACE] = { "trace", 't', "FILE", "The trace to replay (.nwt); overrides the scenario's." },
@@ -48,6 +50,11 @@ static const struct nw_option options[] = {
     [OPT_DB] = { "db", 'd', "FILE", "Add the runs to this results store (SQLite); made when there is none." },
     [OPT_JSON] = { "json", 'j', "FILE|-", "Write the result as JSON; - is standard output, instead of the table." },
     [OPT_CSV] = { "csv", 0, "FILE|-", "Write the result as CSV; - is standard output, instead of the table." },
+    [OPT_DETECT_STALE] = { "detect-stale", 0, NULL,
+                           "Report each use of a cached translation that the page tables no longer grant, with the "
+                           "table write that no invalidation followed. Replays with the naive engine." },
+    [OPT_FAIL_ON_STALE] = { "fail-on-stale", 0, NULL,
+                            "Like --detect-stale, and exit with status 1 when there is such a use." },
     { 0 },
 };
 
@@ -56,6 +63,7 @@ struct request {
     const char *scenario, *trace, *machine, *engine, *fidelity, *seed, *label, *db, *json, *csv;
     const char **mode, **set;
     size_t mode_count, set_count;
+    bool detect_stale, fail_on_stale;
 };
 
 /* What is to be done: a checked configuration for each replay. */
@@ -79,6 +87,8 @@ static void take_option(struct request *r, int option, const char *value)
     case OPT_DB: r->db = value; break;
     case OPT_JSON: r->json = value; break;
     case OPT_CSV: r->csv = value; break;
+    case OPT_DETECT_STALE: r->detect_stale = true; break;
+    case OPT_FAIL_ON_STALE: r->detect_stale = r->fail_on_stale = true; break;
     }
 }
 
@@ -112,7 +122,8 @@ static enum nw_status override(struct nw_config *c, const struct request *r, con
     if ((s = set_named(c, "run.mode", mode, "--mode", err)) ||
         (s = set_named(c, "run.engine", r->engine, "--engine", err)) ||
         (s = set_named(c, "run.fidelity", r->fidelity, "--fidelity", err)) ||
-        (s = set_named(c, "run.seed", r->seed, "--seed", err)))
+        (s = set_named(c, "run.seed", r->seed, "--seed", err)) ||
+        (s = set_named(c, "run.detect_stale", r->detect_stale ? "1" : NULL, "--detect-stale", err)))
         return s;
     for (size_t i = 0; i < r->set_count; i++)
         if ((s = set_assignment(c, r->set[i], err)))
@@ -289,6 +300,57 @@ static void print_heading(const struct nw_run *run)
     putchar('\n');
 }
 
+/* ---- stale translations ---- */
+
+enum { STALE_SHOWN = 10 };
+
+static bool any_stale(const struct nw_run *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (nw_run_value(&runs[i], "stale.accesses", 0) > 0)
+            return true;
+    return false;
+}
+
+static void print_stale(const struct nw_run *run)
+{
+    static const char *const heading[] = { "#", "access", "kind", "GVA", "cached HPA", "HPA now", "uses" };
+    static const bool numeric[] = { true, true, false, true, true, true, true };
+    char cell[6][40], text[704];
+    double uses = nw_run_value(run, "stale.accesses", -1), translations = nw_run_value(run, "stale.translations", 0);
+    size_t shown = run->stale_count < STALE_SHOWN ? run->stale_count : STALE_SHOWN;
+    if (uses < 0)
+        return;
+    if (!shown) {
+        printf("\n%s: no stale translation was used\n", nw_run_title(run));
+        return;
+    }
+    printf("\n%s: %.0f accesses used a stale translation; there were %.0f of them\n", nw_run_title(run), uses,
+           translations);
+    struct nw_cli_table *t = nw_cli_table_new(heading, numeric, NW_ARRAY_LEN(heading));
+    for (size_t i = 0; i < shown; i++) {
+        const struct nw_stale_use *u = &run->stale[i];
+        char kind[32];
+        nw_stale_access_text(u, kind, sizeof kind);
+        snprintf(cell[0], sizeof cell[0], "%zu", i + 1);
+        snprintf(cell[1], sizeof cell[1], "%llu", (unsigned long long)u->access);
+        snprintf(cell[2], sizeof cell[2], "0x%llx", (unsigned long long)u->gva);
+        snprintf(cell[3], sizeof cell[3], "0x%llx", (unsigned long long)u->cached_hpa);
+        snprintf(cell[4], sizeof cell[4], u->granted ? "0x%llx" : "-", (unsigned long long)u->hpa);
+        snprintf(cell[5], sizeof cell[5], "%llu", (unsigned long long)u->uses);
+        nw_cli_table_row(t, (const char *const[]){ cell[0], cell[1], kind, cell[2], cell[3], cell[4], cell[5] });
+    }
+    nw_cli_table_print(t, stdout);
+    for (size_t i = 0; i < shown; i++) {
+        int n = snprintf(text, sizeof text, "%zu. ", i + 1);
+        nw_stale_sentence(&run->stale[i], text + n, sizeof text - (size_t)n);
+        nw_cli_wrap(stdout, text, 3, 0, 100);
+    }
+    if (translations > (double)shown)
+        printf("... and %.0f more translations; --json lists up to %d\n", translations - (double)shown,
+               NW_STALE_USES_MAX);
+}
+
 static enum nw_status write_results(const struct request *r, const struct nw_run *runs, size_t count,
                                     struct nw_error *err)
 {
@@ -300,10 +362,15 @@ static enum nw_status write_results(const struct request *r, const struct nw_run
     if (is_stdout(r->json) || is_stdout(r->csv))
         return NW_OK;
     print_heading(&runs[0]);
-    return nw_cli_print_comparison(runs, count, NW_COMPARE_INTEREST, stdout, err);
+    if ((s = nw_cli_print_comparison(runs, count, NW_COMPARE_INTEREST, stdout, err)))
+        return s;
+    for (size_t i = 0; i < count; i++)
+        print_stale(&runs[i]);
+    return NW_OK;
 }
 
-static enum nw_status execute(const struct request *r, struct nw_error *err)
+/* *stale: --fail-on-stale found one. */
+static enum nw_status execute(const struct request *r, bool *stale, struct nw_error *err)
 {
     struct plan plan = { 0 };
     struct nw_store *store = NULL;
@@ -321,6 +388,7 @@ static enum nw_status execute(const struct request *r, struct nw_error *err)
     nw_cli_catch_interrupts();
     if (!(s = replay_all(&plan, store, runs, &finished, err)))
         s = write_results(r, runs, finished, err);
+    *stale = r->fail_on_stale && any_stale(runs, finished);
 out:
     nw_runs_free(runs, finished);
     nw_store_close(store);
@@ -358,8 +426,9 @@ static int run(const struct nw_command *self, int argc, char **argv)
     else if (is_stdout(r.json) && is_stdout(r.csv))
         exit_status = nw_cli_usage(self, "--json - and --csv - cannot both have standard output");
     else {
-        enum nw_status s = execute(&r, &err);
-        exit_status = s ? nw_cli_fail(self, s, &err) : 0;
+        bool stale = false;
+        enum nw_status s = execute(&r, &stale, &err);
+        exit_status = s ? nw_cli_fail(self, s, &err) : stale;
     }
 out:
     free(r.mode);
@@ -372,15 +441,19 @@ const struct nw_command nw_cmd_run = {
     .synopsis = "[SCENARIO.xml] [--trace FILE] [--machine MACHINE] [--mode MODE]... [--set PATH=VALUE]... [--db FILE] "
                 "[--json FILE|-] [--csv FILE|-]",
     .summary = "replay a trace through a machine, natively, shadowed or nested",
-    .details = "Replays one trace once for each run and prints the runs side by side; the first is what the others are "
-               "compared with. "
-               "Without a scenario a trace is needed, and each --mode is a run. With one, its runs are made, or with "
-               "--mode those "
-               "of them that have that mode (when none has, the scenario's machine in that mode).\n\n"
-               "What the command line says overrides the scenario, and the scenario overrides the machine profile. The "
-               "parameters "
-               "that --set takes are listed in nestwalk(1).\n\n"
-               "Ctrl-C ends cleanly: runs that were finished stay in the store.",
+    .details =
+        "Replays one trace once for each run and prints the runs side by side; the first is what the others are "
+        "compared with. "
+        "Without a scenario a trace is needed, and each --mode is a run. With one, its runs are made, or with "
+        "--mode those "
+        "of them that have that mode (when none has, the scenario's machine in that mode).\n\n"
+        "What the command line says overrides the scenario, and the scenario overrides the machine profile. The "
+        "parameters "
+        "that --set takes are listed in nestwalk(1).\n\n"
+        "With --detect-stale, a hit of a translation whose tables have changed since it was cached is compared with "
+        "what a walk would find: a page that is gone, another frame, or fewer rights is reported, with the write that "
+        "no invalidation followed. It finds a kernel's or a hypervisor's missing flush.\n\n"
+        "Ctrl-C ends cleanly: runs that were finished stay in the store.",
     .examples = "nestwalk run --trace btree.nwt --mode native --mode shadow --mode nested\n"
                 "nestwalk run --trace btree.nwt --machine amd-zen4 --mode nested --set vmm.backing=2M --json -\n"
                 "nestwalk run three-ways.xml --db results.db",

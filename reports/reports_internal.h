@@ -52,4 +52,7 @@ bool run_add_parameter(struct nw_run *run, const char *path, const char *value, 
 extern const unsigned char nw_asset_template[], nw_asset_style[], nw_asset_script[], nw_asset_chart[];
 extern const size_t nw_asset_chart_bytes;
 
+/* "rwux" of a set of enum nw_stale_right; out holds 8 bytes. */
+void stale_rights_text(unsigned rights, char out[8]);
+
 #endif

@@ -111,6 +111,13 @@ enum nw_status nw_run_from_result(const struct nw_result *result, struct nw_run 
     for (size_t i = 0; ok && i < NW_HISTOGRAM_BUCKETS; i++)
         ok = run_add_bucket(&run, nw_histogram_upper[i], result->walks.histogram[i]);
     nw_config_visit(config, collect_parameter, &c);
+    if (ok && result->stale.use_count) {
+        run.stale = malloc(result->stale.use_count * sizeof *run.stale);
+        if ((ok = run.stale != NULL)) {
+            memcpy(run.stale, result->stale.use, result->stale.use_count * sizeof *run.stale);
+            run.stale_count = result->stale.use_count;
+        }
+    }
     if (!ok || c.failed) {
         nw_run_fini(&run);
         return nw_fail_nomem(err, "the record of a run");
@@ -135,6 +142,7 @@ void nw_run_fini(struct nw_run *run)
     free(run->metric);
     free(run->bucket);
     free(run->parameter);
+    free(run->stale);
     *run = (struct nw_run){ 0 };
 }
 

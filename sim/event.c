@@ -8,6 +8,7 @@ void machine_forget_shadow(struct machine *m, const struct nw_shadow_invalidatio
     if (due->kind == NW_SHADOW_NOTHING)
         return;
     m->result->shadow.flushes++;
+    m->epoch++;
     if (due->kind == NW_SHADOW_ALL)
         machine_forget(m, FORGET_ALL);
     else
@@ -49,6 +50,7 @@ static enum nw_status control_register(struct machine *m, uint64_t cr, uint64_t 
         break;
     case 3:
         forget_for_cr3(m, value);
+        m->epoch++; /* kept translations of this PCID may be another root's */
         m->registers.cr3 = value & ~NO_FLUSH;
         break;
     case 4:

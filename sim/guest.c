@@ -1,5 +1,6 @@
 /* guest.c - see guest.h. */
 #include "guest.h"
+#include "stale.h"
 #include <nestwalk/base/bits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,15 +42,16 @@ static enum nw_status table_locate(void *context, uint64_t address, hpa_t *out, 
 /* The guest kernel wrote an entry: a shadow pager that write-protects the table sees it. */
 static void table_written(void *context, uint64_t address, hpa_t hpa, uint64_t old, uint64_t word)
 {
-    (void)hpa, (void)old, (void)word;
+    (void)hpa;
     struct machine *m = context;
-    struct nw_shadow_invalidation due;
-    if (!m->shadow || !nw_shadow_is_table(m->shadow, nw_gpa(address)))
-        return;
-    if (m->config->guest.demand_faults)
-        machine_exit(m, NW_EXIT_TABLE_WRITE);
+    struct nw_shadow_invalidation due = { .kind = NW_SHADOW_NOTHING };
     struct nw_error err;
-    enum nw_status s = nw_shadow_table_write(m->shadow, nw_gpa(address), 8, &due, &err);
+    enum nw_status s = stale_note_write(m, address, old, word, &err);
+    if (!s && m->shadow && nw_shadow_is_table(m->shadow, nw_gpa(address))) {
+        if (m->config->guest.demand_faults)
+            machine_exit(m, NW_EXIT_TABLE_WRITE);
+        s = nw_shadow_table_write(m->shadow, nw_gpa(address), 8, &due, &err);
+    }
     if (s && !m->deferred) {
         m->deferred = s;
         m->deferred_error = err;
@@ -213,12 +215,20 @@ enum nw_status guest_table_page(struct machine *m, const struct nw_event *event,
     enum nw_status s = machine_locate_table(m, page, &hpa, err);
     if (s)
         return s;
+    uint64_t old[NW_WORDS_PER_PAGE] = { 0 };
     uint64_t *word = nw_physmem_find(m->pm, nw_hpa(hpa.v & ~(NW_PAGE_BYTES - 1)));
-    if (word)
+    if (word) {
+        memcpy(old, word, sizeof old);
         memset(word, 0, NW_PAGE_BYTES);
+    }
     for (uint32_t i = 0; i + 1 < event->data_words; i += 2)
         if (event->data[i] < NW_WORDS_PER_PAGE && (s = put_word(m, page + 8 * event->data[i], event->data[i + 1], err)))
             return s;
+    for (unsigned i = 0; i < NW_WORDS_PER_PAGE; i++) {
+        uint64_t now = nw_physmem_read64(m->pm, nw_hpa((hpa.v & ~(NW_PAGE_BYTES - 1)) + 8 * i));
+        if ((s = stale_note_write(m, page + 8 * i, old[i], now, err)))
+            return s;
+    }
     m->table_pages_recorded++;
     return NW_OK;
 }
@@ -231,7 +241,9 @@ enum nw_status guest_table_write(struct machine *m, uint64_t gpa, unsigned bytes
             here = bytes;
         hpa_t hpa;
         enum nw_status s = machine_locate_table(m, gpa, &hpa, err);
-        if (s || (s = nw_physmem_write_bytes(m->pm, hpa, here, value, err)))
+        uint64_t old = s ? 0 : nw_physmem_read64(m->pm, hpa);
+        if (s || (s = nw_physmem_write_bytes(m->pm, hpa, here, value, err)) ||
+            (s = stale_note_write(m, gpa, old, nw_physmem_read64(m->pm, hpa), err)))
             return s;
         gpa += here;
         value = here < 8 ? value >> (8 * here) : 0;

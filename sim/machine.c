@@ -1,6 +1,7 @@
 /* machine.c - memory, guest, second stage and shadow pager put together; service of faults. See machine.h. */
 #include "machine.h"
 #include "guest.h"
+#include "stale.h"
 #include <nestwalk/mmu/walk_template.h>
 #include <stdio.h>
 #include <string.h>
@@ -232,6 +233,7 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
     m->config = config;
     m->info = info;
     m->result = result;
+    m->epoch = 1;
     m->traced = info->has_tables;
     m->second_stage = config->mode != NW_MODE_NATIVE;
     m->flat = !m->traced && config->fidelity == NW_FIDELITY_TLB && config->mode != NW_MODE_SHADOW &&
@@ -260,6 +262,7 @@ void machine_fini(struct machine *m)
 {
     nw_shadow_destroy(m->shadow);
     guest_fini(m);
+    stale_writes_free(m->writes);
     nw_frames_fini(&m->host_frames);
     nw_frames_fini(&m->guest_frames);
     nw_physmem_destroy(m->pm);

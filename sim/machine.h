@@ -95,6 +95,11 @@ struct machine {
     struct region_count *region;
     size_t region_capacity, region_used;
 
+    /* For the stale-translation detector (stale.h). */
+    uint64_t access; /* number of the access under way; kept by the engine that detects */
+    uint64_t epoch;  /* begins anew with each change of what is mapped */
+    struct stale_writes *writes;
+
     uint64_t guest_fault_cycles; /* spent by the imitation guest's own fault handler */
     struct {
         uint64_t gva, code;

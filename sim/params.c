@@ -80,6 +80,9 @@ static const struct nw_param table[] = {
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.engine", CFG(engine), engine_choices, "fast",
                "replay engine: the fast one, or the naive one it is checked against"),
     COUNT_ROW(NW_GROUP_RUN, "run.seed", CFG(seed), "", 0, 0x1p63, "42", "seed of every random choice in the model"),
+    BOOL_ROW(
+        NW_GROUP_RUN, "run.detect_stale", CFG(detect_stale), "0",
+        "report each use of a cached translation that the page tables no longer grant; replays with the naive engine"),
     TEXT_ROW(NW_GROUP_RUN, "run.label", label, "", "name of the run in tables and reports"),
     TEXT_ROW(NW_GROUP_RUN, "run.scenario", scenario, "", "name of the scenario the run belongs to"),
 

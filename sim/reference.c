@@ -1,5 +1,6 @@
 /* reference.c - the naive engine: one access after the other, every array searched from end to end. engine.h states the rules. */
 #include "reference.h"
+#include "stale.h"
 #include <inttypes.h>
 #include <nestwalk/mmu/walk_template.h>
 #include <stdio.h>
@@ -259,7 +260,20 @@ struct translation {
     unsigned size;   /* size class */
     uint16_t rights; /* RIGHT_* */
     bool global;
+    uint64_t hpa;           /* of the byte accessed */
+    uint64_t epoch, report; /* see stale.h */
 };
+enum { ENTRY_EPOCH, ENTRY_REPORT }; /* a TLB entry's payload */
+
+static struct translation translation_of(const struct nw_walk_result *w)
+{
+    return (struct translation){ .size = size_class(w->page_log2),
+                                 .rights = rights_of(w->rights),
+                                 .global = w->rights & NW_RIGHT_GLOBAL,
+                                 .hpa = w->hpa.v };
+}
+
+static uint64_t offset_in(uint64_t address, unsigned page_log2) { return address & ((UINT64_C(1) << page_log2) - 1); }
 
 static void fill(struct reference_engine *e, unsigned class, unsigned level, uint64_t gva, const struct translation *t)
 {
@@ -268,9 +282,35 @@ static void fill(struct reference_engine *e, unsigned class, unsigned level, uin
                                   .global = t->global,
                                   .page_log2 = (uint8_t)size_log2[home.size],
                                   .page = gva >> size_log2[home.size],
+                                  .hpa = t->hpa - offset_in(gva, size_log2[home.size]),
                                   .tag = tag_of(e),
-                                  .rights = t->rights };
+                                  .rights = t->rights,
+                                  .payload = { [ENTRY_EPOCH] = t->epoch, [ENTRY_REPORT] = t->report } };
     nw_tlb_insert(&e->tlb[home.array], &entry, NULL);
+}
+
+/* Has the stale-translation detector look at a translation before it is used, and every array remember what it found. `walked`: it comes
+ * from a walk, not from a TLB. */
+static void detect_stale(struct reference_engine *e, uint64_t gva, uint8_t kind, bool walked, struct translation *t)
+{
+    if (!e->p->config->detect_stale || e->p->m.flat) /* a flat machine has no tables that could change */
+        return;
+    struct stale_translation s = {
+        .hpa = t->hpa, .rights = (uint8_t)t->rights, .walked = walked, .epoch = t->epoch, .report = t->report
+    };
+    struct nw_tlb_tag tag = tag_of(e);
+    stale_check(e->p, gva, kind, &s);
+    if (s.epoch == t->epoch && s.report == t->report)
+        return;
+    t->epoch = s.epoch;
+    t->report = s.report;
+    for (size_t i = 0; i < e->p->config->tlb_count; i++) {
+        struct nw_tlb_entry *entry = nw_tlb_peek(&e->tlb[i], gva, &tag);
+        if (!entry || entry->hpa + offset_in(gva, entry->page_log2) != t->hpa || entry->rights != t->rights)
+            continue;
+        entry->payload[ENTRY_EPOCH] = t->epoch;
+        entry->payload[ENTRY_REPORT] = t->report;
+    }
 }
 
 static void set_dirty(struct reference_engine *e, uint64_t gva)
@@ -304,7 +344,12 @@ static enum lookup look_up(struct reference_engine *e, unsigned class, uint64_t 
             struct nw_tlb_entry *hit = nw_tlb_lookup(&e->tlb[i], gva, &tag);
             if (!hit)
                 continue;
-            struct translation t = { size_class(hit->page_log2), hit->rights, hit->global };
+            struct translation t = { .size = size_class(hit->page_log2),
+                                     .rights = hit->rights,
+                                     .global = hit->global,
+                                     .hpa = hit->hpa + offset_in(gva, hit->page_log2),
+                                     .epoch = hit->payload[ENTRY_EPOCH],
+                                     .report = hit->payload[ENTRY_REPORT] };
             unsigned lacks = rule.need & ~(unsigned)t.rights;
             if ((lacks & ~(unsigned)RIGHT_D) || (rule.forbid & t.rights)) {
                 drop_page(e, gva);
@@ -312,6 +357,7 @@ static enum lookup look_up(struct reference_engine *e, unsigned class, uint64_t 
             }
             p->r->tlb[i].hits++;
             count_misses(e, class, level, t.size);
+            detect_stale(e, gva, kind, false, &t);
             for (unsigned l = level; l-- > 0;)
                 fill(e, class, l, gva, &t);
             return lacks ? LOOKUP_NEEDS_DIRTY : LOOKUP_HIT;
@@ -324,7 +370,7 @@ static void touch_flat(struct reference_engine *e, unsigned class, uint64_t gva,
     struct replay *p = e->p;
     if (look_up(e, class, gva, kind) != LOOKUP_MISS)
         return;
-    struct translation t = { size_class(p->flat.page_log2), RIGHT_ALL, false };
+    struct translation t = { .size = size_class(p->flat.page_log2), .rights = RIGHT_ALL };
     count_misses(e, class, p->levels, t.size);
     p->r->walks.references_guest += p->flat.references_guest;
     p->r->walks.references_nested += p->flat.references_nested;
@@ -346,7 +392,7 @@ static void prefetch_next(struct reference_engine *e, unsigned class, uint64_t g
     reference_walk(e, nw_gva(next), prefetch_kind(kind), WALK_PREFETCH, &w);
     if (w.outcome != NW_WALK_OK)
         return;
-    struct translation t = { size_class(w.page_log2), rights_of(w.rights), w.rights & NW_RIGHT_GLOBAL };
+    struct translation t = translation_of(&w);
     fill(e, class, last, next, &t);
     e->p->r->prefetch.fills++;
 }
@@ -376,7 +422,8 @@ static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t ki
                 set_dirty(e, gva);
                 return NW_OK;
             }
-            struct translation t = { size_class(w.page_log2), rights_of(w.rights), w.rights & NW_RIGHT_GLOBAL };
+            struct translation t = translation_of(&w);
+            detect_stale(e, gva, kind, true, &t);
             count_misses(e, class, p->levels, t.size);
             for (unsigned l = p->levels; l-- > 0;)
                 fill(e, class, l, gva, &t);
@@ -416,6 +463,7 @@ static enum nw_status reference_take(void *state, const struct nw_block *b, stru
     struct reference_engine *e = state;
     enum nw_status s;
     for (uint32_t i = 0, next = 0;; i++) {
+        e->p->m.access = b->first_access + i;
         for (; next < b->event_count && b->event[next].at == i; next++) {
             if ((s = machine_event(&e->p->m, &b->event[next], err)))
                 return s;

@@ -1,6 +1,7 @@
 /* replay.c - the replay loop around either engine, and the cost model's sums. */
 #include <inttypes.h>
 #include <nestwalk/sim/replay.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,6 +9,13 @@
 #include "guest.h"
 
 static const struct engine *const engines[NW_ENGINE_COUNT] = { &engine_fast, &engine_reference };
+
+/* Only the naive engine's entries keep the frame they lead to, and when they were last found to agree with the tables: what the
+ * stale-translation detector compares. The fast engine's have no room for it, and need none otherwise. */
+static const struct engine *engine_for(const struct nw_config *c)
+{
+    return c->detect_stale ? &engine_reference : engines[c->engine];
+}
 
 static double processor_seconds(void)
 {
@@ -59,7 +67,7 @@ static void sum_costs(struct replay *p)
 static enum nw_status run(struct replay *p, struct nw_source *source, const struct nw_replay_hooks *hooks,
                           struct nw_error *err)
 {
-    const struct engine *engine = engines[p->config->engine];
+    const struct engine *engine = engine_for(p->config);
     uint64_t done = 0, total = nw_source_access_total(source);
     void *state;
     enum nw_status s = engine->create(p, &state, err);
@@ -100,11 +108,15 @@ enum nw_status nw_replay(struct nw_source *source, const struct nw_config *confi
     enum nw_status s = nw_config_check(config, err);
     if (s)
         return s;
-    if (config->fidelity == NW_FIDELITY_FULL && config->engine == NW_ENGINE_FAST)
+    if (config->fidelity == NW_FIDELITY_FULL && engine_for(config) != &engine_reference)
         return nw_fail(err, NW_ERR_UNSUPPORTED,
                        "fidelity full is modelled by the reference engine: add --engine=reference");
     if ((s = nw_config_copy(&out->config, config, err)))
         return s;
+    if (config->detect_stale && !(out->stale.use = calloc(NW_STALE_USES_MAX, sizeof *out->stale.use))) {
+        nw_result_fini(out);
+        return nw_fail_nomem(err, "the reports of stale translations");
+    }
     find_homes(&p);
     p.flat = machine_flat_walk(config);
     p.flat_reference_cycles = machine_flat_reference_cycles(config);

@@ -66,6 +66,11 @@ static const struct nw_counter_row memory_rows[] = {
     ROW(memory.nested_table_pages, "memory.nested_table_pages", "pages", "4 KiB pages of second-stage tables"),
     ROW(memory.shadow_table_pages, "memory.shadow_table_pages", "pages", "4 KiB pages of shadow tables"),
 };
+static const struct nw_counter_row stale_rows[] = {
+    ROW(stale.accesses, "stale.accesses", "accesses",
+        "accesses that used a cached translation which the tables no longer granted"),
+    ROW(stale.translations, "stale.translations", "translations", "the translations they used"),
+};
 static const struct nw_counter_row cycle_rows[] = {
     ROW(cycles.base, "cycles.base", "cycles", "what the accesses would cost with translation free"),
     ROW(cycles.translation, "cycles.translation", "cycles", "TLB hit latencies and walks, after overlap"),
@@ -159,6 +164,8 @@ void nw_result_visit(const struct nw_result *r, nw_metric_fn fn, void *context)
         VISIT(shadow_rows, r, "");
     VISIT(event_rows, r, "");
     VISIT(memory_rows, r, "");
+    if (r->config.detect_stale)
+        VISIT(stale_rows, r, "");
     VISIT(cycle_rows, r, "");
     visit_derived("overhead_percent", "percent", "cycles beyond base, in percent of base",
                   nw_result_overhead_percent(r), fn, context);
@@ -232,4 +239,9 @@ bool nw_result_differ(const struct nw_result *a, const struct nw_result *b, char
     return differ;
 }
 
-void nw_result_fini(struct nw_result *r) { nw_config_fini(&r->config); }
+void nw_result_fini(struct nw_result *r)
+{
+    free(r->stale.use);
+    r->stale.use = NULL;
+    nw_config_fini(&r->config);
+}

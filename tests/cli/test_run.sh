@@ -88,6 +88,25 @@ expect 0 "$NESTWALK" run --trace pages.nwt --csv -
 has out 'walks\.references' "--csv - is standard output"
 lacks out 'references per walk' "--csv - takes the table's place"
 
+# Stale translations.
+flawed=$NW_SOURCE_DIR/tests/data/traces/missing-flush.nwt
+sound=$(ls "$NW_SOURCE_DIR"/traces/shipped/*.nwt | head -1)
+expect 0 "$NESTWALK" run --trace "$flawed" --detect-stale
+has out '2 accesses used a stale translation; there were 1 of them' "stale uses are counted"
+tr -s ' \n' ' ' <out >flat
+has flat 'changed from 0x[0-9a-f]+ to 0x[0-9a-f]+ before access 1,' "the write that no invalidation followed is named"
+expect 1 "$NESTWALK" run --trace "$flawed" --mode native --mode nested --fail-on-stale
+expect 0 "$NESTWALK" run --trace "$sound" --mode nested --fail-on-stale
+has out 'no stale translation was used' "a sound guest is told so"
+run --trace "$flawed" --detect-stale
+is '.runs[0].stale | [.accesses, .translations]' '[2,1]' "the counters are in the JSON"
+is '.runs[0].stale_translations[0] | [.access, .uses, .type, .user, .through_walk_cache]' '[2,2,"store",true,false]' \
+  "and the first use of each"
+is '.runs[0].stale_translations[0].write | [.before_access, (.gpa, .old, .new | startswith("0x"))]' '[1,true,true,true]' \
+  "and the write"
+run --trace "$flawed"
+is '.runs[0] | has("stale") or has("stale_translations")' false "who does not ask is told nothing"
+
 # Same inputs, same counters, whichever engine.
 stable() { jq -S 'del(.runs[].replay)' "$1"; }
 for engine in fast reference; do

@@ -51,6 +51,18 @@ static unsigned check(uint64_t seed)
         }
         nw_result_fini(&fast);
     }
+    if (!s && seed % 4 == 0) { /* the stale-translation detector only watches */
+        struct nw_result watched;
+        c->config.detect_stale = 1;
+        if (replay(c, NW_ENGINE_FAST, &watched, &err))
+            fail_msg("with the detector: %s", err.text);
+        c->config.detect_stale = watched.config.detect_stale = 0;
+        if (nw_result_differ(&reference, &watched, difference, sizeof difference)) {
+            describe(c);
+            fail_msg("with the detector: %s", difference);
+        }
+        nw_result_fini(&watched);
+    }
     unsigned walks = 0;
     if (!s) {
         walks = reference.walks.count != 0;

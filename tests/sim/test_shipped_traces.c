@@ -95,6 +95,37 @@ static void shipped_traces__agree(void **state)
     globfree(&found);
 }
 
+/* Our guest kernel invalidates whenever it has to. */
+static void shipped_traces__use_no_stale_translation(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob(NW_SOURCE_DIR "/traces/shipped/*.nwt", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        for (unsigned mode = 0; mode < NW_MODE_COUNT; mode++) {
+            struct nw_source *source;
+            struct nw_error err = { 0 };
+            struct nw_result r;
+            struct nw_config c;
+            nw_config_init(&c);
+            c.mode = mode;
+            c.detect_stale = 1;
+            for (const char *const *s = cached; *s; s += 2)
+                if (nw_config_set(&c, s[0], s[1], "test", &err))
+                    fail_msg("%s", err.text);
+            if (nw_nwt_open(&source, found.gl_pathv[i], &err) || nw_replay(source, &c, NULL, &r, &err))
+                fail_msg("%s", err.text);
+            if (r.stale.accesses)
+                fail_msg("%s, %s: access %llu to 0x%llx: %s", found.gl_pathv[i], nw_mode_name[mode],
+                         (unsigned long long)r.stale.use[0].access, (unsigned long long)r.stale.use[0].gva,
+                         r.stale.use[0].outcome);
+            nw_result_fini(&r);
+            nw_config_fini(&c);
+            nw_source_destroy(source);
+        }
+    globfree(&found);
+}
+
 static void generated_traces__agree(void **state)
 {
     (void)state;
@@ -121,6 +152,7 @@ static void generated_traces__agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(shipped_traces__agree),
+                                        cmocka_unit_test(shipped_traces__use_no_stale_translation),
                                         cmocka_unit_test(generated_traces__agree) };
     return cmocka_run_group_tests_name("shipped traces", tests, NULL, NULL);
 }

@@ -49,7 +49,15 @@ struct nw_run {
     size_t bucket_count;
     struct nw_run_parameter *parameter; /* in the order of the table of parameters */
     size_t parameter_count;
+    /* The first use of each stale translation (run.detect_stale). Not stored: a run read from a store has none. */
+    struct nw_stale_use *stale;
+    size_t stale_count;
 };
+
+/* One sentence that tells a programmer what happened and which write to look at. */
+void nw_stale_sentence(const struct nw_stale_use *use, char *out, size_t out_size);
+/* "store, user" */
+void nw_stale_access_text(const struct nw_stale_use *use, char *out, size_t out_size);
 
 /* Copies everything; the result may be freed. Bytes that are not UTF-8 become U+FFFD. NW_ERR_NOMEM. */
 enum nw_status nw_run_from_result(const struct nw_result *result, struct nw_run *out, struct nw_error *err) NW_MUST_USE;

@@ -70,6 +70,7 @@ struct nw_config {
     char scenario[64], label[64];
     char vendor[32], model[96];
     uint64_t mode, fidelity, engine, seed;
+    uint64_t detect_stale; /* bool: report uses of translations that the tables no longer grant */
 
     struct nw_guest_config {
         uint64_t levels;              /* 4 or 5; for traces that carry no page tables */

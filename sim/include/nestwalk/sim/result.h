@@ -14,6 +14,32 @@ struct nw_hitmiss {
     uint64_t hits, misses;
 };
 
+/* A change of one word of a guest page table. */
+struct nw_table_change {
+    uint64_t before_access; /* accesses of the trace that preceded it */
+    uint64_t gpa;           /* of the word */
+    uint64_t old_word, new_word;
+};
+
+/* A cached translation that was used although the tables no longer granted it. */
+enum { NW_STALE_USES_MAX = 1000 };
+struct nw_stale_use {
+    uint64_t access, uses; /* number of the access that used it first, and how many did */
+    uint64_t gva;          /* of that access */
+    uint8_t kind;
+    bool
+        through_walk_cache; /* the translation was new, but made from a stale paging-structure cache or nested TLB entry */
+    uint64_t cached_hpa;
+    uint8_t cached_rights; /* set of enum nw_stale_right */
+    bool granted;          /* a walk at that time grants the access, but elsewhere: at `hpa`, with `rights` */
+    uint64_t hpa;
+    uint8_t rights;
+    char outcome[96];  /* what that walk says, in words */
+    bool change_known; /* the change that no invalidation followed: the latest to an entry on the walk's path */
+    struct nw_table_change change;
+};
+enum nw_stale_right { NW_STALE_WRITE = 1, NW_STALE_USER = 2, NW_STALE_EXECUTE = 4, NW_STALE_DIRTY = 8 };
+
 struct nw_result {
     struct nw_config config; /* what was run, with provenance */
     char trace[256], trace_sha256[65];
@@ -50,6 +76,11 @@ struct nw_result {
     struct {
         uint64_t guest_table_pages, nested_table_pages, shadow_table_pages, guest_pages;
     } memory; /* 4 KiB pages at the end */
+    struct {
+        uint64_t accesses, translations;
+        struct nw_stale_use *use; /* owned; the first use of each stale translation, of at most NW_STALE_USES_MAX */
+        size_t use_count;
+    } stale; /* run.detect_stale */
     struct {
         uint64_t base, translation, exits, total;
     } cycles;
