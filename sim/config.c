@@ -436,6 +436,8 @@ enum nw_status nw_config_check(const struct nw_config *c, struct nw_error *err)
     }
     if ((s = check_psc("nested_tlb", &c->nested_tlb, err)))
         return s;
+    if (c->vmm.pml && (c->vmm.slat != NW_SLAT_EPT || !c->vmm.accessed_dirty))
+        return nw_fail(err, NW_ERR_USAGE, "vmm.pml=1 needs vmm.slat=ept and vmm.accessed_dirty=1");
     if (c->walker.first_cache && c->walker.first_cache >= c->cache_count)
         return nw_fail(err, NW_ERR_USAGE, "walker.first_cache=%" PRIu64 ": the machine has %zu caches",
                        c->walker.first_cache, c->cache_count);

@@ -100,6 +100,7 @@ struct machine {
     uint64_t epoch;  /* begins anew with each change of what is mapped */
     struct stale_writes *writes;
 
+    unsigned pml_used;           /* entries of the page-modification log */
     uint64_t guest_fault_cycles; /* spent by the imitation guest's own fault handler */
     struct {
         uint64_t gva, code;
@@ -161,6 +162,8 @@ static const unsigned size_log2[3] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G
 
 /* What a VM entry or a VM exit makes caches forget. */
 void machine_transition(struct machine *m);
+/* The processor is about to set D in the second stage's leaf for a page: false when the page-modification log is full. */
+bool machine_log_dirty(struct machine *m);
 /* Adds an exit of the guest to the VMM, with its transition. */
 void machine_exit(struct machine *m, enum nw_exit_reason reason);
 void machine_forget(struct machine *m, struct invalidation what);

@@ -12,6 +12,7 @@ const char *const nw_exit_name[NW_EXIT_COUNT] = {
     [NW_EXIT_INVLPG] = "invlpg",
     [NW_EXIT_EPT_VIOLATION] = "ept_violation",
     [NW_EXIT_EPT_MISCONFIG] = "ept_misconfig",
+    [NW_EXIT_PML_FULL] = "pml_full",
     [NW_EXIT_RECORDED] = "recorded",
 };
 
@@ -108,6 +109,10 @@ static const struct nw_param table[] = {
               "host memory for the guest and its second stage; 0: as much as needed"),
     BOOL_ROW(NW_GROUP_VMM, "vmm.vpid", CFG(vmm.vpid), "1",
              "TLB entries are tagged by VPID/ASID and survive exits; 0: every exit flushes"),
+    BOOL_ROW(NW_GROUP_VMM, "vmm.accessed_dirty", CFG(vmm.accessed_dirty), "1",
+             "the processor keeps accessed and dirty flags in EPT entries (in those of nested page tables always)"),
+    BOOL_ROW(NW_GROUP_VMM, "vmm.pml", CFG(vmm.pml), "0",
+             "page-modification log: setting D in an EPT leaf logs the guest page, and a full log is an exit"),
 
     TEXT_ROW(NW_GROUP_MACHINE, "machine.name", machine, "textbook", "name of the machine profile"),
     TEXT_ROW(NW_GROUP_MACHINE, "machine.vendor", vendor, "none", "CPU vendor"),
@@ -172,6 +177,7 @@ static const struct nw_param table[] = {
     EXIT_ROW("invlpg", NW_EXIT_INVLPG, "2500", "an intercepted INVLPG"),
     EXIT_ROW("ept_violation", NW_EXIT_EPT_VIOLATION, "12000", "an EPT violation (nested page fault) and its service"),
     EXIT_ROW("ept_misconfig", NW_EXIT_EPT_MISCONFIG, "12000", "an EPT misconfiguration and its service"),
+    EXIT_ROW("pml_full", NW_EXIT_PML_FULL, "15000", "a full page-modification log and the handling of its 512 entries"),
     EXIT_ROW("recorded", NW_EXIT_RECORDED, "2000", "any other exit that the trace recorded"),
 };
 

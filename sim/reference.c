@@ -177,13 +177,20 @@ static void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested_re
     nw_tlb_insert(&e->nested_tlb, &entry, NULL);
 }
 
+static bool hook_log_dirty(void *context, gpa_t page)
+{
+    (void)page; /* what the VMM would read from the log is no part of the model */
+    return machine_log_dirty(&((struct reference_engine *)context)->p->m);
+}
+
 static const struct nw_walk_hooks hooks = { .load = hook_load,
                                             .update = hook_update,
                                             .start = hook_start,
                                             .table = hook_table,
                                             .nested_lookup = hook_nested_lookup,
                                             .nested_fill = hook_nested_fill,
-                                            .reference = hook_reference };
+                                            .reference = hook_reference,
+                                            .log_dirty = hook_log_dirty };
 
 void reference_walk(struct reference_engine *e, gva_t gva, uint8_t kind, enum walk_purpose purpose,
                     struct nw_walk_result *result)

@@ -52,6 +52,10 @@ static const struct nw_counter_row shadow_rows[] = {
     ROW(shadow.guest_table_pages, "shadow.guest_table_pages", "pages",
         "guest table pages that are shadowed at the end"),
 };
+static const struct nw_counter_row pml_rows[] = {
+    ROW(pml.logged, "pml.logged", "pages", "guest pages put into the page-modification log"),
+    ROW(pml.full_exits, "pml.full_exits", "exits", "exits because the log was full"),
+};
 static const struct nw_counter_row event_rows[] = {
     ROW(events.table_writes, "events.table_writes", "events", "recorded writes to guest page-table pages"),
     ROW(events.cr_writes, "events.cr_writes", "events", "recorded writes to control registers"),
@@ -162,6 +166,8 @@ void nw_result_visit(const struct nw_result *r, nw_metric_fn fn, void *context)
     visit_exits(r, fn, context);
     if (r->config.mode == NW_MODE_SHADOW)
         VISIT(shadow_rows, r, "");
+    if (r->config.vmm.pml && r->config.mode == NW_MODE_NESTED)
+        VISIT(pml_rows, r, "");
     VISIT(event_rows, r, "");
     VISIT(memory_rows, r, "");
     if (r->config.detect_stale)

@@ -311,13 +311,20 @@ NW_INLINE void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested
     *entry = (struct packed_entry){ t->hpa.v & ~((UINT64_C(1) << size_log2[size]) - 1), 0, t->allowed, t->dirty };
 }
 
+static bool hook_log_dirty(void *context, gpa_t page)
+{
+    (void)page;
+    return machine_log_dirty(((struct kernel *)context)->m);
+}
+
 static const struct nw_walk_hooks hooks = { .load = hook_load,
                                             .update = hook_update,
                                             .start = hook_start,
                                             .table = hook_table,
                                             .nested_lookup = hook_nested_lookup,
                                             .nested_fill = hook_nested_fill,
-                                            .reference = hook_reference };
+                                            .reference = hook_reference,
+                                            .log_dirty = hook_log_dirty };
 
 static NW_NOINLINE void walk_nested(struct kernel *k, uint64_t gva, const struct nw_access *access,
                                     struct nw_walk_result *w)

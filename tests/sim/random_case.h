@@ -161,6 +161,8 @@ static inline void make_config(struct random_case *c)
     set(c, "vmm.slat", chance(c, 50) ? "ept" : "npt");
     set(c, "vmm.backing", backings[pick(c, NW_ARRAY_LEN(backings))]);
     set_number(c, "vmm.vpid", !chance(c, 20));
+    set_number(c, "vmm.accessed_dirty", !chance(c, 30));
+    set_number(c, "vmm.pml", c->config.vmm.slat == NW_SLAT_EPT && c->config.vmm.accessed_dirty && chance(c, 50));
 }
 
 /* ---- a traced guest: a few address spaces over shared and private tables, some entries odd ---- */

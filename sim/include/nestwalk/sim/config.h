@@ -43,6 +43,7 @@ enum nw_exit_reason {
     NW_EXIT_INVLPG,
     NW_EXIT_EPT_VIOLATION, /* second-stage fault: the VMM backs or re-permits a page */
     NW_EXIT_EPT_MISCONFIG,
+    NW_EXIT_PML_FULL, /* the page-modification log has no room left */
     NW_EXIT_RECORDED, /* an exit that the trace recorded (I/O, CPUID, interrupt), priced as a bare exit */
     NW_EXIT_COUNT
 };
@@ -86,6 +87,8 @@ struct nw_config {
         uint64_t demand_backing; /* bool: first uses of guest memory are EPT violations of the model */
         uint64_t memory_bytes;   /* host memory for the guest and its tables; 0 = as much as needed */
         uint64_t vpid;           /* bool: TLB entries survive exits */
+        uint64_t accessed_dirty; /* bool: EPT entries have A and D flags (those of NPT always do) */
+        uint64_t pml;            /* bool: page-modification log; needs ept with accessed_dirty */
     } vmm;
 
     struct nw_tlb_config tlb[NW_TLB_ARRAYS_MAX];

@@ -68,6 +68,9 @@ struct nw_result {
         uint64_t count, cycles;
     } exits[NW_EXIT_COUNT];
     struct {
+        uint64_t logged, full_exits;
+    } pml; /* vmm.pml */
+    struct {
         uint64_t fills, table_writes, syncs, pages, pages_peak, guest_table_pages, zapped, flushes;
     } shadow;
     struct {
