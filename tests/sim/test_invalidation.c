@@ -46,7 +46,7 @@ static struct bench *bench_new(const char *mode, bool vpid, uint64_t cr4)
                                                "psc.nested.pml4e.entries", "nested_tlb.entries" };
     struct bench *t = calloc(1, sizeof *t);
     struct nw_error err = { 0 };
-    void *state;
+    void *state = NULL;
     assert_non_null(t);
     nw_config_init(&t->config);
     setting(&t->config, "run.mode", mode);
