@@ -23,6 +23,8 @@ enum {
     OPT_STORE,
     OPT_FETCH,
     OPT_USER,
+    OPT_SIZE,
+    OPT_AFTER,
     OPT_JSON,
     OPT_DOT,
     OPT_SVG
@@ -48,6 +50,10 @@ static const struct nw_option options[] = {
     [OPT_STORE] = { "store", 0, NULL, "The access is a store. Default: a load." },
     [OPT_FETCH] = { "fetch", 0, NULL, "The access is an instruction fetch." },
     [OPT_USER] = { "user", 'u', NULL, "The access is made in user mode (CPL 3). Default: supervisor mode." },
+    [OPT_SIZE] = { "size", 0, "BYTES",
+                   "Bytes of the access, 1 to 4096; one that crosses into the next page is two walks. Default: 8." },
+    [OPT_AFTER] = { "after", 'a', "ADDRESS[:load|store|fetch]",
+                    "Make this access first, so that its walk leaves its entries in the caches; may be repeated." },
     [OPT_JSON] = { "json", 'j', NULL, "Print JSON instead of the table." },
     [OPT_DOT] = { "dot", 0, "FILE|-",
                   "Write the picture as Graphviz DOT; - is standard output, instead of the table." },
@@ -73,7 +79,9 @@ struct request {
     const char *value[OPT_END]; /* of each option given; flags: "" */
     const char **set;
     size_t set_count;
-    uint64_t gva, at;
+    struct nw_explain_before *before;
+    size_t before_count;
+    uint64_t gva, at, size;
 };
 
 /* ---- configuration ---- */
@@ -137,6 +145,49 @@ static void shorten(const char *decoded, char *out, size_t out_size)
     }
 }
 
+/* What was asked before the reference, one line each. */
+static void print_lookups(struct nw_cli_table *t, const struct nw_explanation *x,
+                          const struct nw_explained_reference *r)
+{
+    for (unsigned i = r->first_lookup; i < r->first_lookup + r->lookup_count && i < x->lookup_count; i++) {
+        const struct nw_explained_lookup *l = x->lookup + i;
+        char address[24], answer[NW_NAME_MAX + 16];
+        snprintf(address, sizeof address, "0x%llx", (unsigned long long)l->address);
+        snprintf(answer, sizeof answer, "%s: %s", l->cache, l->hit ? "hit" : "miss");
+        nw_cli_table_row(t,
+                         (const char *const[]){ "", l->nested ? "nested" : "guest", "?", address, "", answer, "", "" });
+    }
+}
+
+/* Why references were skipped: each reason once. */
+static void print_reasons(const struct nw_explanation *x)
+{
+    for (unsigned i = 0; i < x->reference_count; i++) {
+        bool told = !x->reference[i].why[0];
+        for (unsigned j = 0; !told && j < i; j++)
+            told = !strcmp(x->reference[j].why, x->reference[i].why);
+        if (!told)
+            printf("skipped: %s\n", x->reference[i].why);
+    }
+}
+
+static void print_fault(const struct nw_explained_fault *f)
+{
+    static const char *const heading[] = { "bit", "name", "is", "meaning" };
+    static const bool numeric[] = { true, false, true, false };
+    if (!f->kind || !f->bit_count)
+        return;
+    printf("%s 0x%llx, %s 0x%llx:\n", f->code_name, (unsigned long long)f->code, f->address_name,
+           (unsigned long long)f->address);
+    struct nw_cli_table *t = nw_cli_table_new(heading, numeric, NW_ARRAY_LEN(heading));
+    for (unsigned i = 0; i < f->bit_count; i++) {
+        char bit[8];
+        snprintf(bit, sizeof bit, "%u", f->bit[i].bit);
+        nw_cli_table_row(t, (const char *const[]){ bit, f->bit[i].name, f->bit[i].set ? "1" : "0", f->bit[i].meaning });
+    }
+    nw_cli_table_print(t, stdout);
+}
+
 static void print_reference(struct nw_cli_table *t, const struct nw_explained_reference *r)
 {
     char n[16], address[24], entry[24], decoded[200], found[NW_NAME_MAX + 16], cycles[24];
@@ -172,19 +223,27 @@ static void print_text(const struct nw_explanation *x, const struct nw_config *c
         /* a line above each step of the guest, so that the two dimensions are seen */
         if (i == 0 || (x->references_nested && !r[-1].nested))
             nw_cli_table_rule(t);
+        print_lookups(t, x, r);
         print_reference(t, r);
     }
     nw_cli_table_rule(t);
     nw_cli_table_print(t, stdout);
+    print_reasons(x);
     printf("outcome: %s\n", x->outcome);
+    print_fault(&x->fault);
     if (x->page_bytes)
         printf("GVA 0x%llx -> GPA 0x%llx -> HPA 0x%llx, %s page\n", (unsigned long long)x->gva,
                (unsigned long long)x->gpa, (unsigned long long)x->hpa, page_name(x->page_bytes));
     printf("%u references (%u guest, %u nested), %llu cycles; %s on %s, fidelity %s\n", x->references,
            x->references_guest, x->references_nested, (unsigned long long)x->cycles, nw_mode_name[c->mode], c->machine,
            nw_fidelity_name[c->fidelity]);
+}
+
+static void print_legend(void)
+{
     puts("P present, R readable, W writable, X executable, U user, A accessed, D dirty, G global,\n"
-         "NX no-execute, PS large; a name in parentheses: the cache that made the reference unnecessary");
+         "NX no-execute, PS large; a name in parentheses: the cache that made the reference unnecessary;\n"
+         "?: a look-up in a paging-structure cache or the nested TLB, by the address beside it");
 }
 
 /* ---- output ---- */
@@ -204,10 +263,11 @@ static enum nw_status write_picture(const struct nw_explanation *x, const struct
     return s;
 }
 
-static enum nw_status write_json(const struct nw_explanation *x, const struct nw_config *c, struct nw_error *err)
+static enum nw_status write_json(const struct nw_explanation *x, unsigned count, const struct nw_config *c,
+                                 struct nw_error *err)
 {
     char *text = NULL;
-    enum nw_status s = nw_explanation_json_text(x, c, &text, err);
+    enum nw_status s = nw_explanation_json_text(x, count > 1 ? x + 1 : NULL, c, &text, err);
     if (!s)
         s = nw_report_write("-", text, strlen(text), err);
     free(text);
@@ -219,8 +279,9 @@ static bool to_stdout(const struct request *r, int option)
     return r->value[option] && !strcmp(r->value[option], "-");
 }
 
-static enum nw_status write_outputs(const struct nw_explanation *x, const struct nw_config *c, const struct request *r,
-                                    struct nw_error *err)
+/* `x` has `count` walks: 2 of an access that crosses a page. A picture is of the first. */
+static enum nw_status write_outputs(const struct nw_explanation *x, unsigned count, const struct nw_config *c,
+                                    const struct request *r, struct nw_error *err)
 {
     enum nw_status s = NW_OK;
     if (r->value[OPT_DOT] || r->value[OPT_SVG])
@@ -228,8 +289,13 @@ static enum nw_status write_outputs(const struct nw_explanation *x, const struct
     if (s || to_stdout(r, OPT_DOT) || to_stdout(r, OPT_SVG))
         return s;
     if (r->value[OPT_JSON])
-        return write_json(x, c, err);
-    print_text(x, c);
+        return write_json(x, count, c, err);
+    for (unsigned i = 0; i < count; i++) {
+        if (count > 1)
+            printf("%sthe access crosses a page: its %s page\n", i ? "\n" : "", i ? "upper" : "lower");
+        print_text(x + i, c);
+    }
+    print_legend();
     return NW_OK;
 }
 
@@ -250,7 +316,8 @@ static int execute(const struct nw_command *self, const struct request *r)
 {
     struct nw_error err = { 0 };
     struct nw_source *source = NULL;
-    struct nw_explanation x = { 0 };
+    struct nw_explanation x[2];
+    unsigned count = 0;
     struct nw_config config;
     nw_config_init(&config);
     enum nw_status s = configure(&config, r, &err);
@@ -260,15 +327,47 @@ static int execute(const struct nw_command *self, const struct request *r)
         s = check_guest_options(r, source, &err);
     if (!s) {
         enum nw_access_type type = r->value[OPT_FETCH] ? NW_FETCH : r->value[OPT_STORE] ? NW_STORE : NW_LOAD;
-        s = nw_explain_walk(source, r->at, &config, nw_gva(r->gva), type, r->value[OPT_USER] != NULL, &x, &err);
+        struct nw_explain_request q = { .at_access = r->at,
+                                        .gva = nw_gva(r->gva),
+                                        .type = type,
+                                        .user = r->value[OPT_USER] != NULL,
+                                        .bytes = (unsigned)r->size,
+                                        .before = r->before,
+                                        .before_count = r->before_count };
+        s = nw_explain_access(source, &config, &q, x, &count, &err);
     }
-    if (!s) {
-        s = write_outputs(&x, &config, r, &err);
-        nw_explanation_fini(&x);
-    }
+    if (!s)
+        s = write_outputs(x, count, &config, r, &err);
+    for (unsigned i = 0; i < count; i++)
+        nw_explanation_fini(&x[i]);
     nw_source_destroy(source);
     nw_config_fini(&config);
     return s ? nw_cli_fail(self, s, &err) : 0;
+}
+
+/* "ADDRESS[:load|store|fetch]" */
+static bool parse_before(const char *text, struct nw_explain_before *out)
+{
+    static const char *const types[] = { [NW_LOAD] = "load", [NW_STORE] = "store", [NW_FETCH] = "fetch" };
+    char address[40];
+    size_t length = strcspn(text, ":");
+    uint64_t gva;
+    if (length >= sizeof address)
+        return false;
+    memcpy(address, text, length);
+    address[length] = 0;
+    *out = (struct nw_explain_before){ .type = NW_LOAD };
+    if (!nw_cli_parse_u64(address, &gva))
+        return false;
+    out->gva = nw_gva(gva);
+    if (!text[length])
+        return true;
+    for (unsigned i = 0; i < NW_ARRAY_LEN(types); i++)
+        if (!strcmp(text + length + 1, types[i])) {
+            out->type = (enum nw_access_type)i;
+            return true;
+        }
+    return false;
 }
 
 /* What is wrong with the options themselves; NULL when nothing is. */
@@ -280,6 +379,8 @@ static const char *usage_problem(struct request *r)
         return "--gva takes an address, like 0x7f0000001234";
     if (r->value[OPT_AT] && !nw_cli_parse_u64(r->value[OPT_AT], &r->at))
         return "--at takes the number of an access";
+    if (r->value[OPT_SIZE] && (!nw_cli_parse_u64(r->value[OPT_SIZE], &r->size) || !r->size || r->size > 4096))
+        return "--size takes a number of bytes, 1 to 4096";
     if (r->value[OPT_AT] && !r->value[OPT_TRACE])
         return "--at goes with --trace";
     if (r->value[OPT_STORE] && r->value[OPT_FETCH])
@@ -292,34 +393,46 @@ static const char *usage_problem(struct request *r)
 static int run(const struct nw_command *self, int argc, char **argv)
 {
     struct nw_error err = { 0 };
-    struct request r = { .at = UINT64_MAX, .set = calloc((size_t)argc + 1, sizeof *r.set) };
-    if (!r.set)
+    struct request r = { .at = UINT64_MAX,
+                         .size = 8,
+                         .set = calloc((size_t)argc + 1, sizeof *r.set),
+                         .before = calloc((size_t)argc + 1, sizeof *r.before) };
+    if (!r.set || !r.before) {
+        free(r.set);
+        free(r.before);
         return nw_cli_fail(self, nw_fail_nomem(&err, "the command line"), &err);
+    }
     struct nw_cli_parser parser;
     nw_cli_parser_init(&parser, self, argc, argv);
-    const char *value = NULL, *problem;
+    const char *value = NULL, *problem, *bad_before = NULL;
     int option, exit_status;
     while ((option = nw_cli_next(&parser, &value)) >= 0)
         if (option == OPT_SET)
             r.set[r.set_count++] = value;
+        else if (option == OPT_AFTER)
+            bad_before = parse_before(value, &r.before[r.before_count++]) ? bad_before : value;
         else
             r.value[option] = value ? value : "";
     if (option == NW_CLI_EXIT)
         exit_status = parser.exit_status;
     else if (option == NW_CLI_ARGUMENT)
         exit_status = nw_cli_usage(self, "unexpected argument \"%s\"", value);
+    else if (bad_before)
+        exit_status = nw_cli_usage(self, "--after %s: expected ADDRESS, ADDRESS:load, ADDRESS:store or ADDRESS:fetch",
+                                   bad_before);
     else if ((problem = usage_problem(&r)) != NULL)
         exit_status = nw_cli_usage(self, "%s", problem);
     else
         exit_status = execute(self, &r);
     free(r.set);
+    free(r.before);
     return exit_status;
 }
 
 const struct nw_command nw_cmd_explain_walk = {
     .name = "explain walk",
     .synopsis = "--gva ADDRESS [--trace FILE | --guest-levels N --guest-page P] [--nested-levels N] [--nested-page P] "
-                "[--mode MODE] [--json] [--dot FILE|-] [--svg FILE|-]",
+                "[--mode MODE] [--after ADDRESS]... [--json] [--dot FILE|-] [--svg FILE|-]",
     .summary = "one access, reference by reference: each entry read, decoded, with its cost",
     .details =
         "Lists in order every page-table entry that resolving a TLB miss reads, with empty TLBs and cold caches: which "
@@ -327,11 +440,21 @@ const struct nw_command nw_cmd_explain_walk = {
         "entry "
         "lies in host memory, its value, in which cache it is found, and the cycles. A reference that a "
         "paging-structure "
-        "cache or the nested TLB makes unnecessary is listed with the cache's name.\n\n"
+        "cache or the nested TLB makes unnecessary is listed with the cache's name, and each look-up in such a cache "
+        "before "
+        "the reference it precedes.\n\n"
+        "With --after, other accesses are made first, and the walk finds what theirs left in the caches. An access "
+        "that "
+        "crosses into the next page (--size) is two walks, the second in the caches that the first has filled; a "
+        "picture shows "
+        "the first.\n\n"
         "A walk that faults is an answer, not a failure: the outcome tells the fault, and the exit status is 0.",
     .examples = "nestwalk explain walk --gva 0x7f0000001234\n"
                 "nestwalk explain walk --gva 0x7f0000001234 --guest-page 2M --nested-page 2M\n"
                 "nestwalk explain walk --gva 0x400000 --trace vmchurn.nwt --fetch --user --json\n"
+                "nestwalk explain walk --gva 0x7f0000001234 --machine intel-skylake --after 0x7f0000002000 --after "
+                "0x7f0000003000\n"
+                "nestwalk explain walk --gva 0x7f0000001ffc --size 8\n"
                 "nestwalk explain walk --gva 0x7f0000001234 --svg walk.svg",
     .options = options,
     .run = run,

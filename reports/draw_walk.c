@@ -9,6 +9,8 @@ enum { CELL_WIDTH = 92, CELL_HEIGHT = 38, COLUMN_PITCH = 126, ROW_PITCH = 56 };
 
 /* Five shades for a reference's cost, the second stage's and the guest's. */
 static const char *const nested_fill[] = { "#fff7ec", "#fee8c8", "#fdd0a2", "#fdae6b", "#f68b3c" };
+/* ... and a reference that a cache saved. */
+static const char *const saved_fill = "#d9efd3";
 static const char *const guest_fill[] = { "#f2f7fc", "#dbe9f6", "#bad6eb", "#89bedc", "#539ecd" };
 
 void dot_string(struct text *t, const char *s)
@@ -37,7 +39,7 @@ static void draw_reference(struct text *t, const struct nw_explanation *x, const
 {
     bool skipped = r->skipped_by[0] != 0;
     unsigned cost = skipped ? 0 : cost_class(x, r->cycles);
-    char label[160], tooltip[400];
+    char label[160], tooltip[800];
     if (skipped)
         snprintf(label, sizeof label, "%u  %s\n%s", r->n, r->table, r->skipped_by);
     else if (r->found_in[0])
@@ -45,15 +47,21 @@ static void draw_reference(struct text *t, const struct nw_explanation *x, const
                  (unsigned long long)r->cycles);
     else
         snprintf(label, sizeof label, "%u  %s", r->n, r->table);
-    snprintf(tooltip, sizeof tooltip, "entry at 0x%llx is 0x%llx: %s", (unsigned long long)r->address,
-             (unsigned long long)r->entry, r->decoded);
+    int used = snprintf(tooltip, sizeof tooltip, "entry at 0x%llx is 0x%llx: %s", (unsigned long long)r->address,
+                        (unsigned long long)r->entry, r->decoded);
+    if (skipped && r->why[0])
+        used += snprintf(tooltip + used, sizeof tooltip - (size_t)used, "\nnot read: %s", r->why);
+    for (unsigned i = r->first_lookup; i < r->first_lookup + r->lookup_count && i < x->lookup_count; i++)
+        if ((size_t)used < sizeof tooltip)
+            used += snprintf(tooltip + used, sizeof tooltip - (size_t)used, "\n%s: %s", x->lookup[i].cache,
+                             x->lookup[i].hit ? "hit" : "miss");
     text_printf(t, "  r%u [pos=\"%d,%d\" label=", r->n, px, py);
     dot_string(t, label);
     text_add(t, " tooltip=");
     dot_string(t, tooltip);
     text_printf(t, " class=\"%s%s cost%u\" style=\"filled,rounded%s\" fillcolor=\"%s\"];\n",
                 r->nested ? "nested" : "guest", skipped ? " skipped" : "", cost, skipped ? ",dashed" : "",
-                skipped ? "#ffffff" : (r->nested ? nested_fill : guest_fill)[cost]);
+                skipped ? saved_fill : (r->nested ? nested_fill : guest_fill)[cost]);
 }
 
 struct grid {

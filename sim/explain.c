@@ -1,6 +1,8 @@
 /* explain.c - one access through the reference engine with a watcher. */
+#include "explain_fault.h"
 #include "guest.h"
 #include "reference.h"
+#include <inttypes.h>
 #include <nestwalk/sim/explain.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,13 +63,15 @@ static void stage_fini(struct stage *t)
 
 /* ---- one walk ---- */
 
-enum { REFERENCES_MAX = 80 };
+enum { REFERENCES_MAX = 80, LOOKUPS_MAX = 160 };
 
 struct watch {
     struct machine *m;
     const struct nw_config *config;
     struct nw_explained_reference reference[REFERENCES_MAX];
     unsigned count, unnamed; /* the last `unnamed` ones wait to hear for which guest level they are */
+    struct nw_explained_lookup lookup[LOOKUPS_MAX];
+    unsigned lookups, lookups_taken; /* those that precede a reference already */
     struct nw_explanation *x;
 };
 
@@ -89,7 +93,10 @@ static struct nw_explained_reference *add(struct watch *w, enum nw_dimension d, 
                                           .for_guest_level = d == NW_GUEST ? (int)level : NW_FOR_FINAL,
                                           .address = entry_hpa,
                                           .guest_address = address,
-                                          .entry = entry };
+                                          .entry = entry,
+                                          .first_lookup = w->lookups_taken,
+                                          .lookup_count = w->lookups - w->lookups_taken };
+    w->lookups_taken = w->lookups;
     snprintf(r->table, sizeof r->table, "%s", p->format->level[level].table);
     if (nw_entry_present(p, entry))
         nw_entry_describe(p, level, entry, r->decoded, sizeof r->decoded);
@@ -122,71 +129,159 @@ static void on_reference(void *context, const struct nw_reference *reference, in
     w->x->cycles += cycles;
 }
 
-/* The references that a cache saved are looked up all the same, to be shown: a PSC saves the levels above the table it names, the nested
- * TLB all of them. */
-static void on_skip(void *context, enum nw_dimension d, uint64_t address, int level, const char *name)
+/* ---- references that a cache saved: looked up all the same, to be shown ---- */
+
+static uint64_t entry_at(const struct watch *w, const struct nw_paging *p, uint64_t hpa)
 {
-    struct watch *w = context;
-    const struct nw_paging *p = paging_of(w, d);
-    bool whole = !strcmp(name, "nested_tlb");
-    if (d != NW_NESTED)
-        return; /* a walk from cold caches meets no warm guest entry */
+    uint64_t word = nw_physmem_read64(w->m->pm, nw_hpa(hpa & ~UINT64_C(7)));
+    return p->entry_log2 == 2 ? (uint32_t)(word >> (hpa & 4 ? 32 : 0)) : word;
+}
+
+static void mark_skipped(struct nw_explained_reference *r, const char *by, const char *why)
+{
+    snprintf(r->skipped_by, sizeof r->skipped_by, "%s", by);
+    snprintf(r->why, sizeof r->why, "%s", why);
+}
+
+/* The second stage's levels above `stop` for `gpa` (-1: all of them). Returns the HPA of `gpa` when all were followed. */
+static uint64_t skip_nested(struct watch *w, uint64_t gpa, int stop, int for_guest_level, const char *by,
+                            const char *why)
+{
+    const struct nw_paging *p = w->m->hw_nested;
     uint64_t table = p->root;
-    for (unsigned l = p->levels; l-- > 0 && (whole || (int)l > level);) {
-        uint64_t hpa = table + (nw_paging_index(p, l, address) << p->entry_log2),
-                 entry = nw_physmem_read64(w->m->pm, nw_hpa(hpa));
-        struct nw_explained_reference *r = add(w, d, l, hpa, address, entry);
+    for (unsigned l = p->levels; l-- > 0 && (int)l > stop;) {
+        uint64_t hpa = table + (nw_paging_index(p, l, gpa) << p->entry_log2), entry = entry_at(w, p, hpa);
+        struct nw_explained_reference *r = add(w, NW_NESTED, l, hpa, gpa, entry);
+        if (!r)
+            return 0;
+        mark_skipped(r, by, why);
+        r->for_guest_level = for_guest_level;
+        if (nw_entry_is_leaf(p, l, entry))
+            return nw_entry_page(p, l, entry) + (gpa & ((UINT64_C(1) << nw_level_log2(p, l)) - 1));
+        table = entry & p->table_address;
+    }
+    return 0;
+}
+
+/* The guest's levels above `stop`, each with the translation of its address, and the translation of the table at `stop`. */
+static void skip_guest(struct watch *w, uint64_t gva, unsigned stop, const char *by)
+{
+    const struct nw_paging *p = w->m->hw_guest;
+    uint64_t table = p->root;
+    char why[96];
+    snprintf(why, sizeof why, "%s knows the host address of the next table, the %s", by, p->format->level[stop].table);
+    for (unsigned l = p->levels; l-- > stop;) {
+        uint64_t offset = nw_paging_index(p, l, gva) << p->entry_log2, gpa = table + offset, hpa = gpa, entry;
+        if (p->root_in_registers && l == 2) {
+            table = p->pdpte[offset >> 3] & p->table_address;
+            continue;
+        }
+        if (w->m->hw_nested)
+            hpa = skip_nested(w, gpa, -1, (int)l, by, why);
+        if (l == stop)
+            return;
+        entry = entry_at(w, p, hpa);
+        struct nw_explained_reference *r = add(w, NW_GUEST, l, hpa, gpa, entry);
         if (!r)
             return;
-        snprintf(r->skipped_by, sizeof r->skipped_by, "%s", name);
-        if (whole)
-            r->for_guest_level = level;
-        else
-            w->unnamed++;
-        if (nw_entry_is_leaf(p, l, entry))
-            return;
+        mark_skipped(r, by, why);
         table = entry & p->table_address;
     }
 }
 
-static enum nw_status watched_walk(struct stage *t, gva_t gva, uint8_t kind, struct watch *w, struct nw_walk_result *r,
-                                   struct nw_error *err)
+static void on_lookup(void *context, enum nw_dimension d, uint64_t address, int level, const char *name, bool hit)
+{
+    struct watch *w = context;
+    char why[96];
+    if (w->lookups < LOOKUPS_MAX) {
+        struct nw_explained_lookup *l = &w->lookup[w->lookups++];
+        *l = (struct nw_explained_lookup){ .nested = d == NW_NESTED, .hit = hit, .address = address };
+        snprintf(l->cache, sizeof l->cache, "%s", name);
+    }
+    if (!hit)
+        return;
+    if (d == NW_GUEST) {
+        skip_guest(w, address, (unsigned)level, name);
+    } else if (!strcmp(name, "nested_tlb")) {
+        snprintf(why, sizeof why, "%s translates GPA 0x%" PRIx64 " as a whole", name, address);
+        skip_nested(w, address, -1, level, name, why);
+    } else {
+        unsigned before = w->count;
+        snprintf(why, sizeof why, "%s knows the next table, the %s", name, w->m->hw_nested->format->level[level].table);
+        skip_nested(w, address, level, NW_FOR_FINAL, name, why);
+        w->unnamed += w->count - before;
+    }
+}
+
+/* ---- accesses ---- */
+
+/* One access made first: until it succeeds, or a fault stays. Only its walk's traces in the caches matter. */
+static enum nw_status make_access(struct stage *t, struct reference_engine *e, gva_t gva, uint8_t kind,
+                                  struct nw_walk_result *r, struct nw_error *err)
+{
+    struct machine *m = &t->replay.m;
+    for (unsigned attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        enum fault_action action;
+        enum nw_status s = machine_prepare(m, gva, kind, err);
+        if (s)
+            return s;
+        reference_forget(e);
+        reference_walk(e, gva, kind, WALK_MISS, r);
+        if (r->outcome == NW_WALK_OK)
+            return NW_OK;
+        if ((s = machine_fault(m, gva, kind, r, &action, err)) || action == FAULT_GIVE_UP)
+            return s;
+        reference_forget(e);
+    }
+    return NW_OK;
+}
+
+/* The walk that is explained, in caches that hold what the accesses before it left there. */
+static enum nw_status watched_walk(struct stage *t, const struct nw_explain_request *q, uint8_t kind, struct watch *w,
+                                   struct nw_walk_result *r, struct nw_error *err)
 {
     void *state;
     enum nw_status s = reference_create(&t->replay, &state, err);
     if (s)
         return s;
     struct reference_engine *e = state;
-    e->watch = on_reference;
-    e->skip = on_skip;
-    e->watch_context = w;
-    reference_walk(e, gva, kind, WALK_MISS, r);
+    for (size_t i = 0; !s && i < q->before_count; i++)
+        s = make_access(t, e, q->before[i].gva, nw_kind_make(q->before[i].type, 1, q->user), r, err);
+    if (!s) {
+        reference_forget(e);
+        e->watch = on_reference;
+        e->lookup = on_lookup;
+        e->watch_context = w;
+        reference_walk(e, q->gva, kind, WALK_MISS, r);
+    }
     reference_destroy(e);
-    return NW_OK;
+    return s;
 }
 
-static enum nw_status explain(struct stage *t, gva_t gva, uint8_t kind, struct watch *w, struct nw_explanation *x,
-                              struct nw_error *err)
+static enum nw_status explain(struct stage *t, const struct nw_explain_request *q, struct watch *w,
+                              struct nw_explanation *x, struct nw_error *err)
 {
     struct machine *m = &t->replay.m;
+    uint8_t kind = nw_kind_make(q->type, 1, q->user);
     struct nw_walk_result r;
-    enum nw_status s = machine_prepare(m, gva, kind, err);
+    enum nw_status s = machine_prepare(m, q->gva, kind, err);
     for (unsigned attempt = 0; !s && attempt < ATTEMPTS_MAX; attempt++) {
         enum fault_action action;
-        *x = (struct nw_explanation){ .gva = gva.v };
-        w->count = w->unnamed = 0;
+        *x = (struct nw_explanation){ .gva = q->gva.v };
+        w->count = w->unnamed = w->lookups = w->lookups_taken = 0;
         w->x = x;
         m->pending_count = 0;
-        if ((s = watched_walk(t, gva, kind, w, &r, err)) || r.outcome == NW_WALK_OK)
+        if ((s = watched_walk(t, q, kind, w, &r, err)) || r.outcome == NW_WALK_OK)
             break;
-        if ((s = machine_fault(m, gva, kind, &r, &action, err)) || action == FAULT_GIVE_UP)
+        if ((s = machine_fault(m, q->gva, kind, &r, &action, err)) || action == FAULT_GIVE_UP)
             break;
         if (!s)
-            s = machine_prepare(m, gva, kind, err);
+            s = machine_prepare(m, q->gva, kind, err);
     }
     if (s)
         return s;
     nw_walk_describe(&r, x->outcome, sizeof x->outcome);
+    explain_fault(&r, m->hw_nested, &x->fault);
     if (r.outcome == NW_WALK_OK) {
         x->gpa = r.gpa.v;
         x->hpa = r.hpa.v;
@@ -194,47 +289,104 @@ static enum nw_status explain(struct stage *t, gva_t gva, uint8_t kind, struct w
         if (m->shadow) { /* the tree that was walked leads straight to the host's address */
             struct nw_walk_result guest;
             struct nw_access access = access_of(kind);
-            nw_walk_nested(m->pm, &m->guest, &m->p2m, gva, &access, NULL, &guest);
+            nw_walk_nested(m->pm, &m->guest, &m->p2m, q->gva, &access, NULL, &guest);
             x->gpa = guest.outcome == NW_WALK_OK ? guest.gpa.v : 0;
         }
     }
     return NW_OK;
 }
 
+/* Copies `count` elements, if any; false when out of memory. */
+static bool keep(void **to, const void *from, size_t count, size_t size)
+{
+    *to = count ? malloc(count * size) : NULL;
+    if (*to)
+        memcpy(*to, from, count * size);
+    return *to || !count;
+}
+
+static enum nw_status explain_part(struct stage *t, const struct nw_explain_request *q, struct nw_explanation *out,
+                                   struct nw_error *err)
+{
+    struct watch *w = calloc(1, sizeof *w);
+    if (!w)
+        return nw_fail_nomem(err, "an explanation");
+    w->m = &t->replay.m;
+    w->config = &t->config;
+    enum nw_status s = explain(t, q, w, out, err);
+    void *reference = NULL, *lookup = NULL;
+    if (!s && (!keep(&reference, w->reference, w->count, sizeof *w->reference) ||
+               !keep(&lookup, w->lookup, w->lookups, sizeof *w->lookup)))
+        s = nw_fail_nomem(err, "an explanation");
+    out->reference = reference;
+    out->reference_count = reference ? w->count : 0;
+    out->lookup = lookup;
+    out->lookup_count = lookup ? w->lookups : 0;
+    if (s)
+        nw_explanation_fini(out);
+    free(w);
+    return s;
+}
+
+/* The upper page's walk comes after the lower one's, in its caches. */
+static enum nw_status explain_upper(struct stage *t, const struct nw_explain_request *q, uint64_t upper,
+                                    struct nw_explanation *out, struct nw_error *err)
+{
+    struct nw_explain_before *before = malloc((q->before_count + 1) * sizeof *before);
+    struct nw_explain_request next = *q;
+    if (!before)
+        return nw_fail_nomem(err, "an explanation");
+    if (q->before_count)
+        memcpy(before, q->before, q->before_count * sizeof *before);
+    before[q->before_count] = (struct nw_explain_before){ q->gva, q->type };
+    next.gva = nw_gva(upper);
+    next.before = before;
+    next.before_count = q->before_count + 1;
+    enum nw_status s = explain_part(t, &next, out, err);
+    free(before);
+    return s;
+}
+
+enum nw_status nw_explain_access(struct nw_source *source, const struct nw_config *config,
+                                 const struct nw_explain_request *q, struct nw_explanation out[2], unsigned *count,
+                                 struct nw_error *err)
+{
+    struct stage *t = malloc(sizeof *t);
+    uint64_t upper = (q->gva.v + (q->bytes ? q->bytes - 1 : 0)) & ~(NW_PAGE_BYTES - 1);
+    *count = 0;
+    memset(out, 0, 2 * sizeof *out);
+    if (!t)
+        return nw_fail_nomem(err, "an explanation");
+    enum nw_status s = stage_init(t, source, q->at_access, config, err);
+    if (!s && !(s = explain_part(t, q, &out[0], err)))
+        *count = 1;
+    if (!s && upper != (q->gva.v & ~(NW_PAGE_BYTES - 1)) && !out[0].fault.kind) {
+        if (!(s = explain_upper(t, q, upper, &out[1], err)))
+            *count = 2;
+        else
+            nw_explanation_fini(&out[0]);
+    }
+    stage_fini(t);
+    free(t);
+    return s;
+}
+
 enum nw_status nw_explain_walk(struct nw_source *source, uint64_t at_access, const struct nw_config *config, gva_t gva,
                                enum nw_access_type type, bool user, struct nw_explanation *out, struct nw_error *err)
 {
-    struct stage *t = malloc(sizeof *t);
-    struct watch *w = calloc(1, sizeof *w);
-    memset(out, 0, sizeof *out);
-    enum nw_status s = t && w ? NW_OK : nw_fail_nomem(err, "an explanation");
-    if (!s) {
-        s = stage_init(t, source, at_access, config, err);
-        w->m = &t->replay.m;
-        w->config = &t->config;
-        if (!s)
-            s = explain(t, gva, nw_kind_make(type, 8, user), w, out, err);
-        stage_fini(t);
-    }
-    if (!s && w->count) {
-        out->reference = malloc(w->count * sizeof *out->reference);
-        if (out->reference) {
-            memcpy(out->reference, w->reference, w->count * sizeof *out->reference);
-            out->reference_count = w->count;
-        } else {
-            s = nw_fail_nomem(err, "an explanation");
-        }
-    }
-    free(t);
-    free(w);
+    struct nw_explain_request q = { .at_access = at_access, .gva = gva, .type = type, .user = user, .bytes = 1 };
+    struct nw_explanation both[2];
+    unsigned count;
+    enum nw_status s = nw_explain_access(source, config, &q, both, &count, err);
+    *out = both[0];
     return s;
 }
 
 void nw_explanation_fini(struct nw_explanation *x)
 {
     free(x->reference);
-    x->reference = NULL;
-    x->reference_count = 0;
+    free(x->lookup);
+    *x = (struct nw_explanation){ 0 };
 }
 
 /* ---- trees ---- */

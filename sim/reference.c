@@ -105,6 +105,8 @@ static void hook_start(void *context, enum nw_dimension d, uint64_t address, str
         if (!config[i].entries)
             continue;
         const struct nw_tlb_entry *hit = nw_tlb_lookup(&psc[i], address, &tag);
+        if (e->lookup)
+            e->lookup(e->watch_context, d, address, (int)i, psc_name[d == NW_NESTED][i], hit != NULL);
         if (!hit) {
             count[i].misses++;
             continue;
@@ -116,8 +118,6 @@ static void hook_start(void *context, enum nw_dimension d, uint64_t address, str
                                          .table = nw_hpa(hit->payload[START_TABLE]),
                                          .table_gpa = nw_gpa(hit->payload[START_GPA]),
                                          .allowed = hit->payload[START_ALLOWED] };
-        if (e->skip)
-            e->skip(e->watch_context, d, address, (int)i, psc_name[d == NW_NESTED][i]);
         return;
     }
 }
@@ -153,11 +153,13 @@ static bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nested_
                                             .dirty = hit->payload[1] };
         if (nw_nested_serves(out, q)) {
             e->p->r->nested_tlb.hits++;
-            if (e->skip)
-                e->skip(e->watch_context, NW_NESTED, gpa.v, q->for_guest_level, "nested_tlb");
+            if (e->lookup)
+                e->lookup(e->watch_context, NW_NESTED, gpa.v, q->for_guest_level, "nested_tlb", true);
             return true;
         }
     }
+    if (e->lookup)
+        e->lookup(e->watch_context, NW_NESTED, gpa.v, q->for_guest_level, "nested_tlb", false);
     e->p->r->nested_tlb.misses++;
     return false;
 }

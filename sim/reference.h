@@ -13,9 +13,10 @@ struct line_cache { /* set-associative, true LRU by time stamps */
 struct reference_engine;
 /* Told of each reference of a walk after it was made and priced. `found` is an index into config.cache, or -1: DRAM, or -2: fidelity tlb. */
 typedef void (*reference_watch_fn)(void *context, const struct nw_reference *reference, int found, uint64_t cycles);
-/* Told that a PSC or the nested TLB answered: `name` as in result paths; for a PSC `level` is the next table read. */
-typedef void (*reference_skip_fn)(void *context, enum nw_dimension dimension, uint64_t address, int level,
-                                  const char *name);
+/* Told of each look-up in a PSC or in the nested TLB, before the references that it saves or does not save: `name` as in result paths; for a
+ * PSC `level` is the next table read after a hit, for the nested TLB the guest level it is asked for. */
+typedef void (*reference_lookup_fn)(void *context, enum nw_dimension dimension, uint64_t address, int level,
+                                    const char *name, bool hit);
 
 struct reference_engine {
     struct replay *p;
@@ -26,7 +27,7 @@ struct reference_engine {
         *references_nested; /* of the walk under way: where it counts */
     uint64_t ignored;
     reference_watch_fn watch;
-    reference_skip_fn skip;
+    reference_lookup_fn lookup;
     void *watch_context;
 };
 

@@ -111,6 +111,46 @@ says "<svg" w.svg
 says "24 references" out
 expect 0 "$NESTWALK" explain walk --gva 0x7f0000001234 --dot -
 [ "$(head -n 1 out)" = "digraph walk {" ] || fail "--dot - prints something else"
+# what was asked first, and what warm caches save
+warm=(--machine intel-skylake --after 0x7f0000002000 --after 0x7f0000003000:store)
+expect 0 "$NESTWALK" explain walk --gva 0x7f0000001234 "${warm[@]}"
+says "2 references (1 guest, 1 nested)" out
+says "guest_pde: hit" out
+says "nested_tlb: miss" out
+says "skipped: guest_pde knows" out
+fits
+expect 0 "$NESTWALK" explain walk --gva 0x7f0000001234 "${warm[@]}" --json
+jq -e '.totals.references == 2 and (.references | length) == 24 and .fault == null and .upper_page == null
+    and .references[0].lookups == [{"cache": "guest_pde", "dimension": "guest", "address": "0x7f0000001234", "hit": true}]
+    and .references[0].skipped_by == "guest_pde" and (.references[0].why | contains("PT"))
+    and .references[19].why == null' out > /dev/null || fail "look-ups in the JSON"
+expect 0 "$NESTWALK" explain walk --gva 0x7f0000001234 "${warm[@]}" --dot warm.dot
+[ "$(grep -c 'class="[a-z]* skipped' warm.dot)" -eq 22 ] || fail "skipped references are not shaded"
+expect 0 "$NESTWALK" explain walk --gva 0x7f0000001ffc --size 8
+says "its upper page" out
+expect 0 "$NESTWALK" explain walk --gva 0x7f0000001ffc --size 8 --json
+jq -e '.gva == "0x7f0000001ffc" and .upper_page.gva == "0x7f0000002000" and .upper_page.totals.references == 24' \
+    out > /dev/null || fail "the upper page in the JSON"
+expect 0 "$NESTWALK" explain walk --gva 0x7f0000001ffc --size 4 --json
+jq -e '.upper_page == null' out > /dev/null || fail "an access that ends at a page's end crosses"
+
+# faults, bit by bit
+traced=$(find "$NW_SOURCE_DIR/traces/shipped" -name '*.nwt' | sort | head -n 1)
+expect 0 "$NESTWALK" explain walk --gva 0x1234 --trace "$traced" --store --user
+says "error code 0x" out
+says "the access was a write" out
+fits
+expect 0 "$NESTWALK" explain walk --gva 0x1234 --trace "$traced" --store --user --json
+jq -e '.fault.kind == "page_fault" and .fault.address == "0x1234" and (.fault.bits | length) == 6
+    and ([.fault.bits[] | select(.name == "W/R" or .name == "U/S") | .set] == [true, true])
+    and ([.fault.bits[] | select(.set) | [.bit, 1] | .[1] * pow(2; .[0])] | add) as $sum
+    | .fault.code == "0x" + ($sum | tostring)' out > /dev/null || fail "the fault's bits"
+
+expect 2 "$NESTWALK" explain walk --gva 0x1000 --after nowhere
+says "--after nowhere"
+expect 2 "$NESTWALK" explain walk --gva 0x1000 --after 0x1000:peek
+expect 2 "$NESTWALK" explain walk --gva 0x1000 --size 0
+expect 2 "$NESTWALK" explain walk --gva 0x1000 --size 5000
 expect 2 "$NESTWALK" explain walk
 expect 2 "$NESTWALK" explain walk --gva nowhere
 expect 2 "$NESTWALK" explain walk --gva 0x1000 --store --fetch

@@ -149,7 +149,7 @@ static void explanation__json_has_the_keys_of_the_reference(void **state)
     struct nw_error err = { 0 };
     char *text, quoted[64];
     nw_config_init(&config);
-    assert_int_equal(nw_explanation_json_text(&x, &config, &text, &err), NW_OK);
+    assert_int_equal(nw_explanation_json_text(&x, NULL, &config, &text, &err), NW_OK);
     for (size_t i = 0; i < NW_ARRAY_LEN(key); i++) {
         snprintf(quoted, sizeof quoted, "\"%s\":", key[i]);
         if (!strstr(text, quoted))

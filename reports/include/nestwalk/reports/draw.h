@@ -25,8 +25,9 @@ enum nw_status nw_draw_tree(const struct nw_tree *tree, const char *title, char 
  * NW_ERR_ENV when Graphviz's plugins are not there. Not for several threads at once (Graphviz keeps globals). */
 enum nw_status nw_draw_svg(const char *dot, char **svg, struct nw_error *err) NW_MUST_USE;
 
-/* Explanation as JSON, `nestwalk explain walk --json` (docs/results.md). free() it. */
-enum nw_status nw_explanation_json_text(const struct nw_explanation *x, const struct nw_config *config, char **out,
-                                        struct nw_error *err) NW_MUST_USE;
+/* Explanation as JSON, `nestwalk explain walk --json` (docs/results.md). `upper`: of an access that crosses, the walk for the
+ * second page; else NULL. free() it. */
+enum nw_status nw_explanation_json_text(const struct nw_explanation *x, const struct nw_explanation *upper,
+                                        const struct nw_config *config, char **out, struct nw_error *err) NW_MUST_USE;
 
 #endif
