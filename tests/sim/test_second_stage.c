@@ -27,7 +27,7 @@ static struct nw_result replay(enum nw_engine engine, unsigned rounds, const cha
     size_t n = 0;
     struct nw_error err = { 0 };
     struct nw_source *source;
-    struct nw_result r;
+    struct nw_result r = { 0 };
     struct nw_config c;
     assert_non_null(gva);
     assert_non_null(kind);
