@@ -452,8 +452,7 @@ const struct nw_command nw_cmd_explain_walk = {
     .examples = "nestwalk explain walk --gva 0x7f0000001234\n"
                 "nestwalk explain walk --gva 0x7f0000001234 --guest-page 2M --nested-page 2M\n"
                 "nestwalk explain walk --gva 0x400000 --trace vmchurn.nwt --fetch --user --json\n"
-                "nestwalk explain walk --gva 0x7f0000001234 --machine intel-skylake --after 0x7f0000002000 --after "
-                "0x7f0000003000\n"
+                "nestwalk explain walk --gva 0x7f0000001234 --machine amd-zen4 --after 0x7f0000002000\n"
                 "nestwalk explain walk --gva 0x7f0000001ffc --size 8\n"
                 "nestwalk explain walk --gva 0x7f0000001234 --svg walk.svg",
     .options = options,
