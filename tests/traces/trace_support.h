@@ -39,16 +39,17 @@ struct flavour {
     unsigned fetch_percent, store_percent, user_percent, same_page_percent, event_permille;
     bool any_size, any_address;
     uint64_t pages;
+    unsigned event_kinds; /* only the first so many; 0: all */
 };
 
 static const struct flavour flavours[] = {
-    { "loads over a few pages", 0, 0, 100, 80, 0, false, false, 16 },
-    { "loads and stores", 0, 30, 100, 60, 0, false, false, 4096 },
-    { "fetches only", 100, 0, 0, 95, 0, true, false, 64 },
-    { "all kinds, sizes, privileges and events", 60, 15, 50, 70, 20, true, false, 512 },
-    { "any 64-bit address, many events", 30, 30, 50, 20, 300, true, true, 0 },
-    { "page crossings everywhere", 40, 30, 50, 50, 10, true, false, 3 },
-    { "uniform over 1 GiB", 0, 0, 100, 0, 0, false, false, 262144 },
+    { "loads over a few pages", 0, 0, 100, 80, 0, false, false, 16, 0 },
+    { "loads and stores", 0, 30, 100, 60, 0, false, false, 4096, 0 },
+    { "fetches only", 100, 0, 0, 95, 0, true, false, 64, 0 },
+    { "all kinds, sizes, privileges and events", 60, 15, 50, 70, 20, true, false, 512, 0 },
+    { "any 64-bit address, many events", 30, 30, 50, 20, 300, true, true, 0, 0 },
+    { "page crossings everywhere", 40, 30, 50, 50, 10, true, false, 3, 0 },
+    { "uniform over 1 GiB", 0, 0, 100, 0, 0, false, false, 262144, 0 },
 };
 
 static inline bool percent(struct nw_rng *rng, unsigned p) { return nw_rng_below(rng, 100) < p; }
@@ -64,6 +65,9 @@ static inline struct nw_event random_event(struct nw_rng *rng, uint16_t kind, ui
         v >>= nw_rng_below(rng, 64);
         e.arg[a] = first || last ? first + (last - first == UINT64_MAX ? v : v % (last - first + 1)) : v;
     }
+    static const uint8_t tlb_control[] = { 0, 1, 3, 7 };
+    if (kind == NW_EV_TLB_CONTROL)
+        e.arg[0] = tlb_control[e.arg[0] % 4];
     if (!k->data_name)
         return e;
     uint32_t groups = (uint32_t)nw_rng_below(rng, (k->data_max < 40 ? k->data_max : 40) / k->data_step + 1);
@@ -86,7 +90,7 @@ static inline struct trace random_trace(struct nw_rng *rng, const struct flavour
     uint64_t page[2] = { 0x7f0000000, 0x400 };
     for (size_t i = 0; i <= count; i++) {
         while (nw_rng_below(rng, 1000) < f->event_permille && t.event_count < 2 * count) {
-            uint16_t kind = (uint16_t)(1 + nw_rng_below(rng, NW_EV_KIND_END - 1));
+            uint16_t kind = (uint16_t)(1 + nw_rng_below(rng, f->event_kinds ? f->event_kinds : NW_EV_KIND_END - 1));
             t.event[t.event_count] = random_event(rng, kind, vcpus, &word);
             t.event[t.event_count++].at = (uint32_t)i;
         }
