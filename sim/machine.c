@@ -400,7 +400,14 @@ enum nw_status machine_fault(struct machine *m, gva_t gva, uint8_t kind, const s
         note_guest_fault(m, fault);
         return serve_guest_fault(m, gva, store, action, err);
     }
-    case NW_WALK_EPT_VIOLATION:
+    case NW_WALK_EPT_VIOLATION: {
+        /* SDM vol. 3, "Operations that Invalidate Cached Mappings": what would translate the guest-physical address, and combined mappings
+         * of the linear address. MODEL: the latter also when the address was a guest table's. */
+        struct invalidation what = forget_page(gva.v, m->pcid);
+        what.structures_of_address = what.guest_physical_of_gpa = true;
+        what.gpa = fault->fault.address;
+        machine_forget(m, what);
+    } /* fall through */
     case NW_WALK_NPF: {
         m->result->faults.ept_violations++;
         machine_exit(m, NW_EXIT_EPT_VIOLATION);

@@ -28,8 +28,9 @@ struct invalidation {
     bool global;                /* global translations too, whatever their PCID */
     bool structures_of_address; /* of those spaces' PSC entries: only those on the way to `address`; else all */
     bool guest_physical;        /* all guest-physical mappings */
+    bool guest_physical_of_gpa; /* only those that translate `gpa` */
     uint16_t pcid;
-    uint64_t address, end;
+    uint64_t address, end, gpa;
 };
 /* Everything that GVAs lead to; and also what GPAs lead to. */
 #define FORGET_ALL    ((struct invalidation){ .every_space = true, .global = true })

@@ -247,14 +247,17 @@ static void forget_one(struct reference_engine *e, const struct invalidation *v)
         structures.match |= NW_TLB_MATCH_ADDRESS;
         structures.first = structures.last = v->address;
     }
+    struct nw_tlb_predicate nested = everything;
+    if (v->guest_physical_of_gpa)
+        nested = (struct nw_tlb_predicate){ .match = NW_TLB_MATCH_ADDRESS, .first = v->gpa, .last = v->gpa };
     invalidate_tlbs(e, &translations);
     for (unsigned k = 0; k < NW_PSC_LEVELS; k++) {
         nw_tlb_invalidate(&e->psc_guest[k], &structures);
-        if (v->guest_physical)
-            nw_tlb_invalidate(&e->psc_nested[k], &everything);
+        if (v->guest_physical || v->guest_physical_of_gpa)
+            nw_tlb_invalidate(&e->psc_nested[k], &nested);
     }
-    if (v->guest_physical)
-        nw_tlb_invalidate(&e->nested_tlb, &everything);
+    if (v->guest_physical || v->guest_physical_of_gpa)
+        nw_tlb_invalidate(&e->nested_tlb, &nested);
 }
 
 void reference_forget(struct reference_engine *e)

@@ -514,11 +514,13 @@ static NW_NOINLINE void forget(struct kernel *k)
         unprepare(k, v);
         for (unsigned level = 0; level < NW_PSC_LEVELS; level++) {
             forget_in_assoc(&k->psc_guest[level], mask, psc_piece(level, v->address) << PSC_TAG_SHIFT | v->pcid);
-            if (v->guest_physical)
-                forget_in_assoc(&k->psc_nested[level], 0, 0);
+            if (v->guest_physical || v->guest_physical_of_gpa)
+                forget_in_assoc(&k->psc_nested[level], v->guest_physical ? 0 : UINT64_MAX, psc_piece(level, v->gpa));
         }
         if (v->guest_physical)
             forget_in_assoc(&k->nested_tlb, 0, 0);
+        for (unsigned size = 0; v->guest_physical_of_gpa && size < NW_ARRAY_LEN(size_log2); size++)
+            forget_in_assoc(&k->nested_tlb, UINT64_MAX, nested_tag(v->gpa, size));
     }
     k->m->pending_count = 0;
 }

@@ -284,6 +284,37 @@ static void a_page_fault__drops_what_led_to_it(void **state)
     bench_free(t);
 }
 
+/* The nested entries put in by fill_caches translate GPA 0x5000. */
+static void an_ept_violation__drops_what_led_to_it(void **state)
+{
+    (void)state;
+    static const struct {
+        enum nw_outcome outcome;
+        uint64_t gpa;
+        const char *left;
+    } rows[] = {
+        { NW_WALK_EPT_VIOLATION, 0x5010, "-+++ --++ -+++ --" },
+        { NW_WALK_EPT_VIOLATION, 0x10000005010, "-+++ --++ -+++ ++" },
+        { NW_WALK_NPF, 0x5010, ALL_STAY }, /* the APM promises nothing of the kind */
+    };
+    for (size_t i = 0; i < NW_ARRAY_LEN(rows); i++) {
+        struct bench *t = bench_new("nested", true, NW_CR4_PCIDE);
+        struct nw_error err = { 0 };
+        struct nw_walk_result fault = { .outcome = rows[i].outcome,
+                                        .fault = { .address = rows[i].gpa, .for_guest_level = NW_FOR_FINAL } };
+        enum fault_action action;
+        char left[ENTRIES + 4];
+        fill_caches(t);
+        if (machine_fault(&t->replay.m, nw_gva(A), nw_kind_make(NW_LOAD, 8, true), &fault, &action, &err))
+            fail_msg("%s", err.text);
+        reference_forget(t->engine);
+        look(t, left);
+        assert_string_equal(left, rows[i].left);
+        assert_int_equal(action, FAULT_RETRY);
+        bench_free(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +323,7 @@ int main(void)
         cmocka_unit_test(vmm_operations__tell_combined_from_guest_physical_mappings),
         cmocka_unit_test(shadow_paging__has_linear_mappings_only),
         cmocka_unit_test(a_page_fault__drops_what_led_to_it),
+        cmocka_unit_test(an_ept_violation__drops_what_led_to_it),
     };
     return cmocka_run_group_tests_name("invalidation", tests, NULL, NULL);
 }
