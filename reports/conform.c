@@ -74,9 +74,11 @@ static enum nw_status judge(const char *line, size_t bytes, struct conform_verdi
         snprintf(id, 64, "%s", json_string_value(name));
     else
         snprintf(id, 64, "%lld", (long long)json_integer_value(name));
-    enum nw_status s = conform_walk_is(record)
-                           ? conform_walk(record, verdict, err)
-                           : nw_fail(err, NW_ERR_INPUT, "not a case of a known kind (a walk has \"mode\" and \"gva\")");
+    enum nw_status s = conform_walk_is(record)  ? conform_walk(record, verdict, err)
+                       : conform_kvm_is(record) ? conform_kvm(record, verdict, err)
+                                                : nw_fail(err, NW_ERR_INPUT,
+                                                          "not a case of a known kind (a walk has \"mode\" and "
+                                                          "\"gva\", a guest program \"ops\" and \"segments\")");
     json_decref(record);
     return s;
 }
@@ -112,6 +114,18 @@ static enum nw_status take_line(struct nw_conform_report *report, const struct n
     enum nw_status s = judge(line, bytes, &verdict, id, &own);
     if (s)
         return s == NW_ERR_INPUT ? nw_input_fail(input, err, "%s", own.text) : nw_fail(err, s, "%s", own.text);
+    if (verdict.events_recorded) {
+        report->events_recorded++;
+        report->events_matched += verdict.events_matched;
+        if (!verdict.events_matched && options->events_differ) {
+            const struct nw_conform_failure f = { .file = (char *)nw_input_path(input),
+                                                  .line = nw_input_line_number(input),
+                                                  .id = id,
+                                                  .expected = verdict.events_expected,
+                                                  .got = verdict.events_got };
+            options->events_differ(options->context, &f);
+        }
+    }
     if (verdict.passed) {
         report->passed++;
         return NW_OK;
@@ -167,6 +181,9 @@ enum nw_status nw_conform_json_text(const struct nw_conform_report *report, char
     json_t *document = json_object(), *list = json_array();
     bool ok = document && list && json_put(document, "passed", json_count(report->passed)) &&
               json_put(document, "failed", json_count(report->failed));
+    if (report->events_recorded)
+        ok = ok && json_put(document, "events_recorded", json_count(report->events_recorded)) &&
+             json_put(document, "events_matched", json_count(report->events_matched));
     for (size_t i = 0; ok && i < report->failure_count; i++) {
         const struct nw_conform_failure *f = &report->failure[i];
         json_t *row = json_object();

@@ -11,6 +11,8 @@ enum { CONFORM_TEXT = 1024 };
 struct conform_verdict {
     bool passed;
     char expected[CONFORM_TEXT], got[CONFORM_TEXT]; /* filled when it failed */
+    bool events_recorded, events_matched; /* a case with an event sequence, and whether the model's equals it */
+    char events_expected[CONFORM_TEXT], events_got[CONFORM_TEXT]; /* filled when it does not */
 };
 
 /* Fields of a case. False, with *err filled, when the field is missing or of another kind; messages name the field
@@ -27,5 +29,9 @@ bool conform_choice(const json_t *object, const char *key, const char *const *ch
 /* conform_walk.c: a two-dimensional walk. */
 bool conform_walk_is(const json_t *record);
 enum nw_status conform_walk(const json_t *record, struct conform_verdict *out, struct nw_error *err) NW_MUST_USE;
+
+/* conform_kvm.c: a guest program on KVM's shadow MMU. */
+bool conform_kvm_is(const json_t *record);
+enum nw_status conform_kvm(const json_t *record, struct conform_verdict *out, struct nw_error *err) NW_MUST_USE;
 
 #endif

@@ -9,7 +9,10 @@
  * mmu/walk_template.h, the one that the engines use; here its memory is the few words of the case.
  *
  * A case passes when the outcome equals the recorded one in every field, every word of `changed_must` has its new
- * value, and no word has changed that neither list names. */
+ * value, and no word has changed that neither list names.
+ *
+ * A guest program on KVM's shadow MMU passes when KVM's statistics move as recorded in every segment; whether the
+ * sequence of events agrees too is counted apart. */
 #ifndef NESTWALK_REPORTS_CONFORM_H
 #define NESTWALK_REPORTS_CONFORM_H
 
@@ -29,12 +32,16 @@ struct nw_conform_options {
     const char *filter; /* only cases whose line contains this text; NULL: all */
     uint64_t first;     /* stop after this many cases in all; 0: never */
     void (*failed)(void *context, const struct nw_conform_failure *failure); /* as they happen; NULL allowed */
+    /* A guest program whose events differ from the recorded ones, though its statistics may agree: the first event that
+     * does. The failure's texts are valid during the call only. NULL allowed. */
+    void (*events_differ)(void *context, const struct nw_conform_failure *difference);
     bool (*keep_going)(void *context, uint64_t cases_done); /* asked now and then; false: NW_ERR_INTERRUPTED */
     void *context;
 };
 
 struct nw_conform_report {
     uint64_t passed, failed;
+    uint64_t events_recorded, events_matched; /* guest programs, and those whose every event came as recorded */
     struct nw_conform_failure *failure; /* owned */
     size_t failure_count, failure_capacity;
 };
@@ -45,7 +52,8 @@ enum nw_status nw_conform_file(struct nw_conform_report *report, const char *pat
                                const struct nw_conform_options *options, struct nw_error *err) NW_MUST_USE;
 void nw_conform_report_fini(struct nw_conform_report *report);
 
-/* { "passed": N, "failed": M, "failures": [{ "file", "line", "id", "expected", "got" }] }; free() it. */
+/* { "passed": N, "failed": M, "failures": [{ "file", "line", "id", "expected", "got" }] }, and "events_recorded",
+ * "events_matched" when there were guest programs; free() it. */
 enum nw_status nw_conform_json_text(const struct nw_conform_report *report, char **out,
                                     struct nw_error *err) NW_MUST_USE;
 
