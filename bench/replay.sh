@@ -11,9 +11,12 @@ if [ ! -x "$nestwalk" ] || [ ! -x "$bound" ]; then
   exit 2
 fi
 mkdir -p "$streams"
+few=$((accesses / 8)) # for the table of features
 make_stream() { # NAME KIND SPAN
-  local file=$streams/$1-$accesses.nwt
-  [ -e "$file" ] || "$nestwalk" gen "$2" --accesses "$accesses" --span "$3" --seed 42 -o "$file" >/dev/null
+  local n
+  for n in "$accesses" "$few"; do
+    [ -e "$streams/$1-$n.nwt" ] || "$nestwalk" gen "$2" --accesses "$n" --span "$3" --seed 42 -o "$streams/$1-$n.nwt" >/dev/null
+  done
 }
 make_stream uniform-64M uniform 64M
 make_stream uniform-1G uniform 1G
@@ -65,7 +68,7 @@ for row in "${rows[@]}"; do
 done
 
 echo
-echo "nested walk with one feature more, as a multiple of the time without (interleaved, medians)"
+echo "nested walk with one feature more, as a multiple of the time without; $few accesses, interleaved, medians"
 printf '%-20s' ""; printf '%14s' "${names[@]}"; echo
 seconds_of() { # FILE SET...
   local file=$1 set=() s; shift
@@ -77,7 +80,7 @@ seconds_of() { # FILE SET...
 while IFS= read -r feature; do
   printf '%-20s' "$feature"
   for name in "${names[@]}"; do
-    file=$streams/$name-$accesses.nwt
+    file=$streams/$name-$few.nwt
     read -ra with <<<"${features[$feature]}"
     : >"$work/without"; : >"$work/with"
     for ((r = 1; r <= (repetitions + 1) / 2; r++)); do
