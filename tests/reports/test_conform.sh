@@ -45,6 +45,37 @@ bad "${good/\"maxphyaddr\":40/\"maxphyaddr\":99}" 'from 32 to 52'
 bad "${good/\"mem\":/\"men\":}" '"mem" must be'
 bad "${good/\"changed_may\":/\"changed\":}" 'changed_may'
 bad "${good/\"eptp\":\"0x/\"eptp\":\"0xfff00000}" 'EPTP'
+
+# Guest programs on KVM's shadow MMU: the statistics of every segment, and the events.
+out=$("$NESTWALK" conform --events "$data"/kvm-shadow.jsonl.xz) || fail "guest programs: $out"
+[ "$out" = "137 of 137 event sequences agree
+137 passed, 0 failed" ] || fail "guest programs: $out"
+xzcat "$data"/kvm-shadow.jsonl.xz > kvm.jsonl
+grep -q '"events_matched": 137' <("$NESTWALK" conform --json kvm.jsonl) || fail "--json lacks the events"
+program=$(grep -m1 '"id": *"pde_flood"' kvm.jsonl) || fail "the sample has no pde_flood"
+sed 's/"mmu_flooded": *1/"mmu_flooded": 2/g' <<< "$program" > wrong.jsonl
+out=$("$NESTWALK" conform wrong.jsonl); [ $? = 1 ] || fail "a wrong statistic: $out"
+grep -q 'expected  segment 4: mmu_flooded +2' <<< "$out" && grep -q 'got       segment 4: mmu_flooded +1' <<< "$out" ||
+    fail "a wrong statistic: $out"
+sed 's/"Z gfn 101 l2/"Z gfn 102 l2/' <<< "$program" > wrong.jsonl
+out=$("$NESTWALK" conform --events wrong.jsonl) || fail "an event does not fail a case: $out"
+grep -q '^0 of 1 event sequences agree' <<< "$out" || fail "a wrong event: $out"
+grep -q 'expected  segment 4: Z gfn 102 l2' <<< "$out" || fail "a wrong event is shown: $out"
+# What two recorded runs did differently is right either way.
+grep -m1 '"deterministic": *false' kvm.jsonl > either.jsonl
+"$NESTWALK" conform either.jsonl > /dev/null || fail "a program that varies"
+sed 's/"deterministic": *false/"deterministic": true/; s/"segments":/"unused":/; s/"segments_run2":/"segments":/' either.jsonl > first.jsonl
+sed 's/"deterministic": *false/"deterministic": true/' either.jsonl > second.jsonl
+! { "$NESTWALK" conform first.jsonl && "$NESTWALK" conform second.jsonl; } > /dev/null || fail "both runs cannot be the model's"
+damaged() { bad "$(sed "$1" <<< "$program")" "$2"; }
+damaged 's/"ops":\[/&[99,"0","0"],/' 'no operation 99'
+damaged 's/"ops":\[/&[1,"0"],/' 'must be an array of 3'
+damaged 's/"ops":\[/&[1,"xyz","0"],/' 'hexadecimal digits'
+damaged 's/"backing":"4k"/"backing":"8k"/' 'allowed: 4k, 2m'
+damaged 's/"mem":\[/&["ffffffffff8","1"],/' 'the guest has 64 MiB'
+damaged 's/"marker":"4"/"marker":"5"/' 'must have "marker": "4"'
+damaged 's/"host_actions":\[/&[1,9,0,0]/' 'host action 9 does not exist'
+damaged 's/.....$//' 'not JSON'
 "$NESTWALK" conform nowhere.jsonl > /dev/null 2>&1; status=$?
 [ $status = 3 ] || [ $status = 4 ] || fail "a missing file: $status"
 "$NESTWALK" conform > /dev/null 2>&1; [ $? = 2 ] || fail "no file is a usage error"
