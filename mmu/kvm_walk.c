@@ -23,7 +23,7 @@ static struct nw_access access_of(unsigned code)
                                .user = code & NW_PF_U };
 }
 
-enum update { UPDATED, CHANGED_MEANWHILE };
+enum update { UPDATED, CHANGED_MEANWHILE, REFUSED };
 
 /* Sets A on the way down and D in the leaf of a write. An entry that serves two levels was changed by the first. */
 static enum update update_accessed_dirty(struct nw_kvm *k, struct guest_walk *w, bool write)
@@ -42,7 +42,8 @@ static enum update update_accessed_dirty(struct nw_kvm *k, struct guest_walk *w,
             continue;
         if (!kvm_guest_read(k, w->entry_gpa[level], 8, &now) || now != was)
             return CHANGED_MEANWHILE;
-        (void)kvm_guest_write(k, w->entry_gpa[level], 8, entry);
+        if (!kvm_guest_write(k, w->entry_gpa[level], 8, entry))
+            return REFUSED; /* the host keeps the page read-only */
         w->entry[level] = entry;
     }
     return UPDATED;
@@ -91,8 +92,11 @@ bool kvm_guest_walk(struct nw_kvm *k, uint64_t gva, unsigned code, struct guest_
         uint64_t offset = gva & (NW_BIT(nw_level_log2(g, level)) - 1);
         w->gfn = (nw_entry_page(g, level, entry) + offset) >> NW_PAGE_LOG2;
         w->access = write ? granted : kvm_clean_access(granted, entry);
-        if (update_accessed_dirty(k, w, write) == UPDATED)
-            return true;
+        switch (update_accessed_dirty(k, w, write)) {
+        case UPDATED: return true;
+        case REFUSED: return fail(w, k, gva, code, 0);
+        case CHANGED_MEANWHILE: break;
+        }
     }
 }
 
