@@ -386,15 +386,19 @@ static struct nw_guest_registers registers(uint64_t cr3)
     return (struct nw_guest_registers){ .cr0 = 0x80050033, .cr3 = cr3, .cr4 = 0x620, .efer = 0xd01 };
 }
 
-static void direct_init(struct direct *d, const struct nw_kvm_config *options)
+static void direct_init_on(struct direct *d, const struct nw_kvm_config *options, unsigned page_log2)
 {
     struct nw_kvm_config config = *options;
     must(nw_physmem_create(&d->pm, err));
     config.pm = d->pm;
     config.shadow_hpa = SHADOW_HPA;
     must(nw_kvm_create(&d->kvm, &config, err));
-    must(nw_kvm_slot_add(d->kvm, &(struct nw_kvm_slot){ .pages = DIRECT_PAGES }, err));
+    must(nw_kvm_slot_add(
+        d->kvm, &(struct nw_kvm_slot){ .pages = DIRECT_PAGES, .page_log2 = page_log2, .anonymous = page_log2 > 12 },
+        err));
 }
+
+static void direct_init(struct direct *d, const struct nw_kvm_config *options) { direct_init_on(d, options, 12); }
 
 static void direct_fini(struct direct *d)
 {
@@ -526,6 +530,8 @@ static uint64_t random_entry(struct nw_rng *rng, unsigned table)
         entry = (FIRST_TABLE + nw_rng_below(rng, TABLES)) << 12 | (entry & 0x67);
     if (nw_rng_below(rng, 4))
         entry |= 0x27;
+    if (table < 6 && !nw_rng_below(rng, 6)) /* a large page; where none may be, a reserved bit */
+        entry = (1 + nw_rng_below(rng, 3)) << 21 | 0x87 | (entry & 0x60);
     return nw_rng_below(rng, 12) ? entry : entry | NW_BIT(63);
 }
 
@@ -559,7 +565,8 @@ static void property_round(struct nw_rng *rng, unsigned round, bool eager)
     struct direct d;
     struct nw_kvm_emulated e;
     struct nw_walk_result walk;
-    direct_init(&d, &(struct nw_kvm_config){ .eager_zap = eager, .max_mmu_pages = round % 3 ? 0 : 64 });
+    direct_init_on(&d, &(struct nw_kvm_config){ .eager_zap = eager, .max_mmu_pages = round % 3 ? 0 : 64 },
+                   round % 4 < 2 ? 12 : 21);
     for (unsigned t = 0; t < TABLES; t++)
         for (unsigned i = 0; i < 8; i++)
             poke(&d, (FIRST_TABLE + t) * 0x1000u + i * 8, random_entry(rng, t));

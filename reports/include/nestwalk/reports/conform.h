@@ -42,7 +42,7 @@ struct nw_conform_options {
 struct nw_conform_report {
     uint64_t passed, failed;
     uint64_t events_recorded, events_matched; /* guest programs, and those whose every event came as recorded */
-    struct nw_conform_failure *failure; /* owned */
+    struct nw_conform_failure *failure;       /* owned */
     size_t failure_count, failure_capacity;
 };
 
