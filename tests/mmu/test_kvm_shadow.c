@@ -520,19 +520,26 @@ static void kvm__what_cannot_be_is_refused(void **state)
 
 enum { TABLES = 12, FIRST_TABLE = 0x100 };
 
+/* Tables 0-2 are roots, 3-4 come below them, then 5-7, then 8-11 with the leaves; now and then one serves as another. */
 static uint64_t random_entry(struct nw_rng *rng, unsigned table)
 {
-    uint64_t gfn = nw_rng_below(rng, 4) ? FIRST_TABLE + nw_rng_below(rng, TABLES) : 0x200 + nw_rng_below(rng, 0x200);
-    uint64_t entry = gfn << 12 | nw_rng_below(rng, 0x80);
-    if (table >= 6) /* used as level 0 */
-        entry = (nw_rng_below(rng, 8) ? 0x200 + nw_rng_below(rng, 64) : gfn) << 12 | (entry & 0x67);
-    else
-        entry = (FIRST_TABLE + nw_rng_below(rng, TABLES)) << 12 | (entry & 0x67);
-    if (nw_rng_below(rng, 4))
-        entry |= 0x27;
-    if (table < 6 && !nw_rng_below(rng, 6)) /* a large page; where none may be, a reserved bit */
-        entry = (1 + nw_rng_below(rng, 3)) << 21 | 0x87 | (entry & 0x60);
-    return nw_rng_below(rng, 12) ? entry : entry | NW_BIT(63);
+    static const uint8_t first[] = { 0, 3, 5, 8, TABLES };
+    unsigned layer = 0;
+    while (table >= first[layer + 1])
+        layer++;
+    uint64_t gfn = 0x200 + nw_rng_below(rng, 64);
+    if (layer < 3 && nw_rng_below(rng, 10))
+        gfn =
+            FIRST_TABLE + first[layer + 1] + nw_rng_below(rng, first[layer + 2 > 4 ? 4 : layer + 2] - first[layer + 1]);
+    else if (!nw_rng_below(rng, 3))
+        gfn = FIRST_TABLE + nw_rng_below(rng, TABLES);
+    uint64_t entry = gfn << 12 | 0x27 | (nw_rng_below(rng, 2) ? 0x40 : 0);
+    if (layer < 3 && !nw_rng_below(rng, 10)) /* a large page; where none may be, a reserved bit */
+        entry = (1 + nw_rng_below(rng, 3)) << 21 | 0xa7 | (entry & 0x40);
+    for (unsigned bit = 0; bit < 7; bit++)
+        if (!nw_rng_below(rng, 16))
+            entry &= ~NW_BIT(bit);
+    return nw_rng_below(rng, 16) ? entry : entry | NW_BIT(63);
 }
 
 static uint64_t random_gva(struct nw_rng *rng)
@@ -574,14 +581,13 @@ static void property_round(struct nw_rng *rng, unsigned round, bool eager)
     must(nw_kvm_set_sregs(d.kvm, &r, err));
     must(nw_kvm_enter(d.kvm, err));
     for (unsigned i = 0; i < 150; i++) {
-        uint64_t gva = random_gva(rng), what = nw_rng_below(rng, 16);
+        uint64_t gva = random_gva(rng) + 8 * nw_rng_below(rng, 8), what = nw_rng_below(rng, 16);
         if (what < 8) {
             enum nw_access_kind kind = what < 4 ? NW_ACCESS_READ : what < 7 ? NW_ACCESS_WRITE : NW_ACCESS_FETCH;
             if (touch(&d, gva, kind, &walk) && kind == NW_ACCESS_WRITE)
-                poke(&d, walk.hpa.v, random_entry(rng, (unsigned)nw_rng_below(rng, TABLES)));
+                poke(&d, walk.hpa.v, random_entry(rng, 8));
         } else if (what < 11) {
-            nw_kvm_emulated_write(d.kvm, nw_gva(gva + 8 * nw_rng_below(rng, 8)), 8, random_entry(rng, 7), false,
-                                  what & 1, &e);
+            nw_kvm_emulated_write(d.kvm, nw_gva(gva), 8, random_entry(rng, 5), false, what & 1, &e);
         } else if (what < 12) {
             nw_kvm_invlpg(d.kvm, nw_gva(gva));
         } else if (what < 13) {
@@ -589,7 +595,7 @@ static void property_round(struct nw_rng *rng, unsigned round, bool eager)
         } else if (what < 14) {
             nw_kvm_host_drop(d.kvm, nw_gpa((0x200 + nw_rng_below(rng, 64)) << 12), 4096);
         } else {
-            must(nw_kvm_load_cr3(d.kvm, (FIRST_TABLE + nw_rng_below(rng, 5)) * 0x1000, err));
+            must(nw_kvm_load_cr3(d.kvm, (FIRST_TABLE + nw_rng_below(rng, nw_rng_below(rng, 8) ? 3 : 5)) * 0x1000, err));
             must(nw_kvm_enter(d.kvm, err));
             check_agreement(&d, round);
         }
@@ -610,7 +616,7 @@ static void kvm__after_a_cr3_load_the_shadow_grants_only_what_the_guest_does(voi
     const uint64_t seed = 20260401;
     struct nw_rng rng = nw_rng_seeded(seed);
     print_message("seed %" PRIu64 "\n", seed);
-    for (unsigned round = 0; round < 60; round++)
+    for (unsigned round = 0; round < 100; round++)
         property_round(&rng, round, round & 1);
 }
 
