@@ -53,11 +53,11 @@ out=$("$NESTWALK" conform --events "$data"/kvm-shadow.jsonl.xz) || fail "guest p
 xzcat "$data"/kvm-shadow.jsonl.xz > kvm.jsonl
 grep -q '"events_matched": 137' <("$NESTWALK" conform --json kvm.jsonl) || fail "--json lacks the events"
 program=$(grep -m1 '"id": *"pde_flood"' kvm.jsonl) || fail "the sample has no pde_flood"
-sed 's/"mmu_flooded": *1/"mmu_flooded": 2/g' <<< "$program" > wrong.jsonl
+printf '%s\n' "$program" | sed 's/"mmu_flooded": *1/"mmu_flooded": 2/g' > wrong.jsonl
 out=$("$NESTWALK" conform wrong.jsonl); [ $? = 1 ] || fail "a wrong statistic: $out"
-grep -q 'expected  segment 4: mmu_flooded +2' <<< "$out" && grep -q 'got       segment 4: mmu_flooded +1' <<< "$out" ||
-    fail "a wrong statistic: $out"
-sed 's/"Z gfn 101 l2/"Z gfn 102 l2/' <<< "$program" > wrong.jsonl
+grep -q 'expected  segment 4: mmu_flooded +2' <<< "$out" || fail "a wrong statistic: $out"
+grep -q 'got       segment 4: mmu_flooded +1' <<< "$out" || fail "a wrong statistic: $out"
+printf '%s\n' "$program" | sed 's/"Z gfn 101 l2/"Z gfn 102 l2/' > wrong.jsonl
 out=$("$NESTWALK" conform --events wrong.jsonl) || fail "an event does not fail a case: $out"
 grep -q '^0 of 1 event sequences agree' <<< "$out" || fail "a wrong event: $out"
 grep -q 'expected  segment 4: Z gfn 102 l2' <<< "$out" || fail "a wrong event is shown: $out"
