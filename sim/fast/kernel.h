@@ -1,0 +1,76 @@
+/* kernel.h - what the stages of the fast engine share: the engine's state. Part of kernel.c, which says what the stages are; each stage is a
+ * file of functions that kernel.c includes, because they are compiled together, once for each instruction set. */
+#ifndef NW_SIM_KERNEL_H
+#define NW_SIM_KERNEL_H
+
+#include "structures.h"
+#include <inttypes.h>
+#include <nestwalk/mmu/walk_template.h>
+
+enum {
+    LINES_MAX = 4096,     /* emitted lines that wait */
+    LINES_A_WALK = 64,    /* more than any walk reads */
+    REGION_LOG2 = 15,     /* pages a region of `prepared` */
+    LINES_AHEAD = 16,     /* sets of the modelled caches are prefetched so many lines ahead */
+    AT_HAND_WORDS = 4096, /* a modelled cache of fewer words stays in the processor's own first level */
+    HINTS_LOG2 = 12,      /* remembered leaf tables, see `struct hint` */
+    FAR_AHEAD = 24,       /* touches */
+    NEAR_AHEAD = 12,
+};
+
+struct prepared_region {
+    uint64_t key;
+    uint64_t bit[1u << (REGION_LOG2 - 6)];
+};
+
+/* Where the leaf table for an address probably is in our own memory. Only ever used to prefetch: a wrong hint costs time, not exactness, and
+ * simulated memory is never unmapped while an engine lives, so reading through an old hint is safe. */
+struct hint {
+    uint64_t key; /* address >> 21, plus 1 */
+    const uint64_t *table;
+};
+
+struct kernel {
+    struct replay *p;
+    struct machine *m;
+    const struct nw_config *c;
+    struct nw_result *r;
+    uint64_t space;    /* present address space of non-global entries */
+    bool exact_filter; /* L1 arrays are not shared by the classes */
+    bool irregular;    /* something was removed or refused: the filter no longer holds */
+
+    struct packed_tlb tlb[NW_TLB_ARRAYS_MAX];
+    struct {
+        struct packed_tlb *array[NW_TLB_ARRAYS_MAX];
+        unsigned count;
+    } looks[2][LEVELS_OF_TLB];
+    struct kernel_home { /* as replay.home */
+        struct packed_tlb *array;
+        unsigned size;
+    } home[2][LEVELS_OF_TLB][3];
+
+    struct packed_assoc psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
+    unsigned psc_count[2]; /* PSCs that exist, by dimension, and which they are, the PDE cache first */
+    uint8_t psc_index[2][NW_PSC_LEVELS];
+    bool refill; /* the nested TLB has an entry for the last GPA asked for, but one that did not serve */
+    struct packed_lines cache[NW_CACHES_MAX];
+
+    uint32_t *which; /* numbers of lines on their way through the caches */
+    uint8_t *found;  /* by line number: the cache that had it */
+    uint64_t *line;  /* emitted, waiting */
+    unsigned line_count;
+    struct waiting_walk {
+        uint32_t end; /* of its lines */
+        enum walk_purpose { WALK_MISS, WALK_ASSIST, WALK_PREFETCH } purpose;
+    } * walk;
+    unsigned walk_count;
+    uint64_t guest_references, nested_references; /* of the walk under way */
+
+    struct hint *hint[2]; /* by dimension */
+
+    struct prepared_region **region; /* open addressing by page >> REGION_LOG2 */
+    size_t region_capacity, region_used;
+    struct prepared_region *last_region;
+};
+
+#endif
