@@ -31,7 +31,10 @@ declare -A options=([native tlb]="--mode native --fidelity tlb" [native walk]="-
 # What each feature costs when it is switched on: nested walk with caches, and one thing more.
 declare -A features=(["tree-PLRU L2 TLB"]="tlb.l2.policy=plru" ["SRRIP L2 TLB"]="tlb.l2.policy=srrip" ["NRU L2 TLB"]="tlb.l2.policy=nru"
                      ["4-way PDE caches"]="psc.guest.pde.ways=4 psc.nested.pde.ways=4" ["next-page prefetch"]="walker.prefetch=next-page"
-                     ["2M backing"]="vmm.backing=2M" ["no VPID"]="vmm.vpid=0" ["PML"]="vmm.pml=1" ["shadow instead"]="run.mode=shadow")
+                     ["2M backing"]="vmm.backing=2M" ["no VPID"]="vmm.vpid=0" ["PML"]="vmm.pml=1" ["shadow instead"]="run.mode=shadow" ["EPT without A/D"]="vmm.accessed_dirty=0"
+                     ["5 levels over 5"]="guest.levels=5 vmm.levels=5" ["without nested TLB"]="nested_tlb.entries=0"
+                     ["without nested PSC"]="psc.nested.pde.entries=0"
+                     ["no walk cache"]="nested_tlb.entries=0 psc.nested.pde.entries=0 psc.guest.pde.entries=0 psc.guest.pdpte.entries=0 psc.guest.pml4e.entries=0")
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 for ((r = 1; r <= repetitions; r++)); do
   for name in "${names[@]}"; do

@@ -146,7 +146,7 @@ static int capture(const struct nw_command *self, struct nw_capture_options *o, 
 static bool take(struct nw_capture_options *o, int option, const char *value)
 {
     switch (option) {
-    case OPT_SIZE: return nw_cli_parse_u64(value, &o->size);
+    case OPT_SIZE: return nw_cli_parse_u64(value, &o->size) && o->size; /* 0 stands for the default */
     case OPT_OPERATIONS: return nw_cli_parse_u64(value, &o->operations);
     case OPT_SEED: return nw_cli_parse_u64(value, &o->seed);
     case OPT_INSTRUCTIONS: return nw_cli_parse_u64(value, &o->instructions_max);

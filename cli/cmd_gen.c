@@ -48,7 +48,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
     struct nw_generate_options o;
     nw_generate_defaults(&o);
     const char *value, *kind = NULL, *out = NULL;
-    bool json = false;
+    bool json = false, exponent = false, stores = false;
     int option;
     while ((option = nw_cli_next(&parser, &value)) != NW_CLI_DONE) {
         switch (option) {
@@ -61,6 +61,8 @@ static int run(const struct nw_command *self, int argc, char **argv)
             kind = value;
             break;
         default:
+            exponent |= option == OPT_EXPONENT;
+            stores |= !strcmp(options[option].name, "stores");
             if (!take(&o, option, value))
                 return nw_cli_usage(self, "--%s %s: not a number", options[option].name, value);
         }
@@ -70,6 +72,10 @@ static int run(const struct nw_command *self, int argc, char **argv)
         return unknown_kind(self, kind);
     if (!o.accesses || !out)
         return nw_cli_usage(self, "%s is missing", !o.accesses ? "--accesses, at least 1," : "-o OUT.nwt");
+    if (exponent && strcmp(generator->name, "zipf"))
+        return nw_cli_usage(self, "--exponent is for zipf");
+    if (stores && !strcmp(generator->name, "gups"))
+        return nw_cli_usage(self, "--stores: half of the accesses of gups are stores");
     struct nw_error err = { 0 };
     struct nw_source *source = NULL;
     enum nw_status s = generator->open(&source, &o, &err);

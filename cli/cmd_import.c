@@ -2,6 +2,7 @@
 #include "trace_common.h"
 #include <nestwalk/traces/import.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { OPT_FROM, OPT_OUT, OPT_WORKLOAD, OPT_JSON };
 static const struct nw_option options[] = {
@@ -46,6 +47,9 @@ static int run(const struct nw_command *self, int argc, char **argv)
     if (!importer)
         return unknown_format(self, from);
 
+    struct stat input, output;
+    if (!stat(in, &input) && !stat(out, &output) && input.st_dev == output.st_dev && input.st_ino == output.st_ino)
+        return nw_cli_usage(self, "the input and -o are the same file, %s", in);
     struct nw_error err = { 0 };
     struct nw_source *source = NULL;
     enum nw_status s = importer->open(&source, in, &err);

@@ -259,14 +259,17 @@ static enum nw_status replay_one(struct nw_source *source, const struct nw_confi
 }
 
 /* Replays all, in order; runs[0 .. *finished) are whole, and stored, whatever the status. */
-static enum nw_status replay_all(const struct plan *p, struct nw_store *store, struct nw_run *runs, size_t *finished,
+static enum nw_status replay_all(const struct plan *p, const char *db, struct nw_run *runs, size_t *finished,
                                  struct nw_error *err)
 {
     char sha256[65];
     struct nw_source *source = NULL;
+    struct nw_store *store = NULL;
     enum nw_status s = nw_nwt_open(&source, p->trace, err);
     if (!s)
         s = nw_file_sha256(p->trace, sha256, err);
+    if (!s && db) /* only now: a trace that cannot be read leaves no empty store behind */
+        s = nw_store_open(db, NW_STORE_WRITE, &store, err);
     for (size_t i = 0; i < p->count && !s; i++) {
         char title[96];
         snprintf(title, sizeof title, "%s (%zu of %zu)", p->config[i].label, i + 1, p->count);
@@ -284,11 +287,24 @@ static enum nw_status replay_all(const struct plan *p, struct nw_store *store, s
     if (s == NW_ERR_INTERRUPTED)
         nw_fail(err, s, "interrupted; %zu of %zu runs were finished%s", *finished, p->count,
                 store && *finished ? " and are stored" : "");
+    nw_store_close(store);
     nw_source_destroy(source);
     return s;
 }
 
 /* ---- results ---- */
+
+/* Addresses that no paging of the guest translates are usually a mistake in the making of the trace: say so. */
+static void warn_of_noncanonical(const struct nw_run *run)
+{
+    double count = nw_run_value(run, "faults.noncanonical", 0);
+    if (count > 0)
+        fprintf(stderr,
+                "nestwalk run: note: %s: %.0f accesses have addresses that are not canonical under the guest's paging; "
+                "they "
+                "are counted in faults.noncanonical and go no further\n",
+                nw_run_title(run), count);
+}
 
 static void print_heading(const struct nw_run *run)
 {
@@ -373,7 +389,6 @@ static enum nw_status write_results(const struct request *r, const struct nw_run
 static enum nw_status execute(const struct request *r, bool *stale, struct nw_error *err)
 {
     struct plan plan = { 0 };
-    struct nw_store *store = NULL;
     struct nw_run *runs = NULL;
     size_t finished = 0;
     enum nw_status s = r->scenario ? plan_scenario(&plan, r, err) : plan_trace(&plan, r, err);
@@ -383,15 +398,15 @@ static enum nw_status execute(const struct request *r, bool *stale, struct nw_er
         s = nw_fail_nomem(err, "the results");
         goto out;
     }
-    if (r->db && (s = nw_store_open(r->db, NW_STORE_WRITE, &store, err)))
-        goto out;
     nw_cli_catch_interrupts();
-    if (!(s = replay_all(&plan, store, runs, &finished, err)))
+    s = replay_all(&plan, r->db, runs, &finished, err);
+    for (size_t i = 0; i < finished; i++)
+        warn_of_noncanonical(&runs[i]);
+    if (!s)
         s = write_results(r, runs, finished, err);
     *stale = r->fail_on_stale && any_stale(runs, finished);
 out:
     nw_runs_free(runs, finished);
-    nw_store_close(store);
     plan_fini(&plan);
     return s;
 }
@@ -453,7 +468,9 @@ const struct nw_command nw_cmd_run = {
         "With --detect-stale, a hit of a translation whose tables have changed since it was cached is compared with "
         "what a walk would find: a page that is gone, another frame, or fewer rights is reported, with the write that "
         "no invalidation followed. It finds a kernel's or a hypervisor's missing flush.\n\n"
-        "Ctrl-C ends cleanly: runs that were finished stay in the store.",
+        "Ctrl-C ends cleanly: runs that were finished stay in the store.\n\n"
+        "The fast engine reads only what a TLB cares about: the columns of the trace that hold the places within "
+        "pages are left unread, and so is damage in them. nestwalk trace verify reads everything.",
     .examples = "nestwalk run --trace btree.nwt --mode native --mode shadow --mode nested\n"
                 "nestwalk run --trace btree.nwt --machine amd-zen4 --mode nested --set vmm.backing=2M --json -\n"
                 "nestwalk run three-ways.xml --db results.db",

@@ -245,7 +245,7 @@ static enum nw_status read_all(FILE *f, struct nw_xml *x, struct nw_error *err)
         return nw_fail_nomem(err, x->name);
     x->size = fread(x->text, 1, NW_XML_SIZE_MAX + 1, f);
     if (ferror(f))
-        return nw_fail_errno(err, NW_ERR_IO, errno, "%s: cannot be read", x->name);
+        return nw_fail_errno(err, errno == EISDIR ? NW_ERR_INPUT : NW_ERR_IO, errno, "%s: cannot be read", x->name);
     if (x->size > NW_XML_SIZE_MAX)
         return nw_fail(err, NW_ERR_INPUT, "%s: larger than %d bytes, the most that is read of a scenario or profile",
                        x->name, NW_XML_SIZE_MAX);

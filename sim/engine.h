@@ -39,6 +39,7 @@ struct replay {
     unsigned levels;                           /* TLB levels */
     struct tlb_home home[2][LEVELS_OF_TLB][3]; /* [class: data, instruction][level - 1][size class] */
     bool looks[2][NW_TLB_ARRAYS_MAX];          /* accesses of this class look in this array */
+    uint8_t smallest[2][3];                    /* the smallest size class any level keeps a translation as */
     struct flat_walk flat;
     uint64_t flat_cycles; /* of one flat walk */
     uint64_t flat_reference_cycles;
@@ -60,6 +61,14 @@ static inline unsigned histogram_bucket(uint64_t cycles)
     while (cycles > nw_histogram_upper[i])
         i++;
     return i;
+}
+
+/* Whether some level keeps this walk's translation in pieces smaller than the guest's page. */
+static inline void note_if_splintered(struct replay *p, unsigned class, uint64_t gva, const struct nw_walk_result *w)
+{
+    if (w->guest_page_log2 > NW_PAGE_LOG2 &&
+        size_log2[p->smallest[class][size_class(w->page_log2)]] < w->guest_page_log2)
+        machine_note_splintered(&p->m, gva, w->guest_page_log2);
 }
 
 static inline uint8_t prefetch_kind(uint8_t kind)

@@ -273,6 +273,8 @@ static enum nw_status explain(struct stage *t, const struct nw_explain_request *
         m->pending_count = 0;
         if ((s = watched_walk(t, q, kind, w, &r, err)) || r.outcome == NW_WALK_OK)
             break;
+        if (!m->shadow)
+            break; /* the fault is the answer; a shadow table, though, is filled by its faults */
         if ((s = machine_fault(m, q->gva, kind, &r, &action, err)) || action == FAULT_GIVE_UP)
             break;
         if (!s)

@@ -2,8 +2,10 @@
 #include "machine.h"
 #include "guest.h"
 #include "stale.h"
+#include <nestwalk/base/bits.h>
 #include <nestwalk/mmu/walk_template.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -17,8 +19,63 @@ static uint64_t end_pfn(uint64_t memory_bytes, unsigned pfn_bits)
     return memory_bytes ? FIRST_PFN + (memory_bytes >> NW_PAGE_LOG2) : UINT64_C(1) << pfn_bits;
 }
 
+static uint64_t splinter_key(uint64_t gva, unsigned log2) { return gva >> log2 << 6 | log2; }
+
+static bool is_splintered(const struct splintered *t, uint64_t key)
+{
+    for (size_t at = nw_mix64(key) & (t->capacity - 1); t->capacity && t->key[at]; at = (at + 1) & (t->capacity - 1))
+        if (t->key[at] == key)
+            return true;
+    return false;
+}
+
+static void put_splinter(struct splintered *t, uint64_t key)
+{
+    size_t at = nw_mix64(key) & (t->capacity - 1);
+    while (t->key[at])
+        at = (at + 1) & (t->capacity - 1);
+    t->key[at] = key;
+    t->used++;
+}
+
+void machine_note_splintered(struct machine *m, uint64_t gva, unsigned guest_page_log2)
+{
+    struct splintered *t = &m->splintered;
+    uint64_t key = splinter_key(gva, guest_page_log2);
+    if (t->everywhere || is_splintered(t, key))
+        return;
+    if (t->used * 2 >= t->capacity) {
+        struct splintered bigger = { .capacity = t->capacity ? t->capacity * 2 : 64 };
+        if (!(bigger.key = calloc(bigger.capacity, sizeof *bigger.key))) {
+            t->everywhere = true;
+            return;
+        }
+        for (size_t i = 0; i < t->capacity; i++)
+            if (t->key[i])
+                put_splinter(&bigger, t->key[i]);
+        free(t->key);
+        *t = bigger;
+    }
+    put_splinter(t, key);
+}
+
+/* An invalidation of one 4 KiB page reaches the whole guest page that it is a piece of. */
+static void reach_all_pieces(const struct machine *m, struct invalidation *v)
+{
+    static const uint8_t sizes[] = { NW_PAGE_1G_LOG2, NW_PAGE_4M_LOG2, NW_PAGE_2M_LOG2 };
+    if (!v->in_range || v->end - v->address > NW_PAGE_BYTES)
+        return;
+    for (size_t i = 0; i < NW_ARRAY_LEN(sizes); i++)
+        if (m->splintered.everywhere || is_splintered(&m->splintered, splinter_key(v->address, sizes[i]))) {
+            v->address = v->address >> sizes[i] << sizes[i];
+            v->end = v->address + (UINT64_C(1) << sizes[i]);
+            return;
+        }
+}
+
 void machine_forget(struct machine *m, struct invalidation what)
 {
+    reach_all_pieces(m, &what);
     if (m->pending_count == INVALIDATIONS_MAX) /* more than any step makes; forgetting too much is always allowed */
         m->pending[m->pending_count - 1] = FORGET_NESTED;
     else
@@ -218,6 +275,29 @@ static void make_rules(struct machine *m)
     }
 }
 
+/* PAE: the four PDPTEs are loaded into registers with CR3 (SDM vol. 3, "PDPTE Registers"); under nested paging on AMD they are read from
+ * memory by each walk (APM vol. 2, "Nested Paging and VMRUN/#VMEXIT"). */
+static enum nw_status load_pdptes(struct machine *m, struct nw_guest_registers *r, struct nw_error *err)
+{
+    bool pae = (r->cr0 & NW_CR0_PG) && (r->cr4 & NW_CR4_PAE) && !(r->efer & (NW_EFER_LMA | NW_EFER_LME));
+    if (!pae || (m->config->mode == NW_MODE_NESTED && m->config->vmm.slat == NW_SLAT_NPT))
+        return NW_OK;
+    r->pdpte_in_registers = true;
+    for (unsigned i = 0; i < 4; i++) {
+        hpa_t hpa;
+        enum nw_status s = machine_locate_table(m, (r->cr3 & nw_mask(31, 5)) + 8 * i, &hpa, err);
+        if (s)
+            return s;
+        r->pdpte[i] = nw_physmem_read64(m->pm, hpa);
+    }
+    int refused = nw_pdptes_refused(r->pdpte, r->maxphyaddr);
+    return refused < 0
+               ? NW_OK
+               : nw_fail(err, NW_ERR_INPUT,
+                         "the guest loads CR3 0x%llx, whose PDPTE %d is 0x%llx: no processor accepts its reserved bits",
+                         (unsigned long long)r->cr3, refused, (unsigned long long)r->pdpte[refused]);
+}
+
 enum nw_status machine_registers_changed(struct machine *m, struct nw_error *err)
 {
     enum nw_status s;
@@ -225,7 +305,7 @@ enum nw_status machine_registers_changed(struct machine *m, struct nw_error *err
         struct nw_guest_registers r = m->registers;
         /* MODEL: PKRU is not recorded in traces; protection keys are taken to permit everything. */
         r.cr4 &= ~(NW_CR4_PKE | NW_CR4_PKS);
-        if ((s = nw_paging_init_guest(&m->guest, &r, err)))
+        if ((s = load_pdptes(m, &r, err)) || (s = nw_paging_init_guest(&m->guest, &r, err)))
             return s;
         m->pcid = (uint16_t)(m->registers.cr4 & NW_CR4_PCIDE ? m->registers.cr3 & 0xfff : 0);
     } else {
@@ -275,6 +355,7 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
 void machine_fini(struct machine *m)
 {
     nw_shadow_destroy(m->shadow);
+    free(m->splintered.key);
     guest_fini(m);
     stale_writes_free(m->writes);
     nw_frames_fini(&m->host_frames);

@@ -73,6 +73,14 @@ struct backed {
 };
 enum { BACKED_SLOTS = 1024 };
 
+/* Large guest pages that some cache keeps in smaller pieces: what invalidates an address must reach all pieces of its page (SDM vol. 3,
+ * "Operations that Invalidate TLBs and Paging-Structure Caches", INVLPG). A page stays here once it was; forgetting more is allowed. */
+struct splintered {
+    uint64_t *key; /* (GVA >> page_log2) << 6 | page_log2; 0 = empty; open addressing */
+    size_t capacity, used;
+    bool everywhere; /* no memory for the table: any address may be a piece of 1 GiB */
+};
+
 struct machine {
     const struct nw_config *config;
     const struct nw_trace_info *info;
@@ -107,6 +115,7 @@ struct machine {
         uint64_t gva, code;
         bool valid;
     } last_fault; /* of the guest, until the next access that succeeds */
+    struct splintered splintered;
     struct invalidation pending[INVALIDATIONS_MAX];
     unsigned pending_count;
     enum nw_status deferred; /* failure inside a callback that cannot return one */
@@ -168,6 +177,8 @@ bool machine_log_dirty(struct machine *m);
 /* Adds an exit of the guest to the VMM, with its transition. */
 void machine_exit(struct machine *m, enum nw_exit_reason reason);
 void machine_forget(struct machine *m, struct invalidation what);
+/* A translation of the guest's page of this size at `gva` is kept in smaller pieces. */
+void machine_note_splintered(struct machine *m, uint64_t gva, unsigned guest_page_log2);
 
 /* Flat translation: page size and references of a walk without any walk cache. */
 struct flat_walk {

@@ -405,6 +405,7 @@ static void prefetch_next(struct reference_engine *e, unsigned class, uint64_t g
     if (w.outcome != NW_WALK_OK)
         return;
     struct translation t = translation_of(&w);
+    note_if_splintered(e->p, class, next, &w);
     fill(e, class, last, next, &t);
     e->p->r->prefetch.fills++;
 }
@@ -414,8 +415,10 @@ static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t ki
     struct replay *p = e->p;
     unsigned class = nw_kind_type(kind) == NW_FETCH;
     enum nw_status s;
-    if (!machine_canonical(&p->m, gva))
+    if (!machine_canonical(&p->m, gva)) {
+        p->r->faults.noncanonical++;
         return NW_OK;
+    }
     if (p->m.flat) {
         touch_flat(e, class, gva, kind);
         return NW_OK;
@@ -435,6 +438,7 @@ static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t ki
                 return NW_OK;
             }
             struct translation t = translation_of(&w);
+            note_if_splintered(p, class, gva, &w);
             detect_stale(e, gva, kind, true, &t);
             count_misses(e, class, p->levels, t.size);
             for (unsigned l = p->levels; l-- > 0;)

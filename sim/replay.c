@@ -46,6 +46,13 @@ static void find_homes(struct replay *p)
                         break;
                     }
                 }
+    for (unsigned class = 0; class < 2; class ++)
+        for (unsigned size = 0; size < 3; size++) {
+            p->smallest[class][size] = (uint8_t)size;
+            for (unsigned level = 0; level < p->levels; level++)
+                if (p->home[class][level][size].size < p->smallest[class][size])
+                    p->smallest[class][size] = p->home[class][level][size].size;
+        }
 }
 
 static void sum_costs(struct replay *p)
@@ -113,6 +120,8 @@ enum nw_status nw_replay(struct nw_source *source, const struct nw_config *confi
                        "fidelity full is modelled by the reference engine: add --engine=reference");
     if ((s = nw_config_copy(&out->config, config, err)))
         return s;
+    if (config->detect_stale)
+        out->config.engine = NW_ENGINE_REFERENCE; /* what really runs, see engine_for() */
     if (config->detect_stale && !(out->stale.use = calloc(NW_STALE_USES_MAX, sizeof *out->stale.use))) {
         nw_result_fini(out);
         return nw_fail_nomem(err, "the reports of stale translations");

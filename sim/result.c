@@ -40,6 +40,8 @@ static const struct nw_counter_row fault_rows[] = {
         "second-stage faults: EPT violations, nested page faults"),
     ROW(faults.ept_misconfigurations, "faults.ept_misconfigurations", "faults", "EPT misconfigurations"),
     ROW(faults.dmar, "faults.dmar", "faults", "DMA remapping faults"),
+    ROW(faults.noncanonical, "faults.noncanonical", "accesses",
+        "look-ups of addresses that are not canonical under the guest's paging: refused before any TLB"),
 };
 static const struct nw_counter_row shadow_rows[] = {
     ROW(shadow.fills, "shadow.fills", "entries", "leaf entries made in the shadow table"),

@@ -78,6 +78,7 @@ static NW_NOINLINE void prefetch_next(struct kernel *k, unsigned class, uint64_t
         return;
     struct translation t = { size_class(w.page_log2), rights_of(w.rights),
                              w.rights & NW_RIGHT_GLOBAL ? GLOBAL_SPACE : k->space };
+    note_if_splintered(k->p, class, next << NW_PAGE_LOG2, &w);
     fill(k, class, last, next, &t);
     k->r->prefetch.fills++;
 }
@@ -99,6 +100,7 @@ static NW_NOINLINE enum nw_status miss(struct kernel *k, unsigned class, uint64_
             }
             struct translation t = { size_class(w.page_log2), rights_of(w.rights),
                                      w.rights & NW_RIGHT_GLOBAL ? GLOBAL_SPACE : k->space };
+            note_if_splintered(k->p, class, gva, &w);
             count_misses(k, class, k->p->levels, t.size);
             for (unsigned l = k->p->levels; l-- > 0;)
                 fill(k, class, l, page, &t);
@@ -130,6 +132,7 @@ NW_INLINE enum nw_status touch(struct kernel *k, uint64_t page, uint8_t kind, st
     unsigned class = nw_kind_type(kind) == NW_FETCH;
     if (NW_UNLIKELY(!canonical(k, page))) {
         k->irregular = true; /* what the filter dropped behind it is no hit */
+        k->r->faults.noncanonical++;
         return NW_OK;
     }
     enum lookup found = look_up(k, class, page, kind);
@@ -144,6 +147,7 @@ static enum nw_status touch_flat(struct kernel *k, uint64_t page, uint8_t kind)
     unsigned class = nw_kind_type(kind) == NW_FETCH;
     if (!canonical(k, page)) {
         k->irregular = true;
+        k->r->faults.noncanonical++;
         return NW_OK;
     }
     if (look_up(k, class, page, kind) != LOOKUP_MISS)

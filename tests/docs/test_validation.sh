@@ -13,4 +13,11 @@ while IFS= read -r row; do
   grep -qxF -- "$row" "$document" || { echo "FAIL: docs/validation.md lacks: $row"; fails=$((fails + 1)); }
 done <rows.txt
 [ $rows = 14 ] || { echo "FAIL: $rows rows instead of 14"; fails=1; }
+
+# README.md's example output is what its command prints today.
+command=$(awk '/^```sh$/ { getline; print; exit }' "$NW_SOURCE_DIR/README.md")
+awk '/^```text$/ { on = 1; next } /^```$/ && on { exit } on' "$NW_SOURCE_DIR/README.md" >promised.txt
+# shellcheck disable=SC2086  # a list of words
+(cd "$NW_SOURCE_DIR" && "$NESTWALK" ${command#nestwalk }) >printed.txt 2>/dev/null
+diff promised.txt printed.txt || { echo "FAIL: README.md's output is not what is printed"; fails=1; }
 exit $((fails != 0))

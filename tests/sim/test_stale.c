@@ -334,6 +334,29 @@ static void a_split_large_page__is_stale_only_where_it_differs(void **state)
     script_free(t);
 }
 
+/* A 2 MiB page of the guest over 4 KiB backing stands in the TLBs as 4 KiB pieces: one INVLPG, anywhere in it, reaches all of them. */
+static void one_invlpg__reaches_every_piece_of_a_large_page(void **state)
+{
+    (void)state;
+    static const uint64_t operand[] = { 0, 0x5000, 0x1ff000 };
+    static const char *const modes[] = { "native", "nested", "shadow" };
+    for (unsigned m = 0; m < NW_ARRAY_LEN(modes); m++)
+        for (unsigned i = 0; i < NW_ARRAY_LEN(operand); i++) {
+            struct script *t = script_new(0);
+            start(t);
+            struct nw_leaf leaf = leaf_of(t, LARGE);
+            access_page(t, LARGE, NW_LOAD);
+            access_page(t, LARGE + 0x5000, NW_LOAD);
+            write_entry(t, leaf.entry_address, leaf.entry & ~UINT64_C(1));
+            event(t, NW_EV_INVLPG, LARGE + operand[i], 0, 0);
+            access_page(t, LARGE, NW_LOAD);
+            access_page(t, LARGE + 0x5000, NW_LOAD);
+            run(t, modes[m], 0, 0);
+            assert_int_equal(t->result.faults.guest_page_faults, 2);
+            script_free(t);
+        }
+}
+
 static void a_stale_walk_cache__spoils_new_translations(void **state)
 {
     (void)state;
@@ -471,6 +494,7 @@ int main(void)
         cmocka_unit_test(a_covering_invalidation__is_silence),
         cmocka_unit_test(a_page_directory_entry__is_on_the_way),
         cmocka_unit_test(a_split_large_page__is_stale_only_where_it_differs),
+        cmocka_unit_test(one_invlpg__reaches_every_piece_of_a_large_page),
         cmocka_unit_test(a_stale_walk_cache__spoils_new_translations),
         cmocka_unit_test(another_root_under_the_same_pcid__has_no_write_to_blame),
         cmocka_unit_test(reports__are_bounded_and_counts_are_not),

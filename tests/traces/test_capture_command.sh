@@ -85,7 +85,11 @@ if [ $status = 4 ]; then
 else
   check "via tracepoints" 0 $status
   has "via tracepoints" "guest walks by KVM" out.txt
-  left=$(find /sys/kernel/tracing/instances -maxdepth 1 -name "nestwalk-*" 2>/dev/null | wc -l)
+  left=0 # instances are named after the process that made them; another capture may be running
+  for instance in /sys/kernel/tracing/instances/nestwalk-*; do
+    pid=${instance##*/nestwalk-} pid=${pid%%-*}
+    [ ! -e "$instance" ] || kill -0 "$pid" 2>/dev/null || left=$((left + 1))
+  done
   check "no tracefs instance is left" 0 "$left"
 fi
 finish 0

@@ -62,7 +62,7 @@ struct nw_result {
     struct nw_hitmiss cache[NW_CACHES_MAX]; /* page-table references that found their line there */
     uint64_t memory_references;             /* ... and in DRAM */
     struct {
-        uint64_t guest_page_faults, ept_violations, ept_misconfigurations, dmar;
+        uint64_t guest_page_faults, ept_violations, ept_misconfigurations, dmar, noncanonical;
     } faults;
     struct {
         uint64_t count, cycles;
