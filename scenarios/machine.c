@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 const char *nw_machine_name(size_t index)
@@ -136,6 +137,15 @@ static enum nw_status open_profile(struct nw_xml *x, const char *profile, const 
     return s;
 }
 
+/* The second stage's format goes with the processor's vendor, unless somebody chose it. */
+static enum nw_status choose_slat(struct nw_config *c, struct nw_error *err)
+{
+    const char *source = nw_config_source(c, "vmm.slat"), *by_vendor = "the machine profile's vendor";
+    if (strcmp(source, "default") && strcmp(source, by_vendor))
+        return NW_OK;
+    return nw_config_set(c, "vmm.slat", strcmp(c->vendor, "amd") ? "ept" : "npt", by_vendor, err);
+}
+
 enum nw_status nw_machine_load(const char *profile, const char *directory, struct nw_config *c, struct nw_error *err)
 {
     struct nw_config fresh;
@@ -151,6 +161,8 @@ enum nw_status nw_machine_load(const char *profile, const char *directory, struc
     nw_config_clear_machine(&fresh);
     s = load_root(&l);
     s = nw_xml_verdict(&l.xml, s, err);
+    if (!s)
+        s = choose_slat(&fresh, err);
     if (s) {
         nw_config_fini(&fresh);
         goto out;

@@ -6,6 +6,7 @@
  *     if ((s = nw_machine_load("./my-laptop.xml", NULL, &c, err))) return s;  // or any file
  *
  * A profile gives every parameter of group NW_GROUP_MACHINE; one that it leaves out has its default, and "default" as its source.
+ * Beyond that group, loading one chooses the second stage's format: vmm.slat becomes npt for vendor amd and ept for others, unless it was set.
  * The format is described in docs/scenarios.md; its schema, machine.xsd, is made from the table of parameters (sim/config.h).
  *
  * Files are read without trust: no network, no document type, no entities, at most 1 MiB. A failure names file, line, column, the
