@@ -29,11 +29,13 @@ static void track_write(struct nw_kvm *k, uint64_t gpa, unsigned bytes)
         entry = 0;
     k->stat.mmu_pte_write++;
     for (struct page *p = NULL; (p = kvm_table_next(k, gfn, p));) {
-        if (misaligned(gpa, bytes) || flooding(p)) {
+        if ((bytes && misaligned(gpa, bytes)) || flooding(p)) {
             kvm_prepare_zap(k, p);
             k->stat.mmu_flooded++;
             continue;
         }
+        if (!bytes) /* somewhere in the page */
+            continue;
         unsigned index = (unsigned)(gpa & (NW_PAGE_BYTES - 1)) / 8;
         flush |= spte_present(p->spte[index]);
         if (p->spte[index])
@@ -42,6 +44,42 @@ static void track_write(struct nw_kvm *k, uint64_t gpa, unsigned bytes)
             k->stat.mmu_pde_zapped++;
     }
     kvm_flush_or_zap(k, flush);
+}
+
+static bool synced_leaf_table(struct nw_kvm *k, uint64_t gfn)
+{
+    for (struct page *p = NULL; (p = kvm_table_next(k, gfn, p));)
+        if (!p->unsync)
+            return true;
+    return false;
+}
+
+enum nw_kvm_store nw_kvm_table_written(struct nw_kvm *k, gpa_t gpa, unsigned bytes, bool faulted)
+{
+    enum nw_kvm_store result = NW_KVM_STORE_FREE;
+    if (!bytes && kvm_tracked(k, gpa.v >> NW_PAGE_LOG2)) {
+        track_write(k, gpa.v, 0);
+        return NW_KVM_STORE_EMULATED;
+    }
+    for (uint64_t at = gpa.v, end = gpa.v + bytes; at < end;) {
+        uint64_t gfn = at >> NW_PAGE_LOG2, stop = (gfn + 1) << NW_PAGE_LOG2;
+        unsigned piece = (unsigned)((end < stop ? end : stop) - at);
+        if (kvm_tracked(k, gfn)) {
+            if (!faulted) {
+                k->stat.pf_taken++;
+                k->stat.pf_emulate++;
+            }
+            track_write(k, at, piece);
+            result = NW_KVM_STORE_EMULATED;
+        } else if (synced_leaf_table(k, gfn)) {
+            k->stat.pf_taken++;
+            k->stat.pf_fixed++;
+            (void)kvm_try_unsync(k, gfn, false, false);
+            result = result == NW_KVM_STORE_FREE ? NW_KVM_STORE_UNSYNC : result;
+        }
+        at += piece;
+    }
+    return result;
 }
 
 bool nw_kvm_unprotect(struct nw_kvm *k, gva_t gva, uint64_t rip, bool user, bool table_writing)

@@ -26,7 +26,10 @@ struct rmap *kvm_rmap(const struct nw_kvm *k, uint64_t gfn, unsigned level)
 uint64_t kvm_gfn_hpa(const struct nw_kvm *k, uint64_t gfn)
 {
     const struct slot *s = kvm_slot_find(k, gfn);
-    return s ? s->as.hpa + ((gfn - s->as.first_gfn) << NW_PAGE_LOG2) : 0;
+    if (!s)
+        return 0;
+    return k->config.frame ? k->config.frame(k->config.context, gfn).v
+                           : s->as.hpa + ((gfn - s->as.first_gfn) << NW_PAGE_LOG2);
 }
 
 /* ---- host pages --------------------------------------------------------------------------------------------- */
@@ -356,9 +359,9 @@ enum nw_status nw_kvm_slot_add(struct nw_kvm *k, const struct nw_kvm_slot *as, s
     memset(s->host, HOST_RESIDENT | HOST_WRITABLE, as->pages);
     forbid_edges(s);
     uint64_t *word;
-    for (uint64_t at = 0; !status && at < as->pages; at += NW_BIT(NW_REGION_LOG2 - NW_PAGE_LOG2))
+    for (uint64_t at = 0; !status && !k->config.frame && at < as->pages; at += NW_BIT(NW_REGION_LOG2 - NW_PAGE_LOG2))
         status = nw_physmem_make(k->config.pm, nw_hpa(as->hpa + (at << NW_PAGE_LOG2)), &word, err);
-    if (!status)
+    if (!status && !k->config.frame)
         status = nw_physmem_make(k->config.pm, nw_hpa(as->hpa + ((as->pages - 1) << NW_PAGE_LOG2)), &word, err);
     if (status) {
         slot_free(s);

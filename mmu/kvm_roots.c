@@ -264,6 +264,32 @@ enum nw_status nw_kvm_load_cr4(struct nw_kvm *k, uint64_t cr4, struct nw_error *
     return NW_OK;
 }
 
+enum nw_status nw_kvm_load_cr0(struct nw_kvm *k, uint64_t cr0, struct nw_error *err)
+{
+    struct nw_guest_registers r = k->registers;
+    uint64_t toggled = r.cr0 ^ cr0;
+    r.cr0 = cr0;
+    enum nw_status s = set_registers(k, &r, err);
+    if (s)
+        return s;
+    if (toggled & ~cr0 & NW_CR0_PG)
+        k->requests |= REQ_FLUSH_GUEST;
+    if (toggled & (NW_CR0_PG | NW_CR0_WP)) /* they are part of every role */
+        kvm_roots_free(k, true, ALL_PREVIOUS);
+    return NW_OK;
+}
+
+enum nw_status nw_kvm_load_efer(struct nw_kvm *k, uint64_t efer, struct nw_error *err)
+{
+    struct nw_guest_registers r = k->registers;
+    uint64_t toggled = r.efer ^ efer;
+    r.efer = efer;
+    enum nw_status s = set_registers(k, &r, err);
+    if (!s && (toggled & (NW_EFER_LME | NW_EFER_NXE)))
+        kvm_roots_free(k, true, ALL_PREVIOUS);
+    return s;
+}
+
 void nw_kvm_invlpg(struct nw_kvm *k, gva_t gva)
 {
     kvm_invalidate_address(k, &k->root, gva.v);

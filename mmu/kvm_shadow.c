@@ -65,6 +65,14 @@ void nw_kvm_destroy(struct nw_kvm *k)
     free(k);
 }
 
+uint64_t nw_kvm_tables_shadowed(const struct nw_kvm *k)
+{
+    uint64_t tables = 0;
+    for (const struct page *p = k->oldest; p; p = p->newer) /* each frame counts with its newest page */
+        tables += !p->role.direct && kvm_table_next(k, p->gfn, NULL) == p;
+    return tables;
+}
+
 const struct nw_kvm_counters *nw_kvm_counters(const struct nw_kvm *k) { return &k->stat; }
 const struct nw_paging *nw_kvm_shadow_paging(const struct nw_kvm *k) { return &k->shadow; }
 const struct nw_paging *nw_kvm_guest_paging(const struct nw_kvm *k) { return &k->guest; }

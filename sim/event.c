@@ -1,19 +1,8 @@
 /* event.c - what each recorded event does to the machine: tables, registers, what caches must forget, and its price. */
 #include "guest.h"
 #include "machine.h"
+#include "pager.h"
 #include <inttypes.h>
-
-void machine_forget_shadow(struct machine *m, const struct nw_shadow_invalidation *due)
-{
-    if (due->kind == NW_SHADOW_NOTHING)
-        return;
-    m->result->shadow.flushes++;
-    m->epoch++;
-    if (due->kind == NW_SHADOW_ALL)
-        machine_forget(m, FORGET_ALL);
-    else
-        machine_forget(m, forget_range(due->first, due->last + 1));
-}
 
 static const uint64_t NO_FLUSH = UINT64_C(1) << 63; /* of a value written to CR3 with CR4.PCIDE set */
 
@@ -41,8 +30,6 @@ static void forget_for_control(struct machine *m, uint64_t cr0, uint64_t cr4)
 static enum nw_status control_register(struct machine *m, uint64_t cr, uint64_t value, struct nw_error *err)
 {
     m->result->events.cr_writes++;
-    if (m->shadow && (cr == 0 || cr == 3 || cr == 4))
-        machine_exit(m, NW_EXIT_CR_WRITE);
     switch (cr) {
     case 0:
         forget_for_control(m, value, m->registers.cr4);
@@ -59,46 +46,39 @@ static enum nw_status control_register(struct machine *m, uint64_t cr, uint64_t 
         break;
     default: return NW_OK;
     }
-    return m->traced ? machine_registers_changed(m, err) : NW_OK;
+    if (m->traced)
+        return machine_registers_changed(m, (unsigned)cr, value, err);
+    /* An imitation guest has one address space, whatever the trace's events say: its own CR3, once more. */
+    if (cr != 3 || !m->pager->registers)
+        return NW_OK;
+    enum nw_status s = m->pager->registers(m, 3, m->guest.root, err);
+    return s ? s : machine_take_deferred(m, err);
 }
 
 static enum nw_status table_write(struct machine *m, const struct nw_event *e, struct nw_error *err)
 {
+    uint64_t gpa = e->arg[0], value = e->arg[2];
+    unsigned bytes = (unsigned)e->arg[1];
     m->result->events.table_writes++;
     if (!m->traced)
         return NW_OK;
-    enum nw_status s = guest_table_write(m, e->arg[0], (unsigned)e->arg[1], e->arg[2], err);
-    if (s || !m->shadow || !nw_shadow_is_table(m->shadow, nw_gpa(e->arg[0])))
-        return s;
-    machine_exit(m, NW_EXIT_TABLE_WRITE);
-    struct nw_shadow_invalidation due;
-    s = nw_shadow_table_write(m->shadow, nw_gpa(e->arg[0]), (unsigned)e->arg[1], &due, err);
-    if (!s)
-        machine_forget_shadow(m, &due);
-    return s;
+    enum nw_status s = m->pager->table_write ? m->pager->table_write(m, gpa, bytes, value, err)
+                                             : guest_table_write(m, gpa, bytes, value, err);
+    if (!s && m->pager->table_written)
+        s = m->pager->table_written(m, gpa, bytes, err);
+    return s ? s : machine_take_deferred(m, err);
 }
 
-/* A shadow pager intercepts what invalidates by page. */
-static void intercept_invlpg(struct machine *m, uint64_t gva)
-{
-    if (!m->shadow)
-        return;
-    struct nw_shadow_invalidation due;
-    machine_exit(m, NW_EXIT_INVLPG);
-    nw_shadow_invlpg(m->shadow, nw_gva(gva), &due);
-    machine_forget_shadow(m, &due);
-}
-
-static void invlpg(struct machine *m, uint64_t gva)
+static enum nw_status invlpg(struct machine *m, uint64_t gva, struct nw_error *err)
 {
     m->result->events.invlpg++;
     machine_forget(m, forget_page(gva, m->pcid));
-    intercept_invlpg(m, gva);
+    return m->pager->invlpg ? m->pager->invlpg(m, gva, err) : NW_OK;
 }
 
 /* SDM vol. 2, "INVPCID": 0 individual address, 1 single context, 2 all with global translations, 3 all but global ones. The first spares
  * global translations too, and PSC entries that do not lead to the address. */
-static void invpcid(struct machine *m, uint64_t type, uint16_t pcid, uint64_t gva)
+static enum nw_status invpcid(struct machine *m, uint64_t type, uint16_t pcid, uint64_t gva, struct nw_error *err)
 {
     struct invalidation what = { .pcid = pcid };
     if (type == 0) {
@@ -109,7 +89,7 @@ static void invpcid(struct machine *m, uint64_t type, uint16_t pcid, uint64_t gv
         what = (struct invalidation){ .every_space = true, .global = type == 2 };
     }
     machine_forget(m, what);
-    intercept_invlpg(m, gva);
+    return m->pager->invpcid ? m->pager->invpcid(m, type, pcid, gva, err) : NW_OK;
 }
 
 /* ---- what a VMM does about its guest; natively there is none ---- */
@@ -176,11 +156,11 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *e, struct
     case NW_EV_MSR_WRITE:
         if (e->arg[0] == 0xc0000080 && m->traced) { /* EFER */
             m->registers.efer = e->arg[1];
-            return machine_registers_changed(m, err);
+            return machine_registers_changed(m, CR_EFER, e->arg[1], err);
         }
         return NW_OK;
-    case NW_EV_INVLPG: invlpg(m, e->arg[0]); return NW_OK;
-    case NW_EV_INVPCID: invpcid(m, e->arg[0], (uint16_t)(e->arg[1] & 0xfff), e->arg[2]); return NW_OK;
+    case NW_EV_INVLPG: return invlpg(m, e->arg[0], err);
+    case NW_EV_INVPCID: return invpcid(m, e->arg[0], (uint16_t)(e->arg[1] & 0xfff), e->arg[2], err);
     case NW_EV_INVVPID:
     case NW_EV_INVEPT:
     case NW_EV_INVLPGA:

@@ -1,6 +1,7 @@
 /* explain.c - one access through the reference engine with a watcher. */
 #include "explain_fault.h"
 #include "guest.h"
+#include "pager.h"
 #include "reference.h"
 #include <inttypes.h>
 #include <nestwalk/sim/explain.h>
@@ -273,7 +274,7 @@ static enum nw_status explain(struct stage *t, const struct nw_explain_request *
         m->pending_count = 0;
         if ((s = watched_walk(t, q, kind, w, &r, err)) || r.outcome == NW_WALK_OK)
             break;
-        if (!m->shadow)
+        if (!m->pager->fills_on_fault)
             break; /* the fault is the answer; a shadow table, though, is filled by its faults */
         if ((s = machine_fault(m, q->gva, kind, &r, &action, err)) || action == FAULT_GIVE_UP)
             break;
@@ -288,7 +289,7 @@ static enum nw_status explain(struct stage *t, const struct nw_explain_request *
         x->gpa = r.gpa.v;
         x->hpa = r.hpa.v;
         x->page_bytes = UINT64_C(1) << r.page_log2;
-        if (m->shadow) { /* the tree that was walked leads straight to the host's address */
+        if (m->pager->fills_on_fault) { /* the tree that was walked leads straight to the host's address */
             struct nw_walk_result guest;
             struct nw_access access = access_of(kind);
             nw_walk_nested(m->pm, &m->guest, &m->p2m, q->gva, &access, NULL, &guest);

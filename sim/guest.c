@@ -1,5 +1,6 @@
 /* guest.c - see guest.h. */
 #include "guest.h"
+#include "pager.h"
 #include "stale.h"
 #include <nestwalk/base/bits.h>
 #include <stdlib.h>
@@ -39,24 +40,16 @@ static enum nw_status table_locate(void *context, uint64_t address, hpa_t *out, 
     return machine_locate_table(context, address, out, err);
 }
 
-/* The guest kernel wrote an entry: a shadow pager that write-protects the table sees it. */
+/* The guest kernel wrote an entry: a VMM that watches the table sees it. */
 static void table_written(void *context, uint64_t address, hpa_t hpa, uint64_t old, uint64_t word)
 {
     (void)hpa;
     struct machine *m = context;
-    struct nw_shadow_invalidation due = { .kind = NW_SHADOW_NOTHING };
     struct nw_error err;
     enum nw_status s = stale_note_write(m, address, old, word, &err);
-    if (!s && m->shadow && nw_shadow_is_table(m->shadow, nw_gpa(address))) {
-        if (m->config->guest.demand_faults)
-            machine_exit(m, NW_EXIT_TABLE_WRITE);
-        s = nw_shadow_table_write(m->shadow, nw_gpa(address), 8, &due, &err);
-    }
-    if (s && !m->deferred) {
-        m->deferred = s;
-        m->deferred_error = err;
-    }
-    machine_forget_shadow(m, &due);
+    if (!s && m->pager->own_write)
+        s = m->pager->own_write(m, address, old, m->config->guest.demand_faults, &err);
+    machine_defer(m, s, &err);
 }
 
 enum nw_status guest_make(struct machine *m, struct nw_error *err)

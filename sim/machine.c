@@ -1,6 +1,7 @@
 /* machine.c - memory, guest, second stage and shadow pager put together; service of faults. See machine.h. */
 #include "machine.h"
 #include "guest.h"
+#include "pager.h"
 #include "stale.h"
 #include <nestwalk/base/bits.h>
 #include <nestwalk/mmu/walk_template.h>
@@ -110,7 +111,7 @@ bool machine_log_dirty(struct machine *m)
     return true;
 }
 
-static void defer(struct machine *m, enum nw_status status, const struct nw_error *err)
+void machine_defer(struct machine *m, enum nw_status status, const struct nw_error *err)
 {
     if (status && !m->deferred) {
         m->deferred = status;
@@ -118,7 +119,7 @@ static void defer(struct machine *m, enum nw_status status, const struct nw_erro
     }
 }
 
-static enum nw_status take_deferred(struct machine *m, struct nw_error *err)
+enum nw_status machine_take_deferred(struct machine *m, struct nw_error *err)
 {
     enum nw_status s = m->deferred;
     if (s && err)
@@ -129,7 +130,7 @@ static enum nw_status take_deferred(struct machine *m, struct nw_error *err)
 
 /* ---- the second stage: backing guest memory with host frames ---- */
 
-static unsigned backing_log2(const struct nw_config *c)
+unsigned machine_backing_log2(const struct nw_config *c)
 {
     return c->vmm.backing == NW_PAGES_2M   ? NW_PAGE_2M_LOG2
            : c->vmm.backing == NW_PAGES_1G ? NW_PAGE_1G_LOG2
@@ -137,7 +138,7 @@ static unsigned backing_log2(const struct nw_config *c)
 }
 
 /* Backs the page of `gpa` if it is not; `written` presets D, as a VMM does that backs a page on a write or for a table. */
-static enum nw_status back(struct machine *m, uint64_t gpa, bool written, hpa_t *hpa, struct nw_error *err)
+enum nw_status machine_back(struct machine *m, uint64_t gpa, bool written, hpa_t *hpa, struct nw_error *err)
 {
     struct nw_leaf leaf;
     uint64_t gfn = gpa >> NW_PAGE_LOG2;
@@ -150,7 +151,7 @@ static enum nw_status back(struct machine *m, uint64_t gpa, bool written, hpa_t 
     if (s)
         return s;
     if (!leaf.present) {
-        unsigned log2 = backing_log2(m->config);
+        unsigned log2 = machine_backing_log2(m->config);
         uint64_t pfn, page_mask = (UINT64_C(1) << log2) - 1;
         if ((s = nw_frames_alloc(&m->host_frames, log2, &pfn, err)) ||
             (s = nw_builder_map(&m->p2m_builder, gpa & ~page_mask, pfn << NW_PAGE_LOG2, log2,
@@ -179,38 +180,7 @@ enum nw_status machine_locate_table(struct machine *m, uint64_t gpa, hpa_t *hpa,
             machine_exit(m, NW_EXIT_EPT_VIOLATION);
         }
     }
-    return back(m, gpa, true, hpa, err);
-}
-
-static void shadow_backing(void *context, gpa_t gpa, struct nw_shadow_backing *out)
-{
-    struct machine *m = context;
-    struct nw_error err;
-    struct nw_leaf leaf;
-    hpa_t hpa = { 0 };
-    enum nw_status s = back(m, gpa.v, false, &hpa, &err);
-    if (!s)
-        s = nw_builder_lookup(&m->p2m_builder, gpa.v, &leaf, &err);
-    defer(m, s, &err);
-    *out =
-        (struct nw_shadow_backing){ .present = !s, .writable = true, .hpa = hpa, .page_log2 = s ? 0 : leaf.page_log2 };
-}
-
-static enum nw_status shadow_allocate(void *context, uint64_t *hpa, struct nw_error *err)
-{
-    struct machine *m = context;
-    uint64_t pfn;
-    enum nw_status s = nw_frames_alloc(&m->host_frames, NW_PAGE_LOG2, &pfn, err);
-    *hpa = pfn << NW_PAGE_LOG2;
-    return s;
-}
-
-static void shadow_release(void *context, uint64_t hpa)
-{
-    struct machine *m = context;
-    struct nw_error err;
-    enum nw_status s = nw_frames_free(&m->host_frames, NW_PAGE_LOG2, hpa >> NW_PAGE_LOG2, &err);
-    defer(m, s, &err);
+    return machine_back(m, gpa, true, hpa, err);
 }
 
 /* ---- construction ---- */
@@ -243,24 +213,10 @@ static enum nw_status make_second_stage(struct machine *m, struct nw_error *err)
     return NW_OK;
 }
 
-static enum nw_status make_shadow(struct machine *m, struct nw_error *err)
-{
-    struct nw_shadow_config c = { .pm = m->pm,
-                                  .maxphyaddr = NW_PHYS_BITS_MAX,
-                                  .backing = shadow_backing,
-                                  .allocate = shadow_allocate,
-                                  .release = shadow_release,
-                                  .context = m };
-    enum nw_status s = nw_shadow_create(&m->shadow, &c, err);
-    if (!s)
-        s = nw_shadow_load_cr3(m->shadow, &m->guest, err);
-    return s ? s : take_deferred(m, err);
-}
-
 /* What each kind of access must find in a cached translation, under the present control registers. */
 static void make_rules(struct machine *m)
 {
-    bool write_protect = m->guest.write_protect, smep = m->traced && (m->registers.cr4 & NW_CR4_SMEP);
+    bool write_protect = m->hw_guest->write_protect, smep = m->traced && (m->registers.cr4 & NW_CR4_SMEP);
     for (unsigned i = 0; i < NW_ARRAY_LEN(m->rule); i++) {
         unsigned type = i & NW_KIND_TYPE;
         bool user = i & 4;
@@ -298,7 +254,8 @@ static enum nw_status load_pdptes(struct machine *m, struct nw_guest_registers *
                          (unsigned long long)r->cr3, refused, (unsigned long long)r->pdpte[refused]);
 }
 
-enum nw_status machine_registers_changed(struct machine *m, struct nw_error *err)
+/* machine.guest and machine.pcid follow machine.registers. */
+static enum nw_status take_registers(struct machine *m, struct nw_error *err)
 {
     enum nw_status s;
     if (m->traced) {
@@ -311,13 +268,16 @@ enum nw_status machine_registers_changed(struct machine *m, struct nw_error *err
     } else {
         m->guest = m->guest_builder.paging;
     }
-    make_rules(m);
-    if (m->shadow) {
-        if ((s = nw_shadow_load_cr3(m->shadow, &m->guest, err)) || (s = take_deferred(m, err)))
-            return s;
-        m->hw_guest = nw_shadow_paging(m->shadow);
-    }
     return NW_OK;
+}
+
+enum nw_status machine_registers_changed(struct machine *m, unsigned cr, uint64_t value, struct nw_error *err)
+{
+    enum nw_status s = take_registers(m, err);
+    if (!s && m->pager->registers)
+        s = m->pager->registers(m, cr, value, err);
+    make_rules(m);
+    return s ? s : machine_take_deferred(m, err);
 }
 
 enum nw_status machine_init(struct machine *m, const struct nw_config *config, const struct nw_trace_info *info,
@@ -330,6 +290,7 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
     m->epoch = 1;
     m->traced = info->has_tables;
     m->second_stage = config->mode != NW_MODE_NATIVE;
+    m->pager = pager_for(config);
     m->flat = !m->traced && config->fidelity == NW_FIDELITY_TLB && config->mode != NW_MODE_SHADOW &&
               config->walker.prefetch == NW_PREFETCH_NONE && config->guest.page_policy != NW_PAGES_THP &&
               !config->guest.demand_faults && !config->vmm.demand_backing;
@@ -342,19 +303,16 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
         return s;
     m->hw_guest = &m->guest;
     m->hw_nested = config->mode == NW_MODE_NESTED ? &m->p2m : NULL;
-    if ((s = machine_registers_changed(m, err)))
+    if ((s = take_registers(m, err)) || (m->pager->create && (s = m->pager->create(m, err))))
         return s;
-    if (config->mode == NW_MODE_SHADOW) {
-        if ((s = make_shadow(m, err)))
-            return s;
-        m->hw_guest = nw_shadow_paging(m->shadow);
-    }
-    return NW_OK;
+    make_rules(m);
+    return machine_take_deferred(m, err);
 }
 
 void machine_fini(struct machine *m)
 {
-    nw_shadow_destroy(m->shadow);
+    if (m->pager && m->pager->destroy)
+        m->pager->destroy(m);
     free(m->splintered.key);
     guest_fini(m);
     stale_writes_free(m->writes);
@@ -365,22 +323,44 @@ void machine_fini(struct machine *m)
 
 /* ---- outside the model ---- */
 
-static uint64_t prepare_load(void *context, hpa_t gpa)
+struct visit {
+    struct machine *m;
+    void (*page)(struct machine *m, uint64_t gpa, unsigned page_log2);
+};
+
+static uint64_t visit_load(void *context, hpa_t gpa)
 {
-    struct machine *m = context;
+    struct visit *v = context;
     struct nw_error err;
     hpa_t hpa;
-    enum nw_status s = back(m, gpa.v, true, &hpa, &err); /* natively walked: what is named HPA is the guest's GPA */
-    defer(m, s, &err);
-    return s ? 0 : nw_physmem_read64(m->pm, hpa);
+    if (v->page)
+        v->page(v->m, gpa.v, NW_PAGE_LOG2);
+    /* Natively walked: what is named HPA is the guest's GPA. */
+    enum nw_status s = machine_back(v->m, gpa.v, true, &hpa, &err);
+    machine_defer(v->m, s, &err);
+    return s ? 0 : nw_physmem_read64(v->m->pm, hpa);
 }
 
-static const struct nw_walk_hooks prepare_hooks = { .load = prepare_load };
+static const struct nw_walk_hooks visit_hooks = { .load = visit_load };
 
-static NW_NOINLINE void prepare_walk(struct machine *m, gva_t gva, const struct nw_access *access,
-                                     struct nw_walk_result *r)
+NW_NOINLINE void machine_visit_walk(struct machine *m, gva_t gva, const struct nw_access *access,
+                                    void (*page)(struct machine *m, uint64_t gpa, unsigned page_log2),
+                                    struct nw_walk_result *r)
 {
-    nw_walk_run(&prepare_hooks, m, &m->guest, NULL, gva, access, r);
+    struct visit v = { m, page };
+    nw_walk_run(&visit_hooks, &v, &m->guest, NULL, gva, access, r);
+    if (page && r->outcome == NW_WALK_OK)
+        page(m, r->gpa.v, r->guest_page_log2);
+}
+
+enum nw_status machine_guest_ready(struct machine *m, gva_t gva, bool store, struct nw_error *err)
+{
+    bool mapped;
+    gpa_t gpa;
+    if (m->traced || m->config->guest.demand_faults)
+        return NW_OK;
+    enum nw_status s = guest_touch(m, gva, store, true, &mapped, &gpa, err);
+    return s ? s : machine_take_deferred(m, err);
 }
 
 enum nw_status machine_prepare(struct machine *m, gva_t gva, uint8_t kind, struct nw_error *err)
@@ -390,8 +370,8 @@ enum nw_status machine_prepare(struct machine *m, gva_t gva, uint8_t kind, struc
     enum nw_status s;
     hpa_t hpa;
     gpa_t gpa;
-    if (m->shadow || m->flat)
-        return NW_OK; /* the shadow pager asks for what it needs when it fills */
+    if (m->pager->fills_on_fault || m->flat)
+        return NW_OK;
     if (!m->traced) {
         bool mapped;
         if ((s = guest_touch(m, gva, store, !c->guest.demand_faults, &mapped, &gpa, err)) || !mapped)
@@ -401,27 +381,27 @@ enum nw_status machine_prepare(struct machine *m, gva_t gva, uint8_t kind, struc
     } else {
         struct nw_walk_result r;
         struct nw_access access = access_of(kind);
-        prepare_walk(m, gva, &access, &r);
-        if ((s = take_deferred(m, err)) || r.outcome != NW_WALK_OK)
+        machine_visit_walk(m, gva, &access, NULL, &r);
+        if ((s = machine_take_deferred(m, err)) || r.outcome != NW_WALK_OK)
             return s;
         gpa = r.gpa;
     }
-    return m->second_stage && !c->vmm.demand_backing ? back(m, gpa.v, store, &hpa, err) : NW_OK;
+    return m->second_stage && !c->vmm.demand_backing ? machine_back(m, gpa.v, store, &hpa, err) : NW_OK;
 }
 
 /* ---- faults ---- */
 
-static void note_guest_fault(struct machine *m, const struct nw_walk_result *fault)
+void machine_note_guest_fault(struct machine *m, const struct nw_fault *fault)
 {
     m->result->faults.guest_page_faults++;
-    m->last_fault.gva = fault->fault.address;
-    m->last_fault.code = fault->fault.code;
+    m->last_fault.gva = fault->address;
+    m->last_fault.code = fault->code;
     m->last_fault.valid = true;
 }
 
 /* The imitation guest's kernel maps the page; a traced guest's handler is in the trace, and the access is in it again afterwards. */
-static enum nw_status serve_guest_fault(struct machine *m, gva_t gva, bool store, enum fault_action *action,
-                                        struct nw_error *err)
+enum nw_status machine_serve_guest_fault(struct machine *m, gva_t gva, bool store, enum fault_action *action,
+                                         struct nw_error *err)
 {
     bool mapped;
     gpa_t gpa;
@@ -431,36 +411,7 @@ static enum nw_status serve_guest_fault(struct machine *m, gva_t gva, bool store
     m->guest_fault_cycles += m->config->cost.guest_fault_cycles;
     enum nw_status s = guest_touch(m, gva, store, true, &mapped, &gpa, err);
     *action = FAULT_RETRY;
-    return s ? s : take_deferred(m, err);
-}
-
-static enum nw_status serve_shadow_fault(struct machine *m, gva_t gva, uint8_t kind, enum fault_action *action,
-                                         struct nw_error *err)
-{
-    bool store = nw_kind_type(kind) == NW_STORE, mapped;
-    struct nw_access access = access_of(kind);
-    struct nw_shadow_outcome o;
-    enum nw_status s;
-    gpa_t gpa;
-    if (!m->traced && !m->config->guest.demand_faults && (s = guest_touch(m, gva, store, true, &mapped, &gpa, err)))
-        return s;
-    if ((s = nw_shadow_fault(m->shadow, gva, &access, &o, err)) || (s = take_deferred(m, err)))
-        return s;
-    machine_forget_shadow(m, &o.invalidation);
-    switch (o.kind) {
-    case NW_SHADOW_GUEST_FAULT:
-        note_guest_fault(m, &o.guest);
-        machine_exit(m, NW_EXIT_GUEST_PAGE_FAULT);
-        return serve_guest_fault(m, gva, store, action, err);
-    case NW_SHADOW_TABLE_WRITE: /* completed by emulation; its event follows and is priced there */
-        *action = FAULT_GIVE_UP;
-        return NW_OK;
-    case NW_SHADOW_NO_BACKING: *action = FAULT_GIVE_UP; return NW_OK;
-    default:
-        machine_exit(m, NW_EXIT_SHADOW_FAULT);
-        *action = FAULT_RETRY;
-        return NW_OK;
-    }
+    return s ? s : machine_take_deferred(m, err);
 }
 
 enum nw_status machine_fault(struct machine *m, gva_t gva, uint8_t kind, const struct nw_walk_result *fault,
@@ -476,10 +427,10 @@ enum nw_status machine_fault(struct machine *m, gva_t gva, uint8_t kind, const s
         struct invalidation what = forget_page(gva.v, m->pcid);
         what.structures_of_address = true;
         machine_forget(m, what);
-        if (m->shadow)
-            return serve_shadow_fault(m, gva, kind, action, err);
-        note_guest_fault(m, fault);
-        return serve_guest_fault(m, gva, store, action, err);
+        if (m->pager->page_fault)
+            return m->pager->page_fault(m, gva, kind, fault, action, err);
+        machine_note_guest_fault(m, &fault->fault);
+        return machine_serve_guest_fault(m, gva, store, action, err);
     }
     case NW_WALK_EPT_VIOLATION: {
         /* SDM vol. 3, "Operations that Invalidate Cached Mappings": what would translate the guest-physical address, and combined mappings
@@ -496,7 +447,7 @@ enum nw_status machine_fault(struct machine *m, gva_t gva, uint8_t kind, const s
         if (fault->fault.address >> m->p2m.input_bits)
             return NW_OK; /* wider than the second stage: nothing can back it */
         enum nw_status s =
-            back(m, fault->fault.address, store || fault->fault.for_guest_level != NW_FOR_FINAL, &hpa, err);
+            machine_back(m, fault->fault.address, store || fault->fault.for_guest_level != NW_FOR_FINAL, &hpa, err);
         *action = FAULT_RETRY;
         return s;
     }
@@ -523,16 +474,8 @@ void machine_finish(struct machine *m)
         r->memory.nested_table_pages = m->config->mode == NW_MODE_NESTED ? m->p2m_builder.table_pages : 0;
     if (!m->traced)
         r->memory.guest_pages = m->second_stage ? m->guest_frames.allocated_pages : m->host_frames.allocated_pages;
-    if (m->shadow) {
-        const struct nw_shadow_counters *k = nw_shadow_counters(m->shadow);
-        r->shadow.fills = k->fills;
-        r->shadow.table_writes = k->table_writes;
-        r->shadow.syncs = k->syncs;
-        r->shadow.zapped = k->zapped;
-        r->shadow.pages = k->pages;
-        r->shadow.pages_peak = k->pages_made;
-        r->memory.shadow_table_pages = k->pages;
-    }
+    if (m->pager->finish)
+        m->pager->finish(m);
 }
 
 struct flat_walk machine_flat_walk(const struct nw_config *c)
@@ -543,7 +486,7 @@ struct flat_walk machine_flat_walk(const struct nw_config *c)
     unsigned guest_references = (unsigned)c->guest.levels - (guest_log2 - NW_PAGE_LOG2) / 9;
     if (c->mode != NW_MODE_NESTED)
         return (struct flat_walk){ guest_log2, guest_references, 0 };
-    unsigned backing = backing_log2(c), nested = (unsigned)c->vmm.levels - (backing - NW_PAGE_LOG2) / 9;
+    unsigned backing = machine_backing_log2(c), nested = (unsigned)c->vmm.levels - (backing - NW_PAGE_LOG2) / 9;
     return (struct flat_walk){ guest_log2 < backing ? guest_log2 : backing, guest_references,
                                (guest_references + 1) * nested };
 }

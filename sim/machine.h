@@ -1,7 +1,7 @@
 /* machine.h - private to sim/: the machine put together, without its caches.
  *
- * It owns simulated memory, the guest's tables (the trace's own, or an imitation guest's), the VMM's second stage and the shadow pager,
- * and knows how each event changes them. Both engines drive the same machine and differ only in how they cache and walk; so
+ * It owns simulated memory, the guest's tables (the trace's own, or an imitation guest's) and the VMM's map of guest memory, and knows how
+ * each event changes them. How that map reaches the processor is a pager's business (pager.h). Both engines drive the same machine and differ only in how they cache and walk; so
  * whatever an engine must forget is told to it as a list of `struct invalidation`.
  *
  * Order of work for one access that the TLBs do not answer (both engines):
@@ -13,7 +13,6 @@
 #define NW_SIM_MACHINE_H
 
 #include <nestwalk/mmu/builder.h>
-#include <nestwalk/mmu/shadow.h>
 #include <nestwalk/mmu/walk.h>
 #include <nestwalk/sim/result.h>
 #include <nestwalk/traces/block.h>
@@ -94,7 +93,8 @@ struct machine {
     struct nw_guest_registers registers;
     struct nw_paging guest, p2m; /* the guest's tables; GPA -> HPA as the VMM keeps it */
     struct nw_builder guest_builder, p2m_builder;
-    struct nw_shadow *shadow;
+    const struct pager *pager; /* what the VMM does, and what it keeps for it */
+    void *pager_state;
     const struct nw_paging *hw_guest, *hw_nested; /* hw_nested is NULL natively and in shadow mode */
     uint16_t pcid;
     struct rights_rule rule[8];
@@ -115,6 +115,10 @@ struct machine {
         uint64_t gva, code;
         bool valid;
     } last_fault; /* of the guest, until the next access that succeeds */
+    struct {
+        uint64_t pfn;
+        bool valid;
+    } trapped; /* where the last store was emulated that met a protected table; its event, if one comes, has not come */
     struct splintered splintered;
     struct invalidation pending[INVALIDATIONS_MAX];
     unsigned pending_count;
@@ -137,10 +141,9 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *event, st
 
 /* HPA of a guest page-table page for software that writes it; backs it first if need be. */
 enum nw_status machine_locate_table(struct machine *m, uint64_t gpa, hpa_t *hpa, struct nw_error *err) NW_MUST_USE;
-/* Queues what a shadow pager wants forgotten. */
-void machine_forget_shadow(struct machine *m, const struct nw_shadow_invalidation *due);
-/* After machine.registers changed: paging, tags and rules follow. */
-enum nw_status machine_registers_changed(struct machine *m, struct nw_error *err) NW_MUST_USE;
+/* After `cr` (0, 3, 4 or CR_EFER of pager.h) was written with `value` and machine.registers changed: paging, tags, pager and rules follow. */
+enum nw_status machine_registers_changed(struct machine *m, unsigned cr, uint64_t value,
+                                         struct nw_error *err) NW_MUST_USE;
 
 /* Fills in what only the end knows: table pages and the like. */
 void machine_finish(struct machine *m);

@@ -21,6 +21,7 @@ static const char *const fidelity_choices[] = { "tlb", "walk", "full", NULL };
 static const char *const engine_choices[] = { "fast", "reference", NULL };
 static const char *const guest_page_choices[] = { "4K", "2M", "1G", "thp", NULL };
 static const char *const backing_choices[] = { "4K", "2M", "1G", NULL };
+static const char *const shadow_policy_choices[] = { "kvm", "eager", "virtual-tlb", NULL };
 static const char *const slat_choices[] = { "ept", "npt", NULL };
 static const char *const class_choices[] = { "data", "instruction", "unified", NULL };
 static const char *const page_set_choices[] = { "4K", "2M", "1G", NULL };
@@ -113,6 +114,13 @@ static const struct nw_param table[] = {
              "the processor keeps accessed and dirty flags in EPT entries (in those of nested page tables always)"),
     BOOL_ROW(NW_GROUP_VMM, "vmm.pml", CFG(vmm.pml), "0",
              "page-modification log: setting D in an EPT leaf logs the guest page, and a full log is an exit"),
+
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_VMM, "vmm.shadow_policy", CFG(vmm.shadow_policy), shadow_policy_choices, "kvm",
+               "how shadow tables are kept in step: as KVM does; every table write trapped (eager); or nothing trapped "
+               "and all "
+               "thrown away with CR3 (virtual-tlb)"),
+    COUNT_ROW(NW_GROUP_VMM, "vmm.shadow_pages", CFG(vmm.shadow_pages), "pages", 0, 1 << 22, "0",
+              "policy kvm: most shadow table pages, at least 64; 0: KVM's default, 2 % of the guest's pages"),
 
     TEXT_ROW(NW_GROUP_MACHINE, "machine.name", machine, "textbook", "name of the machine profile"),
     TEXT_ROW(NW_GROUP_MACHINE, "machine.vendor", vendor, "none", "CPU vendor"),

@@ -2,6 +2,7 @@
 #ifndef NW_SIM_FORGET_H
 #define NW_SIM_FORGET_H
 
+#include "../pager.h"
 #include "stage_walk.h"
 
 /* ---- what is prepared ---- */
@@ -43,7 +44,7 @@ static NW_NOINLINE void forget(struct kernel *k);
 NW_INLINE enum nw_status prepare(struct kernel *k, uint64_t page, uint64_t gva, uint8_t kind, struct nw_error *err)
 {
     enum nw_status s;
-    if (k->m->shadow)
+    if (k->m->pager->fills_on_fault)
         return NW_OK;
     if (!k->m->traced) {
         uint64_t key = page >> REGION_LOG2;

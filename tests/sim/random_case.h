@@ -119,6 +119,7 @@ static inline void make_config(struct random_case *c)
     static const char *const modes[] = { "native", "nested", "nested", "shadow" };
     static const char *const policies[] = { "4K", "4K", "2M", "1G", "thp" };
     static const char *const backings[] = { "4K", "4K", "2M", "1G" };
+    static const char *const shadow_policies[] = { "kvm", "kvm", "eager", "virtual-tlb" };
     static const char *const psc[] = { "pde", "pdpte", "pml4e", "pml5e" };
     nw_config_init(&c->config);
     make_tlbs(c);
@@ -160,6 +161,7 @@ static inline void make_config(struct random_case *c)
     set_number(c, "vmm.levels", 4 + pick(c, 2));
     set(c, "vmm.slat", chance(c, 50) ? "ept" : "npt");
     set(c, "vmm.backing", backings[pick(c, NW_ARRAY_LEN(backings))]);
+    set(c, "vmm.shadow_policy", shadow_policies[pick(c, NW_ARRAY_LEN(shadow_policies))]);
     set_number(c, "vmm.vpid", !chance(c, 20));
     set_number(c, "vmm.accessed_dirty", !chance(c, 30));
     set_number(c, "vmm.pml", c->config.vmm.slat == NW_SLAT_EPT && c->config.vmm.accessed_dirty && chance(c, 50));

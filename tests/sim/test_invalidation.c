@@ -50,6 +50,7 @@ static struct bench *bench_new(const char *mode, bool vpid, uint64_t cr4)
     assert_non_null(t);
     nw_config_init(&t->config);
     setting(&t->config, "run.mode", mode);
+    setting(&t->config, "vmm.shadow_policy", "eager"); /* KVM's flushes go further than the instructions ask */
     setting(&t->config, "vmm.vpid", vpid ? "1" : "0");
     for (size_t i = 0; i < NW_ARRAY_LEN(walk_caches); i++)
         setting(&t->config, walk_caches[i], "8");

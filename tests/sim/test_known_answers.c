@@ -239,7 +239,16 @@ static void costs__add_up_from_the_profile(void **state)
 static void demand_faults__are_counted_once_a_page(void **state)
 {
     (void)state;
-    static const char *const modes[] = { "native", "shadow", "nested" };
+    /* KVM's shadow MMU faults once more: the first entry the guest adds to a table that is shadowed already makes that table unsync. */
+    static const struct {
+        const char *mode, *policy;
+        bool shadow;
+        unsigned more_faults;
+    } rows[] = { { "native", "kvm", false, 0 },
+                 { "shadow", "eager", true, 0 },
+                 { "shadow", "virtual-tlb", true, 0 },
+                 { "shadow", "kvm", true, 1 },
+                 { "nested", "kvm", false, 0 } };
     uint64_t gva[64];
     struct nw_rng rng = nw_rng_seeded(3);
     bool seen[16] = { false };
@@ -250,22 +259,23 @@ static void demand_faults__are_counted_once_a_page(void **state)
         pages += !seen[page];
         seen[page] = true;
     }
-    for (size_t m = 0; m < NW_ARRAY_LEN(modes); m++)
+    for (size_t m = 0; m < NW_ARRAY_LEN(rows); m++)
         for (unsigned engine = 0; engine < NW_ENGINE_COUNT; engine++) {
             struct nw_config c;
             struct nw_result r;
             struct nw_source *source;
             struct nw_error err = { 0 };
             nw_config_init(&c);
-            set(&c, "run.mode", modes[m]);
+            set(&c, "run.mode", rows[m].mode);
+            set(&c, "vmm.shadow_policy", rows[m].policy);
             set(&c, "guest.demand_faults", "1");
             c.engine = engine;
             assert_int_equal(nw_memory_source_create(&source, NULL, gva, NULL, NW_ARRAY_LEN(gva), NULL, 0, 0, &err),
                              NW_OK);
             replay(source, &c, &r);
             assert_int_equal(r.faults.guest_page_faults, pages);
-            assert_int_equal(r.exits[NW_EXIT_GUEST_PAGE_FAULT].count, m == 1 ? pages : 0);
-            assert_int_equal(r.exits[NW_EXIT_SHADOW_FAULT].count, m == 1 ? pages : 0);
+            assert_int_equal(r.exits[NW_EXIT_GUEST_PAGE_FAULT].count, rows[m].shadow ? pages : 0);
+            assert_int_equal(r.exits[NW_EXIT_SHADOW_FAULT].count, rows[m].shadow ? pages + rows[m].more_faults : 0);
             nw_result_fini(&r);
             nw_config_fini(&c);
             nw_source_destroy(source);

@@ -58,9 +58,12 @@ struct nw_kvm_config {
     bool serve_every_exit;  /* requests are served after every exit (VT-x, AMD-V); false: a stretch of emulated
                                supervisor code serves them once, at its end (PVM) */
     bool mmio_caching;      /* accesses without memory leave a marked entry and are recognised from it next time */
+    /* The host page behind a guest frame that lies in a slot, for a host that gives out pages one by one; it must not
+     * change but through nw_kvm_host_drop(). The page is made in simulated memory. NULL: as the slot's hpa says. */
+    hpa_t (*frame)(void *context, uint64_t gfn);
     /* Told each step in the notation of docs/shadow.md, "Events"; NULL: none. */
     void (*event)(void *context, const char *text);
-    void *context;
+    void *context; /* of both */
 };
 
 /* Counters carry KVM's names (KVM_GET_STATS_FD). pages_*, mmu_unsync and shadow_pages are gauges: what is now. */
@@ -82,7 +85,7 @@ const struct nw_kvm_counters *nw_kvm_counters(const struct nw_kvm *k);
 
 struct nw_kvm_slot {
     uint64_t first_gfn, pages;
-    uint64_t hpa;       /* of its first byte; frames follow each other */
+    uint64_t hpa;       /* of its first byte; frames follow each other. Unused with nw_kvm_config.frame */
     unsigned page_log2; /* host pages behind it: 12, 21 or 30 */
     bool anonymous;     /* a dropped page reads as the shared zero page, copied at the first write (false: shared
                              memory, writable at once) */
@@ -154,8 +157,24 @@ void nw_kvm_emulated_write(struct nw_kvm *k, gva_t gva, unsigned bytes, uint64_t
 void nw_kvm_invlpg(struct nw_kvm *k, gva_t gva);
 enum nw_kvm_invpcid { NW_KVM_INVPCID_ADDRESS, NW_KVM_INVPCID_CONTEXT, NW_KVM_INVPCID_ALL, NW_KVM_INVPCID_NONGLOBAL };
 void nw_kvm_invpcid(struct nw_kvm *k, enum nw_kvm_invpcid type, unsigned pcid, gva_t gva);
+/* A store to a guest table of which only the address and the outcome are known: its bytes are in memory already. What KVM
+ * did about it is done and counted, as for a guest that maps all its memory for itself. */
+enum nw_kvm_store {
+    NW_KVM_STORE_FREE,     /* nothing: no shadowed table, or one that may be written */
+    NW_KVM_STORE_UNSYNC,   /* a fault, after which the table may be written */
+    NW_KVM_STORE_EMULATED, /* a fault, and the instruction was emulated */
+};
+/* `faulted`: the store's own access met the fault, which nw_kvm_page_fault() has counted. The bytes may cross a page. `bytes` 0: a store
+ * that faulted, somewhere in the page, and changed no entry that the guest still uses; it counts as one of a flood. */
+enum nw_kvm_store nw_kvm_table_written(struct nw_kvm *k, gpa_t gpa, unsigned bytes, bool faulted);
+
 /* MOV to CR3; bit 63 (NOFLUSH) counts with CR4.PCIDE set. */
 enum nw_status nw_kvm_load_cr3(struct nw_kvm *k, uint64_t cr3, struct nw_error *err) NW_MUST_USE;
 enum nw_status nw_kvm_load_cr4(struct nw_kvm *k, uint64_t cr4, struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_kvm_load_cr0(struct nw_kvm *k, uint64_t cr0, struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_kvm_load_efer(struct nw_kvm *k, uint64_t efer, struct nw_error *err) NW_MUST_USE;
+
+/* Guest table pages that are shadowed now, whatever the number of their shadow pages. */
+uint64_t nw_kvm_tables_shadowed(const struct nw_kvm *k);
 
 #endif

@@ -24,6 +24,7 @@ enum nw_mode { NW_MODE_NATIVE, NW_MODE_SHADOW, NW_MODE_NESTED, NW_MODE_COUNT };
 enum nw_fidelity { NW_FIDELITY_TLB, NW_FIDELITY_WALK, NW_FIDELITY_FULL, NW_FIDELITY_COUNT };
 enum nw_engine { NW_ENGINE_FAST, NW_ENGINE_REFERENCE, NW_ENGINE_COUNT };
 enum nw_page_policy { NW_PAGES_4K, NW_PAGES_2M, NW_PAGES_1G, NW_PAGES_THP, NW_PAGE_POLICY_COUNT };
+enum nw_shadowing { NW_SHADOWING_KVM, NW_SHADOWING_EAGER, NW_SHADOWING_VIRTUAL_TLB, NW_SHADOWING_COUNT };
 enum nw_slat { NW_SLAT_EPT, NW_SLAT_NPT, NW_SLAT_COUNT };
 enum nw_tlb_class { NW_TLB_DATA, NW_TLB_INSTRUCTION, NW_TLB_UNIFIED, NW_TLB_CLASS_COUNT };
 enum nw_tlb_policy { NW_TLB_LRU, NW_TLB_PLRU, NW_TLB_RANDOM, NW_TLB_NRU, NW_TLB_SRRIP, NW_TLB_POLICY_COUNT };
@@ -89,6 +90,8 @@ struct nw_config {
         uint64_t vpid;           /* bool: TLB entries survive exits */
         uint64_t accessed_dirty; /* bool: EPT entries have A and D flags (those of NPT always do) */
         uint64_t pml;            /* bool: page-modification log; needs ept with accessed_dirty */
+        uint64_t shadow_policy;  /* enum nw_shadowing */
+        uint64_t shadow_pages;   /* policy kvm: most shadow pages; 0 = KVM's default */
     } vmm;
 
     struct nw_tlb_config tlb[NW_TLB_ARRAYS_MAX];
