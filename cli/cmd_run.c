@@ -306,6 +306,17 @@ static void warn_of_noncanonical(const struct nw_run *run)
                 nw_run_title(run), count);
 }
 
+/* A trace that writes what no hypervisor would let into a page table: the guest goes on without that entry. */
+static void warn_of_refusals(const struct nw_run *run)
+{
+    double count = nw_run_value(run, "direct.refused", 0);
+    if (count > 0)
+        fprintf(
+            stderr,
+            "nestwalk run: note: %s: %.0f page-table updates were refused, counted in direct.refused; the first: %s\n",
+            nw_run_title(run), count, run->direct_refused);
+}
+
 static void print_heading(const struct nw_run *run)
 {
     char total[32], text[1024];
@@ -400,8 +411,10 @@ static enum nw_status execute(const struct request *r, bool *stale, struct nw_er
     }
     nw_cli_catch_interrupts();
     s = replay_all(&plan, r->db, runs, &finished, err);
-    for (size_t i = 0; i < finished; i++)
+    for (size_t i = 0; i < finished; i++) {
         warn_of_noncanonical(&runs[i]);
+        warn_of_refusals(&runs[i]);
+    }
     if (!s)
         s = write_results(r, runs, finished, err);
     *stale = r->fail_on_stale && any_stale(runs, finished);

@@ -92,6 +92,7 @@ enum nw_status nw_run_from_result(const struct nw_result *result, struct nw_run 
     utf8_copy(run.trace, sizeof run.trace, result->trace);
     utf8_copy(run.trace_sha256, sizeof run.trace_sha256, result->trace_sha256);
     snprintf(run.mode, sizeof run.mode, "%s", config->mode < NW_MODE_COUNT ? nw_mode_name[config->mode] : "");
+    snprintf(run.direct_refused, sizeof run.direct_refused, "%s", result->direct_refused);
     snprintf(run.engine, sizeof run.engine, "%s",
              config->engine < NW_ENGINE_COUNT ? nw_engine_name[config->engine] : "");
     snprintf(run.fidelity, sizeof run.fidelity, "%s",

@@ -171,7 +171,10 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *e, struct
             of_the_vmm(m, e);
         return NW_OK;
     case NW_EV_TABLE_WRITE: return table_write(m, e, err);
-    case NW_EV_TABLE_PAGE: return m->traced ? guest_table_page(m, e, err) : NW_OK;
+    case NW_EV_TABLE_PAGE:
+        if (!m->traced)
+            return NW_OK;
+        return m->pager->table_page ? m->pager->table_page(m, e, err) : guest_table_page(m, e, err);
     case NW_EV_PAGE_FAULT:
         r->events.page_faults_recorded++;
         /* The page, not the byte: touches know no more. */

@@ -95,8 +95,16 @@ void machine_exit(struct machine *m, enum nw_exit_reason reason)
 {
     m->result->exits[reason].count++;
     m->result->exits[reason].cycles += m->config->cost.exit_cycles[reason];
-    machine_transition(m);
+    if (reason != NW_EXIT_HYPERCALL &&
+        reason != NW_EXIT_TRAP) /* those enter a hypervisor that the guest's tables map too */
+        machine_transition(m);
     m->pml_used = 0; /* KVM empties the log at every exit, so that its dirty bitmap is up to date */
+}
+
+void machine_exit_with(struct machine *m, enum nw_exit_reason reason, uint64_t more_cycles)
+{
+    machine_exit(m, reason);
+    m->result->exits[reason].cycles += more_cycles;
 }
 
 /* SDM vol. 3, "Page-Modification Logging": 512 entries of 8 bytes in one 4 KiB page. */
@@ -289,7 +297,7 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
     m->result = result;
     m->epoch = 1;
     m->traced = info->has_tables;
-    m->second_stage = config->mode != NW_MODE_NATIVE;
+    m->second_stage = config->mode != NW_MODE_NATIVE && config->mode != NW_MODE_DIRECT;
     m->pager = pager_for(config);
     m->flat = !m->traced && config->fidelity == NW_FIDELITY_TLB && config->mode != NW_MODE_SHADOW &&
               config->walker.prefetch == NW_PREFETCH_NONE && config->guest.page_policy != NW_PAGES_THP &&

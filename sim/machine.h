@@ -179,6 +179,8 @@ void machine_transition(struct machine *m);
 bool machine_log_dirty(struct machine *m);
 /* Adds an exit of the guest to the VMM, with its transition. */
 void machine_exit(struct machine *m, enum nw_exit_reason reason);
+/* ... that took so many cycles more than its kind does. */
+void machine_exit_with(struct machine *m, enum nw_exit_reason reason, uint64_t more_cycles);
 void machine_forget(struct machine *m, struct invalidation what);
 /* A translation of the guest's page of this size at `gva` is kept in smaller pieces. */
 void machine_note_splintered(struct machine *m, uint64_t gva, unsigned guest_page_log2);

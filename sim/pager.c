@@ -13,6 +13,7 @@ const struct pager *pager_for(const struct nw_config *c)
     };
     switch ((enum nw_mode)c->mode) {
     case NW_MODE_SHADOW: return shadow[c->vmm.shadow_policy];
+    case NW_MODE_DIRECT: return &pager_direct;
     case NW_MODE_NESTED: return &pager_nested;
     default: return &pager_native;
     }

@@ -29,6 +29,7 @@ struct pager {
      * they are. */
     enum nw_status (*table_write)(struct machine *m, uint64_t gpa, unsigned bytes, uint64_t value,
                                   struct nw_error *err);
+    enum nw_status (*table_page)(struct machine *m, const struct nw_event *event, struct nw_error *err); /* likewise */
     /* The guest has written `bytes` bytes of a table at `gpa`, and they are in memory. */
     enum nw_status (*table_written)(struct machine *m, uint64_t gpa, unsigned bytes, struct nw_error *err);
     /* The imitation guest's kernel has made that change; `priced`: within the model, else it is as if it had always been so. */
@@ -39,7 +40,7 @@ struct pager {
 };
 enum { CR_EFER = 0x100 };
 
-extern const struct pager pager_native, pager_nested, pager_shadow, pager_kvm;
+extern const struct pager pager_native, pager_nested, pager_shadow, pager_kvm, pager_direct;
 const struct pager *pager_for(const struct nw_config *c);
 
 /* ---- for pagers: of machine.c ---- */

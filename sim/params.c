@@ -1,7 +1,7 @@
 /* params.c - the table of parameters: one row each. See config.h. */
 #include "params.h"
 
-const char *const nw_mode_name[NW_MODE_COUNT] = { "native", "shadow", "nested" };
+const char *const nw_mode_name[NW_MODE_COUNT] = { "native", "direct", "shadow", "nested" };
 const char *const nw_fidelity_name[NW_FIDELITY_COUNT] = { "tlb", "walk", "full" };
 const char *const nw_engine_name[NW_ENGINE_COUNT] = { "fast", "reference" };
 const char *const nw_exit_name[NW_EXIT_COUNT] = {
@@ -13,10 +13,12 @@ const char *const nw_exit_name[NW_EXIT_COUNT] = {
     [NW_EXIT_EPT_VIOLATION] = "ept_violation",
     [NW_EXIT_EPT_MISCONFIG] = "ept_misconfig",
     [NW_EXIT_PML_FULL] = "pml_full",
+    [NW_EXIT_HYPERCALL] = "hypercall",
+    [NW_EXIT_TRAP] = "trap",
     [NW_EXIT_RECORDED] = "recorded",
 };
 
-static const char *const mode_choices[] = { "native", "shadow", "nested", NULL };
+static const char *const mode_choices[] = { "native", "direct", "shadow", "nested", NULL };
 static const char *const fidelity_choices[] = { "tlb", "walk", "full", NULL };
 static const char *const engine_choices[] = { "fast", "reference", NULL };
 static const char *const guest_page_choices[] = { "4K", "2M", "1G", "thp", NULL };
@@ -76,7 +78,8 @@ static const double BYTES_MAX = 0x1p52;
 /* The order is the order of reports and of the manual page. */
 static const struct nw_param table[] = {
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.mode", CFG(mode), mode_choices, "native",
-               "how memory is virtualized: not at all, by shadow page tables, or by a second stage (EPT/NPT)"),
+               "how memory is virtualized: not at all, by a guest that keeps machine frames in its tables (Xen PV), by "
+               "shadow page tables, or by a second stage (EPT/NPT)"),
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.fidelity", CFG(fidelity), fidelity_choices, "walk",
                "tlb: counts only; walk: page-table lines compete in the caches; full: data lines compete as well"),
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.engine", CFG(engine), engine_choices, "fast",
@@ -121,6 +124,11 @@ static const struct nw_param table[] = {
                "thrown away with CR3 (virtual-tlb)"),
     COUNT_ROW(NW_GROUP_VMM, "vmm.shadow_pages", CFG(vmm.shadow_pages), "pages", 0, 1 << 22, "0",
               "policy kvm: most shadow table pages, at least 64; 0: KVM's default, 2 % of the guest's pages"),
+
+    COUNT_ROW(NW_GROUP_VMM, "vmm.direct_batch", CFG(vmm.direct_batch), "requests", 1, 1024, "32",
+              "direct paging: page-table updates that wait for one hypercall (Linux: MC_BATCH of 32)"),
+    BOOL_ROW(NW_GROUP_VMM, "vmm.direct_writable_tables", CFG(vmm.direct_writable_tables), "0",
+             "direct paging: stores to leaf tables trap and are emulated one by one, instead of hypercalls"),
 
     TEXT_ROW(NW_GROUP_MACHINE, "machine.name", machine, "textbook", "name of the machine profile"),
     TEXT_ROW(NW_GROUP_MACHINE, "machine.vendor", vendor, "none", "CPU vendor"),
@@ -186,6 +194,12 @@ static const struct nw_param table[] = {
     EXIT_ROW("ept_violation", NW_EXIT_EPT_VIOLATION, "12000", "an EPT violation (nested page fault) and its service"),
     EXIT_ROW("ept_misconfig", NW_EXIT_EPT_MISCONFIG, "12000", "an EPT misconfiguration and its service"),
     EXIT_ROW("pml_full", NW_EXIT_PML_FULL, "15000", "a full page-modification log and the handling of its 512 entries"),
+    EXIT_ROW("hypercall", NW_EXIT_HYPERCALL, "400", "a hypercall of a paravirtual guest, without its requests"),
+    EXIT_ROW("trap", NW_EXIT_TRAP, "800", "an exception that a paravirtual guest's hypervisor takes and hands to it"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.hypercall_request", CFG(cost.hypercall_request_cycles), "cycles", 0, 1e6, "150",
+              "each request of a batched hypercall, beyond the hypercall itself"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.validated_entry", CFG(cost.validated_entry_cycles), "cycles", 0, 1e6, "10",
+              "checking one entry of a page that a hypercall makes a page table"),
     EXIT_ROW("recorded", NW_EXIT_RECORDED, "2000", "any other exit that the trace recorded"),
 };
 

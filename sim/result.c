@@ -170,6 +170,8 @@ void nw_result_visit(const struct nw_result *r, nw_metric_fn fn, void *context)
         VISIT(shadow_rows, r, "");
     if (r->config.mode == NW_MODE_SHADOW && r->config.vmm.shadow_policy == NW_SHADOWING_KVM)
         nw_counters_visit(nw_kvm_counter_row, NW_KVM_COUNTERS, &r->kvm, "shadow.", fn, context);
+    if (r->config.mode == NW_MODE_DIRECT)
+        nw_counters_visit(nw_direct_counter_row, NW_DIRECT_COUNTERS, &r->direct, "direct.", fn, context);
     if (r->config.vmm.pml && r->config.mode == NW_MODE_NESTED)
         VISIT(pml_rows, r, "");
     VISIT(event_rows, r, "");

@@ -38,6 +38,7 @@ struct nw_run {
     char created[32];  /* when it was stored, UTC, "2025-01-31 12:00:00"; empty = not stored */
     char version[32];  /* of nestwalk that made it */
     char scenario[64], label[64], mode[32], machine[64];
+    char direct_refused[192]; /* of a replay just made: the first request that direct paging refused, in words */
     char trace[256], trace_sha256[65];
     char engine[32], fidelity[32];
     uint64_t seed;

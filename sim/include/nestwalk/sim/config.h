@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum nw_mode { NW_MODE_NATIVE, NW_MODE_SHADOW, NW_MODE_NESTED, NW_MODE_COUNT };
+enum nw_mode { NW_MODE_NATIVE, NW_MODE_DIRECT, NW_MODE_SHADOW, NW_MODE_NESTED, NW_MODE_COUNT };
 enum nw_fidelity { NW_FIDELITY_TLB, NW_FIDELITY_WALK, NW_FIDELITY_FULL, NW_FIDELITY_COUNT };
 enum nw_engine { NW_ENGINE_FAST, NW_ENGINE_REFERENCE, NW_ENGINE_COUNT };
 enum nw_page_policy { NW_PAGES_4K, NW_PAGES_2M, NW_PAGES_1G, NW_PAGES_THP, NW_PAGE_POLICY_COUNT };
@@ -31,7 +31,7 @@ enum nw_tlb_policy { NW_TLB_LRU, NW_TLB_PLRU, NW_TLB_RANDOM, NW_TLB_NRU, NW_TLB_
 enum nw_prefetch { NW_PREFETCH_NONE, NW_PREFETCH_NEXT_PAGE, NW_PREFETCH_COUNT };
 enum nw_page_bits { NW_HOLDS_4K = 1, NW_HOLDS_2M = 2, NW_HOLDS_1G = 4, NW_HOLDS_ALL = 7 };
 
-extern const char *const nw_mode_name[NW_MODE_COUNT]; /* "native", "shadow", "nested" */
+extern const char *const nw_mode_name[NW_MODE_COUNT]; /* "native", "direct", "shadow", "nested" */
 extern const char *const nw_fidelity_name[NW_FIDELITY_COUNT];
 extern const char *const nw_engine_name[NW_ENGINE_COUNT];
 
@@ -44,8 +44,10 @@ enum nw_exit_reason {
     NW_EXIT_INVLPG,
     NW_EXIT_EPT_VIOLATION, /* second-stage fault: the VMM backs or re-permits a page */
     NW_EXIT_EPT_MISCONFIG,
-    NW_EXIT_PML_FULL, /* the page-modification log has no room left */
-    NW_EXIT_RECORDED, /* an exit that the trace recorded (I/O, CPUID, interrupt), priced as a bare exit */
+    NW_EXIT_HYPERCALL, /* a paravirtual guest calls its hypervisor: an entry like that of a system call, not a VM exit */
+    NW_EXIT_TRAP,      /* an exception of a paravirtual guest, which the hypervisor takes and hands to it */
+    NW_EXIT_PML_FULL,  /* the page-modification log has no room left */
+    NW_EXIT_RECORDED,  /* an exit that the trace recorded (I/O, CPUID, interrupt), priced as a bare exit */
     NW_EXIT_COUNT
 };
 extern const char *const nw_exit_name[NW_EXIT_COUNT]; /* "shadow_fault", ... as in the result JSON */
@@ -82,16 +84,18 @@ struct nw_config {
         uint64_t memory_bytes;        /* guest-physical size; 0 = as much as the trace needs */
     } guest;
     struct nw_vmm_config {
-        uint64_t slat;           /* enum nw_slat */
-        uint64_t levels;         /* 4 or 5 */
-        uint64_t backing;        /* enum nw_page_policy, 4K | 2M | 1G */
-        uint64_t demand_backing; /* bool: first uses of guest memory are EPT violations of the model */
-        uint64_t memory_bytes;   /* host memory for the guest and its tables; 0 = as much as needed */
-        uint64_t vpid;           /* bool: TLB entries survive exits */
-        uint64_t accessed_dirty; /* bool: EPT entries have A and D flags (those of NPT always do) */
-        uint64_t pml;            /* bool: page-modification log; needs ept with accessed_dirty */
-        uint64_t shadow_policy;  /* enum nw_shadowing */
-        uint64_t shadow_pages;   /* policy kvm: most shadow pages; 0 = KVM's default */
+        uint64_t slat;                   /* enum nw_slat */
+        uint64_t levels;                 /* 4 or 5 */
+        uint64_t backing;                /* enum nw_page_policy, 4K | 2M | 1G */
+        uint64_t demand_backing;         /* bool: first uses of guest memory are EPT violations of the model */
+        uint64_t memory_bytes;           /* host memory for the guest and its tables; 0 = as much as needed */
+        uint64_t vpid;                   /* bool: TLB entries survive exits */
+        uint64_t accessed_dirty;         /* bool: EPT entries have A and D flags (those of NPT always do) */
+        uint64_t pml;                    /* bool: page-modification log; needs ept with accessed_dirty */
+        uint64_t shadow_policy;          /* enum nw_shadowing */
+        uint64_t direct_batch;           /* requests that wait for one hypercall */
+        uint64_t direct_writable_tables; /* bool: stores to leaf tables trap and are emulated, one by one */
+        uint64_t shadow_pages;           /* policy kvm: most shadow pages; 0 = KVM's default */
     } vmm;
 
     struct nw_tlb_config tlb[NW_TLB_ARRAYS_MAX];
@@ -119,7 +123,9 @@ struct nw_config {
         double frequency_ghz;
         uint64_t fetch_cycles, load_cycles, store_cycles; /* base cost of an access with translation free */
         uint64_t exit_cycles[NW_EXIT_COUNT];
-        uint64_t guest_fault_cycles; /* a page fault handled by the guest's own kernel, without any exit */
+        uint64_t guest_fault_cycles;       /* a page fault handled by the guest's own kernel, without any exit */
+        uint64_t hypercall_request_cycles; /* each request of a batched hypercall, beyond the hypercall itself */
+        uint64_t validated_entry_cycles;   /* checking one entry of a page that a hypercall makes a page table */
     } cost;
 
     /* Where each value came from; opaque, one entry a parameter that was set. */

@@ -3,6 +3,7 @@
 #define NESTWALK_SIM_RESULT_H
 
 #include <nestwalk/base/metric.h>
+#include <nestwalk/mmu/direct.h>
 #include <nestwalk/mmu/kvm_shadow.h>
 #include <nestwalk/sim/config.h>
 
@@ -74,7 +75,9 @@ struct nw_result {
     struct {
         uint64_t fills, table_writes, syncs, pages, pages_peak, guest_table_pages, zapped, flushes;
     } shadow;
-    struct nw_kvm_counters kvm; /* vmm.shadow_policy kvm: KVM's own, under "shadow." too */
+    struct nw_direct_counters direct; /* run.mode direct */
+    char direct_refused[192];         /* the first request that was refused, in words; "": none was */
+    struct nw_kvm_counters kvm;       /* vmm.shadow_policy kvm: KVM's own, under "shadow." too */
     struct {
         uint64_t table_writes, cr_writes, invlpg, page_faults_recorded, page_faults_agreed;
     } events;
