@@ -116,7 +116,7 @@ static inline void make_walk_cache(struct random_case *c, const char *name)
 
 static inline void make_config(struct random_case *c)
 {
-    static const char *const modes[] = { "native", "nested", "nested", "shadow" };
+    static const char *const modes[] = { "native", "nested", "nested", "shadow", "shadow", "direct" };
     static const char *const policies[] = { "4K", "4K", "2M", "1G", "thp" };
     static const char *const backings[] = { "4K", "4K", "2M", "1G" };
     static const char *const shadow_policies[] = { "kvm", "kvm", "eager", "virtual-tlb" };
@@ -153,8 +153,11 @@ static inline void make_config(struct random_case *c)
     set(c, "run.mode", modes[pick(c, NW_ARRAY_LEN(modes))]);
     set(c, "run.fidelity", chance(c, 30) ? "tlb" : "walk");
     set_number(c, "run.seed", pick(c, 1000));
-    set_number(c, "guest.levels", 4 + pick(c, 2));
-    set(c, "guest.page_policy", policies[pick(c, NW_ARRAY_LEN(policies))]);
+    bool direct = c->config.mode == NW_MODE_DIRECT; /* Xen's guests have four levels and no large pages */
+    set_number(c, "guest.levels", direct ? 4 : 4 + pick(c, 2));
+    set(c, "guest.page_policy", policies[direct ? 0 : pick(c, NW_ARRAY_LEN(policies))]);
+    set_number(c, "vmm.direct_batch", 1 + pick(c, 4));
+    set(c, "vmm.direct_writable_tables", chance(c, 30) ? "1" : "0");
     set_number(c, "guest.thp_threshold_pages", 1 + pick(c, 6));
     set_number(c, "guest.demand_faults", chance(c, 25));
     set_number(c, "vmm.demand_backing", chance(c, 25));
@@ -185,7 +188,7 @@ static inline void make_tables(struct random_case *c)
     struct nw_error err = { 0 };
     struct nw_physmem *pm;
     struct nw_frames frames;
-    unsigned levels = 4 + (unsigned)pick(c, 2);
+    unsigned levels = c->config.mode == NW_MODE_DIRECT ? 4 : 4 + (unsigned)pick(c, 2);
     uint64_t pcide = chance(c, 40) ? NW_CR4_PCIDE : 0;
     if (nw_physmem_create(&pm, &err))
         abort();
