@@ -31,9 +31,7 @@ const char *const nw_direct_refusal_text[NW_DIRECT_REFUSALS] = {
     [NW_DIRECT_BAD_FLAGS] = "The entry has bits set that are not allowed at its level.",
     [NW_DIRECT_TYPE_CONFLICT] =
         "The frame is in use as another type: a table cannot be writable, nor be of two levels.",
-    [NW_DIRECT_LINEAR] =
-        "An entry may point to a table of its own level only read-only, one step deep, and where linear "
-        "tables are allowed.",
+    [NW_DIRECT_LINEAR] = "Entries for tables of their own level: read-only, one step deep, if allowed at all.",
     [NW_DIRECT_NOT_A_TABLE] = "Only an entry of a validated L1 table can be changed this way.",
     [NW_DIRECT_NO_MAPPING] = "The base pointer's tables have no L1 entry for that address.",
     [NW_DIRECT_HYPERVISOR_SLOT] = "L4 slots 256 to 271 are the hypervisor's.",

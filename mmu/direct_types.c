@@ -1,8 +1,6 @@
 /* References to frames and the types they hold (mm.c: get_page, __get_page_type, _put_page_type). */
 #include "direct_internal.h"
 
-static uint32_t count_max(const struct nw_direct *d) { return d->config.count_max; }
-
 enum nw_direct_refusal direct_reference_get(struct nw_direct *d, uint64_t mfn, struct frame **out)
 {
     *out = NULL;
@@ -12,7 +10,7 @@ enum nw_direct_refusal direct_reference_get(struct nw_direct *d, uint64_t mfn, s
     if (NW_UNLIKELY(!g) && !(g = direct_group_make(d, mfn)))
         return OUT_OF_MEMORY;
     struct frame *f = &g->frame[mfn % NW_WORDS_PER_PAGE];
-    if (NW_UNLIKELY(f->references >= count_max(d)))
+    if (NW_UNLIKELY(f->references >= d->config.count_max))
         return NW_DIRECT_COUNT_OVERFLOW;
     f->references++;
     *out = f;
@@ -34,7 +32,7 @@ static void type_change(struct nw_direct *d, struct frame *f, enum nw_direct_typ
 
 enum nw_direct_refusal direct_type_get(struct nw_direct *d, struct frame *f, uint64_t mfn, enum nw_direct_type type)
 {
-    if (NW_UNLIKELY(f->types >= count_max(d)))
+    if (NW_UNLIKELY(f->types >= d->config.count_max))
         return NW_DIRECT_COUNT_OVERFLOW;
     if (f->types) {
         if (f->type != type)

@@ -31,8 +31,8 @@
  * for the accessed and dirty flags, which the processor's walk sets and which are never counted on.
  *
  * Sources, read as facts: Xen, xen/include/public/xen.h (the hypercalls), xen/arch/x86/mm.c and
- * xen/arch/x86/pv/ro-page-fault.c; Barham et al., "Xen and the Art of Virtualization", SOSP 2003, section "Virtual
- * address translation". docs/direct.md tells where the model differs.
+ * xen/arch/x86/pv/ro-page-fault.c. The idea: Barham et al., "Xen and the Art of Virtualization", SOSP 2003.
+ * docs/direct.md tells where the model differs.
  *
  * Failure: NW_ERR_NOMEM (nothing of the request at hand was done), NW_ERR_USAGE, NW_ERR_UNSUPPORTED (not 4 levels).
  * A refused request is a result. */
