@@ -41,7 +41,7 @@ static const struct nw_option options[] = {
     [OPT_NESTED_LEVELS] = { "nested-levels", 0, "4|5", "Levels of the second stage. Default: 4." },
     [OPT_GUEST_PAGE] = { "guest-page", 0, "4K|2M|1G", "Page that the imitation guest maps. Default: 4K." },
     [OPT_NESTED_PAGE] = { "nested-page", 0, "4K|2M|1G", "Host page that backs guest memory. Default: 4K." },
-    [OPT_MODE] = { "mode", 'm', "native|nested|shadow", "How memory is virtualized. Default: nested." },
+    [OPT_MODE] = { "mode", 'm', "native|direct|shadow|nested", "How memory is virtualized. Default: nested." },
     [OPT_MACHINE] = { "machine", 'M', "MACHINE",
                       "Machine profile: a shipped one's name or an XML file. Default: textbook." },
     [OPT_FIDELITY] = { "fidelity", 'f', "tlb|walk|full",

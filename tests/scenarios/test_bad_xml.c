@@ -191,7 +191,7 @@ static void scenario__unknown_elements_and_attributes_are_refused_with_what_is_a
           false,
           NW_ERR_INPUT,
           ":1:",
-          { "attribute \"mode\" is missing; allowed: native, shadow, nested" } },
+          { "attribute \"mode\" is missing; allowed: native, direct, shadow, nested" } },
     };
     all_refused(cases, NW_ARRAY_LEN(cases));
 }
@@ -210,7 +210,7 @@ static void scenario__wrong_values_are_refused_with_what_is_allowed(void **state
         { S("name='x'", "<guest paging='6-level'/>"), false, NW_ERR_INPUT, ":1:", { "4-level, 5-level" } },
         { S("name='x'", "<guest paging='5-level' levels='5'/>"), false, NW_ERR_INPUT, ":1:", { "give one" } },
         { S("name='x' seed='many'", ""), false, NW_ERR_INPUT, ":1:", { "run.seed=many", "whole number" } },
-        { S("name='x'", "<run mode='direct'/>"), false, NW_ERR_INPUT, ":1:", { "native, shadow, nested" } },
+        { S("name='x'", "<run mode='binary'/>"), false, NW_ERR_INPUT, ":1:", { "native, direct, shadow, nested" } },
         { S("name='x'", "<set path='tlb.l2.entreis' value='1'/>"),
           false,
           NW_ERR_INPUT,

@@ -12,28 +12,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct way {
+    enum nw_mode mode;
+    enum nw_shadowing policy;
+    bool writable_tables;
+} ways[] = { { NW_MODE_NATIVE, 0, false },
+             { NW_MODE_DIRECT, 0, false },
+             { NW_MODE_DIRECT, 0, true },
+             { NW_MODE_SHADOW, NW_SHADOWING_KVM, false },
+             { NW_MODE_SHADOW, NW_SHADOWING_EAGER, false },
+             { NW_MODE_SHADOW, NW_SHADOWING_VIRTUAL_TLB, false },
+             { NW_MODE_NESTED, 0, false } };
+
+static void go(struct nw_config *c, const struct way *way)
+{
+    c->mode = way->mode;
+    c->vmm.shadow_policy = way->policy;
+    c->vmm.direct_writable_tables = way->writable_tables;
+}
+
 static void compare(struct nw_source *source, const char *name, const char *const *settings)
 {
     struct nw_result result[NW_ENGINE_COUNT];
     struct nw_error err = { 0 };
     char difference[256];
-    for (unsigned mode = 0; mode < NW_MODE_COUNT; mode++)
+    for (size_t w = 0; w < NW_ARRAY_LEN(ways); w++)
         for (unsigned fidelity = 0; fidelity <= NW_FIDELITY_WALK; fidelity++) {
             for (unsigned engine = 0; engine < NW_ENGINE_COUNT; engine++) {
                 struct nw_config c;
                 nw_config_init(&c);
-                c.mode = mode;
+                go(&c, &ways[w]);
                 c.fidelity = fidelity;
                 c.engine = engine;
                 for (const char *const *s = settings; *s; s += 2)
                     if (nw_config_set(&c, s[0], s[1], "test", &err))
                         fail_msg("%s", err.text);
+                if (c.mode == NW_MODE_DIRECT)
+                    c.guest.page_policy = NW_PAGES_4K; /* a Xen guest has no others */
                 if (nw_source_rewind(source, &err) || nw_replay(source, &c, NULL, &result[engine], &err))
                     fail_msg("%s: %s", name, err.text);
                 nw_config_fini(&c);
             }
             if (nw_result_differ(&result[0], &result[1], difference, sizeof difference))
-                fail_msg("%s, %s, fidelity %s: %s", name, nw_mode_name[mode], nw_fidelity_name[fidelity], difference);
+                fail_msg("%s, %s, fidelity %s: %s", name, nw_mode_name[ways[w].mode], nw_fidelity_name[fidelity],
+                         difference);
             if (nw_source_info(source)->has_tables) {
                 /* Every page fault the live guest took, the model's walk of the guest's own tables takes too, with the same error code. */
                 assert_int_equal(result[0].events.page_faults_agreed, result[0].events.page_faults_recorded);
@@ -102,13 +124,13 @@ static void shipped_traces__use_no_stale_translation(void **state)
     glob_t found;
     assert_int_equal(glob(NW_SOURCE_DIR "/traces/shipped/*.nwt", 0, NULL, &found), 0);
     for (size_t i = 0; i < found.gl_pathc; i++)
-        for (unsigned mode = 0; mode < NW_MODE_COUNT; mode++) {
+        for (size_t w = 0; w < NW_ARRAY_LEN(ways); w++) {
             struct nw_source *source;
             struct nw_error err = { 0 };
             struct nw_result r;
             struct nw_config c;
             nw_config_init(&c);
-            c.mode = mode;
+            go(&c, &ways[w]);
             c.detect_stale = 1;
             for (const char *const *s = cached; *s; s += 2)
                 if (nw_config_set(&c, s[0], s[1], "test", &err))
@@ -116,7 +138,7 @@ static void shipped_traces__use_no_stale_translation(void **state)
             if (nw_nwt_open(&source, found.gl_pathv[i], &err) || nw_replay(source, &c, NULL, &r, &err))
                 fail_msg("%s", err.text);
             if (r.stale.accesses)
-                fail_msg("%s, %s: access %llu to 0x%llx: %s", found.gl_pathv[i], nw_mode_name[mode],
+                fail_msg("%s, %s: access %llu to 0x%llx: %s", found.gl_pathv[i], nw_mode_name[ways[w].mode],
                          (unsigned long long)r.stale.use[0].access, (unsigned long long)r.stale.use[0].gva,
                          r.stale.use[0].outcome);
             nw_result_fini(&r);
