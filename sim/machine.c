@@ -247,6 +247,7 @@ static enum nw_status make_shadow(struct machine *m, struct nw_error *err)
 {
     struct nw_shadow_config c = { .pm = m->pm,
                                   .maxphyaddr = NW_PHYS_BITS_MAX,
+                                  .policy = NW_SHADOW_EAGER,
                                   .backing = shadow_backing,
                                   .allocate = shadow_allocate,
                                   .release = shadow_release,
