@@ -7,11 +7,24 @@
 
 enum { NONE = 0 }; /* index 0 of every pool is nobody */
 
+/* Bits of a shadow entry: the x86 long-mode format. A is preset everywhere and D in writable leaves, so that the
+ * processor never has to set one: D of the guest is tracked by write protection. G is never set: a flush of one address
+ * space must reach every entry. */
+#define SHADOW_P     NW_BIT(0)
+#define SHADOW_W     NW_BIT(1)
+#define SHADOW_U     NW_BIT(2)
+#define SHADOW_A     NW_BIT(5)
+#define SHADOW_D     NW_BIT(6)
+#define SHADOW_LARGE NW_BIT(7)
+#define SHADOW_NX    NW_BIT(63)
+#define SHADOW_FRAME UINT64_C(0x000ffffffffff000)
+
 /* One shadow table page: 512 entries at `level` of a 4- or 5-level tree, covering GVAs from `base` on. */
 struct shadow_page {
     bool used;
-    uint8_t level, guest_level, writes; /* `writes` to its guest table since a fault last came through it */
-    bool mirrors;                       /* it is made from the guest table below; false: no guest table corresponds */
+    uint8_t level, guest_level;
+    uint8_t guest_log2; /* of the largest guest page that a leaf here or below was made from */
+    bool mirrors;       /* it is made from the guest table below; false: no guest table corresponds */
     uint64_t hpa, base;
     uint64_t guest_table, guest_base; /* GPA of the guest's table, and the first GVA that it covers */
     uint32_t root, parent, parent_index;
@@ -49,6 +62,35 @@ struct nw_shadow {
     uint32_t page_buckets, leaf_buckets; /* powers of two */
 };
 
+/* ---- shadow_fill.c ------------------------------------------------------------------------------ */
+
+/* One walk of the guest's tables in software, and what it read. */
+struct software {
+    struct nw_shadow *sh;
+    bool unbacked; /* a table page has no host page: `missing` */
+    gpa_t missing;
+    uint64_t table[NW_LEVELS_MAX]; /* GPA of the guest table used at each level */
+    uint64_t entry[NW_LEVELS_MAX]; /* as read there */
+    bool used[NW_LEVELS_MAX];
+};
+
+/* As the processor would walk them: A and D are set. */
+void shadow_guest_walk(struct software *s, const struct nw_paging *guest, gva_t gva, const struct nw_access *access,
+                       struct nw_walk_result *out);
+/* The four PDPTEs of a PAE guest. */
+void shadow_guest_pdptes(struct software *s, uint64_t root, uint64_t pdpte[4]);
+
+/* Makes the leaf for `gva`, which the guest's walk granted, with the tables on the way to it. */
+enum nw_status shadow_fill(struct nw_shadow *sh, uint64_t gva, const struct nw_access *access,
+                           struct software *software, const struct nw_walk_result *walk,
+                           const struct nw_shadow_backing *backing, struct nw_shadow_outcome *out,
+                           struct nw_error *err) NW_MUST_USE;
+/* Brings one entry in step with the guest's tables as they are now: its leaf is made again when the processor may use
+ * that without a fault, else the entry is removed. *made: a leaf is there that was not, or was another. */
+enum nw_status shadow_refresh(struct nw_shadow *sh, uint32_t page, uint32_t index, struct nw_shadow_invalidation *inv,
+                              bool *made, struct nw_error *err) NW_MUST_USE;
+bool shadow_leaf_exists(const struct nw_shadow *sh, uint64_t gva);
+
 /* ---- shadow_pages.c ----------------------------------------------------------------------------- */
 
 static inline uint64_t leaf_key(gpa_t gpa, unsigned page_log2) { return (gpa.v >> page_log2) << 6 | page_log2; }
@@ -57,6 +99,8 @@ static inline uint64_t page_bytes_log2(unsigned level)
     return 12 + 9 * (level + 1u);
 } /* covered by a table at `level` */
 static inline unsigned entry_log2(unsigned level) { return 12 + 9 * level; }
+static inline uint32_t shadow_index(uint64_t gva, unsigned level) { return (uint32_t)(gva >> entry_log2(level) & 511); }
+bool shadow_is_leaf(const struct nw_shadow *sh, uint32_t page, uint64_t entry); /* present, and points to no table */
 
 uint64_t shadow_read(const struct nw_shadow *sh, uint32_t page, uint32_t index);
 enum nw_status shadow_write(struct nw_shadow *sh, uint32_t page, uint32_t index, uint64_t entry, struct nw_error *err);

@@ -3,12 +3,12 @@
 #include <string.h>
 
 enum { ENTRIES = NW_WORDS_PER_PAGE };
-static const uint64_t PRESENT = 1, LARGE = 1u << 7;
 
 static uint32_t bucket_of(uint64_t key, uint32_t buckets) { return (uint32_t)nw_mix64(key) & (buckets - 1); }
-static bool is_leaf(const struct nw_shadow *sh, uint32_t page, uint64_t entry)
+
+bool shadow_is_leaf(const struct nw_shadow *sh, uint32_t page, uint64_t entry)
 {
-    return sh->page[page]->level == 0 || entry & LARGE;
+    return (entry & SHADOW_P) && (sh->page[page]->level == 0 || (entry & SHADOW_LARGE));
 }
 
 uint64_t shadow_read(const struct nw_shadow *sh, uint32_t page, uint32_t index)
@@ -82,6 +82,8 @@ enum nw_status shadow_page_new(struct nw_shadow *sh, uint32_t *out, struct nw_er
     sh->page[slot]->hpa = hpa;
     sh->counters.pages++;
     sh->counters.pages_made++;
+    if (sh->counters.pages > sh->counters.pages_peak)
+        sh->counters.pages_peak = sh->counters.pages;
     *out = slot;
     return NW_OK;
 }
@@ -108,9 +110,11 @@ static uint32_t *page_bucket(const struct nw_shadow *sh, uint32_t page)
 enum nw_status shadow_page_mirror(struct nw_shadow *sh, uint32_t page, struct nw_error *err)
 {
     uint32_t before = sh->page_buckets;
+    bool known = shadow_page_of(sh, sh->page[page]->guest_table >> NW_PAGE_LOG2, NONE) != NONE;
     enum nw_status s = grow_buckets(&sh->page_bucket, &sh->page_buckets, sh->page_count, err);
     if (s)
         return s;
+    sh->counters.guest_tables += !known;
     sh->page[page]->mirrors = true;
     for (uint32_t i = before == sh->page_buckets ? page : 1; i < sh->page_count; i++) {
         if (sh->page[i]->used && sh->page[i]->mirrors) {
@@ -145,6 +149,8 @@ void shadow_page_free(struct nw_shadow *sh, uint32_t id)
         while (*at != id)
             at = &sh->page[*at]->next;
         *at = page->next;
+        if (!shadow_page_of(sh, page->guest_table >> NW_PAGE_LOG2, NONE))
+            sh->counters.guest_tables--;
     }
     sh->config.release(sh->config.context, page->hpa);
     page->used = page->mirrors = false;
@@ -193,6 +199,7 @@ enum nw_status shadow_leaf_enter(struct nw_shadow *sh, uint32_t page, uint32_t i
     sh->leaf[node] = (struct leaf_node){ .key = key, .page = page, .index = index };
     leaf_link(sh, node);
     sh->page[page]->link[index] = node;
+    sh->counters.leaves++;
     return NW_OK;
 }
 
@@ -209,6 +216,7 @@ void shadow_leaf_leave(struct nw_shadow *sh, uint32_t page, uint32_t index)
     leaf->next = sh->leaf_free;
     sh->leaf_free = node;
     sh->page[page]->link[index] = NONE;
+    sh->counters.leaves--;
 }
 
 uint32_t shadow_leaf_of(const struct nw_shadow *sh, uint64_t key, uint32_t after)
@@ -227,12 +235,12 @@ void shadow_zap(struct nw_shadow *sh, uint32_t id, uint32_t index, struct nw_sha
 {
     struct shadow_page *page = sh->page[id];
     uint64_t entry = shadow_read(sh, id, index);
-    if (!(entry & PRESENT))
+    if (!(entry & SHADOW_P))
         return;
     if (shadow_write(sh, id, index, 0, NULL))
         return; /* cannot be: the word was just read as present */
     sh->counters.zapped++;
-    if (is_leaf(sh, id, entry)) {
+    if (shadow_is_leaf(sh, id, entry)) {
         shadow_leaf_leave(sh, id, index);
     } else {
         uint32_t child = page->link[index];

@@ -130,6 +130,8 @@ static enum nw_status collapse(struct machine *m, uint64_t region, struct nw_err
         (s = nw_builder_map(&m->guest_builder, start, pfn << NW_PAGE_LOG2, NW_PAGE_2M_LOG2, user_page | dirty, err)))
         return s;
     machine_forget(m, forget_range(start, start + (UINT64_C(1) << NW_PAGE_2M_LOG2)));
+    if (m->pager->moved)
+        m->pager->moved(m, start, start + (UINT64_C(1) << NW_PAGE_2M_LOG2));
     return NW_OK;
 }
 

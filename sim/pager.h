@@ -35,6 +35,9 @@ struct pager {
     /* The imitation guest's kernel has made that change; `priced`: within the model, else it is as if it had always been so. */
     enum nw_status (*own_write)(struct machine *m, uint64_t gpa, uint64_t old, bool priced, struct nw_error *err);
 
+    /* The imitation guest has moved [start, end) to other frames; its caches are told already. */
+    void (*moved)(struct machine *m, uint64_t start, uint64_t end);
+
     /* Counters into machine.result. */
     void (*finish)(struct machine *m);
 };

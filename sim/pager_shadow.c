@@ -6,20 +6,25 @@
 
 static struct nw_shadow *shadow_of(const struct machine *m) { return m->pager_state; }
 
+static bool virtual_tlb(const struct machine *m) { return m->config->vmm.shadow_policy == NW_SHADOWING_VIRTUAL_TLB; }
+
 /* ---- what the pager asks for ---- */
 
 static void backing(void *context, gpa_t gpa, struct nw_shadow_backing *out)
 {
     struct machine *m = context;
     struct nw_error err;
-    struct nw_leaf leaf;
+    struct nw_leaf leaf = { .present = false };
     hpa_t hpa = { 0 };
-    enum nw_status s = machine_back(m, gpa.v, false, &hpa, &err);
+    enum nw_status s = out->ahead ? NW_OK : machine_back(m, gpa.v, false, &hpa, &err);
     if (!s)
         s = nw_builder_lookup(&m->p2m_builder, gpa.v, &leaf, &err);
     machine_defer(m, s, &err);
-    *out =
-        (struct nw_shadow_backing){ .present = !s, .writable = true, .hpa = hpa, .page_log2 = s ? 0 : leaf.page_log2 };
+    *out = (struct nw_shadow_backing){ 0 };
+    if (!s && leaf.present)
+        *out = (struct nw_shadow_backing){
+            .present = true, .writable = true, .hpa = nw_hpa(leaf.target), .page_log2 = leaf.page_log2
+        };
 }
 
 static enum nw_status allocate(void *context, uint64_t *hpa, struct nw_error *err)
@@ -57,6 +62,7 @@ static enum nw_status create(struct machine *m, struct nw_error *err)
 {
     struct nw_shadow_config c = { .pm = m->pm,
                                   .maxphyaddr = NW_PHYS_BITS_MAX,
+                                  .policy = virtual_tlb(m) ? NW_SHADOW_VIRTUAL_TLB : NW_SHADOW_EAGER,
                                   .backing = backing,
                                   .allocate = allocate,
                                   .release = release,
@@ -111,9 +117,12 @@ static enum nw_status registers(struct machine *m, unsigned cr, uint64_t value, 
     if (cr != CR_EFER)
         machine_exit(m, NW_EXIT_CR_WRITE);
     enum nw_status s = nw_shadow_load_cr3(shadow_of(m), &m->guest, err);
-    if (!s)
-        m->hw_guest = nw_shadow_paging(shadow_of(m));
-    return s;
+    if (s)
+        return s;
+    m->hw_guest = nw_shadow_paging(shadow_of(m));
+    if (virtual_tlb(m))
+        forget(m, &(struct nw_shadow_invalidation){ .kind = NW_SHADOW_ALL });
+    return NW_OK;
 }
 
 static enum nw_status invlpg(struct machine *m, uint64_t gva, struct nw_error *err)
@@ -157,6 +166,14 @@ static enum nw_status own_write(struct machine *m, uint64_t gpa, uint64_t old, b
     return written(m, gpa, 8, priced, err);
 }
 
+/* With a virtual TLB the guest's kernel, after a move, has to execute INVLPG for each page. */
+static void moved(struct machine *m, uint64_t start, uint64_t end)
+{
+    struct nw_shadow_invalidation due;
+    for (uint64_t gva = start; virtual_tlb(m) && gva < end; gva += NW_PAGE_BYTES)
+        nw_shadow_invlpg(shadow_of(m), nw_gva(gva), &due); /* the caches are told of the whole range */
+}
+
 static void finish(struct machine *m)
 {
     const struct nw_shadow_counters *k = nw_shadow_counters(shadow_of(m));
@@ -166,7 +183,10 @@ static void finish(struct machine *m)
     r->shadow.syncs = k->syncs;
     r->shadow.zapped = k->zapped;
     r->shadow.pages = k->pages;
-    r->shadow.pages_peak = k->pages_made;
+    r->shadow.pages_peak = k->pages_peak;
+    r->shadow.guest_table_pages = k->guest_tables;
+    r->shadow.propagated = k->propagated;
+    r->shadow.emptied = k->emptied;
     r->memory.shadow_table_pages = k->pages;
 }
 
@@ -179,4 +199,5 @@ const struct pager pager_shadow = { .fills_on_fault = true,
                                     .invpcid = invpcid,
                                     .table_written = table_written,
                                     .own_write = own_write,
+                                    .moved = moved,
                                     .finish = finish };

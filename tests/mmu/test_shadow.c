@@ -1,6 +1,6 @@
 /* The shadow pager against a machine with nested paging over the same memory: whatever the guest does to its
  * tables, an access through TLB and shadow tables gives what the two-dimensional walk gives, and has set the same A
- * and D bits. */
+ * and D bits. Under the virtual TLB that holds once the guest has flushed what it changed. */
 #include "mmu_common.h"
 #include <nestwalk/mmu/shadow.h>
 #include <nestwalk/mmu/tlb.h>
@@ -11,6 +11,7 @@ static const uint64_t GUEST_BYTES = UINT64_C(64) * MIB, HOST_BASE = UINT64_C(1) 
 /* A VMM: guest memory at HOST_BASE, backed by 2 MiB pages except where `small` says so. */
 struct vmm {
     struct machine m;
+    enum nw_shadow_policy policy;
     struct nw_shadow *shadow;
     struct nw_tlb tlb;
     struct nw_builder space[SPACES];
@@ -95,14 +96,31 @@ static struct nw_paging guest_paging(enum nw_format_id id, bool write_protect)
     return p;
 }
 
-static void vmm_init(struct vmm *v, enum nw_format_id id, bool write_protect, uint32_t small)
+/* MOV to CR3. */
+static void load_cr3(struct vmm *v, unsigned space)
+{
+    v->current = space;
+    must(nw_shadow_load_cr3(v->shadow, &v->space[space].paging, err));
+    if (v->policy == NW_SHADOW_VIRTUAL_TLB)
+        nw_tlb_invalidate(&v->tlb, &(struct nw_tlb_predicate){ 0 });
+}
+
+static void vmm_init_policy(struct vmm *v, enum nw_shadow_policy policy, enum nw_format_id id, bool write_protect,
+                            uint32_t small)
 {
     memset(v, 0, sizeof *v);
+    v->policy = policy;
     machine_init(&v->m);
     v->small = small;
     v->absent = nw_gpa(UINT64_MAX);
     nw_frames_init(&v->m.frames, UINT64_C(1) << 20, UINT64_C(1) << 21);
-    struct nw_shadow_config config = { v->m.pm, 46, backing, allocate, release, v };
+    struct nw_shadow_config config = { .pm = v->m.pm,
+                                       .maxphyaddr = 46,
+                                       .policy = policy,
+                                       .backing = backing,
+                                       .allocate = allocate,
+                                       .release = release,
+                                       .context = v };
     must(nw_shadow_create(&v->shadow, &config, err));
     struct nw_tlb_geometry g = { .entries = 32, .ways = 4, .page_log2 = { 12, 21, 30 }, .page_sizes = 3 };
     must(nw_tlb_init(&v->tlb, "tlb.test", &g, 1, err));
@@ -130,7 +148,12 @@ static void vmm_init(struct vmm *v, enum nw_format_id id, bool write_protect, ui
                 must(nw_builder_map(&v->space[i], (a << 30) + 0x3fe00000, 0x100000, 12, NW_MAP_READ, err));
         v->quiet = false;
     }
-    must(nw_shadow_load_cr3(v->shadow, &v->space[0].paging, err));
+    load_cr3(v, 0);
+}
+
+static void vmm_init(struct vmm *v, enum nw_format_id id, bool write_protect, uint32_t small)
+{
+    vmm_init_policy(v, NW_SHADOW_EAGER, id, write_protect, small);
 }
 
 static void vmm_fini(struct vmm *v)
@@ -233,11 +256,44 @@ static uint64_t random_page(struct nw_rng *rng, const struct nw_paging *p, unsig
     return p->levels == 5 && a >> 63 ? nw_sign_extend(a, 57) : a;
 }
 
-static void random_guest(enum nw_format_id id, bool write_protect, uint64_t seed, unsigned steps)
+/* Every translation in the tree is one that the guest's tables and the backing give. */
+static void check_tree(struct vmm *v)
+{
+    static const uint64_t region[] = { 0, UINT64_C(0x40000000), UINT64_C(0x7f0000000000),
+                                       UINT64_C(0xffff900000000000) };
+    const struct nw_paging *p = nw_shadow_paging(v->shadow);
+    for (uint64_t i = 0; i < 4 * 6 * 4; i++) {
+        uint64_t gva = region[i & 3] + ((i >> 2) % 6 << 21) + ((i >> 2) / 6 << 12);
+        struct nw_access read = { .kind = NW_ACCESS_READ, .ac = true };
+        struct nw_walk_result s, n;
+        nw_walk_native(v->m.pm, p, nw_gva(gva), &read, NULL, &s);
+        if (s.outcome != NW_WALK_OK)
+            continue;
+        nw_walk_nested(v->m.pm, &v->space[v->current].paging, &v->m.nested.paging, nw_gva(gva), &read, NULL, &n);
+        assert_int_equal(n.outcome, NW_WALK_OK);
+        assert_int_equal(s.hpa.v, n.hpa.v);
+        assert_true(s.page_log2 <= n.page_log2);
+    }
+}
+
+/* The guest flushes what it changed: one page, or everything. */
+static void flush(struct vmm *v, uint64_t gva, bool all)
+{
+    struct nw_shadow_invalidation inv;
+    if (all) {
+        load_cr3(v, v->current);
+        return;
+    }
+    nw_shadow_invlpg(v->shadow, nw_gva(gva), &inv);
+    apply(v, &inv);
+}
+
+static void random_guest(enum nw_shadow_policy policy, enum nw_format_id id, bool write_protect, uint64_t seed,
+                         unsigned steps)
 {
     struct vmm v;
     struct nw_rng rng = nw_rng_for(seed, "shadow");
-    vmm_init(&v, id, write_protect, (uint32_t)nw_rng_next(&rng));
+    vmm_init_policy(&v, policy, id, write_protect, (uint32_t)nw_rng_next(&rng));
     for (unsigned step = 0; step < steps; step++) {
         struct nw_builder *b = &v.space[nw_rng_below(&rng, SPACES)];
         unsigned what = (unsigned)nw_rng_below(&rng, 100), large = b->paging.entry_log2 == 2 ? 22 : 21;
@@ -250,9 +306,9 @@ static void random_guest(enum nw_format_id id, bool write_protect, uint64_t seed
         if (log2 == 12 && nw_rng_below(&rng, 3) == 0) /* a page of the guest's own tables */
             target = (0x100 + nw_rng_below(&rng, 16)) << 12;
         struct nw_leaf leaf;
-        bool merged;
+        bool merged, flush_all = false;
         if (what < 8) { /* refused when a page of another size is in the way: fine */
-            if (!nw_builder_map(b, a, target, log2, attributes, NULL))
+            if (nw_builder_map(b, a, target, log2, attributes, NULL))
                 continue;
         } else if (what < 14) {
             must(nw_builder_lookup(b, a, &leaf, err));
@@ -264,32 +320,52 @@ static void random_guest(enum nw_format_id id, bool write_protect, uint64_t seed
                 must(nw_builder_split(b, a, err));
             else if (leaf.present)
                 must(nw_builder_merge(b, a, 12, &merged, err));
+            flush_all = leaf.present && what >= 12 && !leaf.level;
         } else if (what < 18) {
-            v.current = (unsigned)nw_rng_below(&rng, SPACES);
-            must(nw_shadow_load_cr3(v.shadow, &v.space[v.current].paging, err));
+            load_cr3(&v, (unsigned)nw_rng_below(&rng, SPACES));
         } else {
             struct nw_access access = { .kind = (enum nw_access_kind)nw_rng_below(&rng, 4),
                                         .user = nw_rng_below(&rng, 2) };
             a = random_page(&rng, &b->paging, 12);
             check_access(&v, a + nw_rng_below(&rng, 512) * 8, &access, nw_rng_below(&rng, 64) == 0);
         }
+        if (what < 14 && b == &v.space[v.current])
+            flush(&v, a, flush_all);
+        if (step % 256 == 0)
+            check_tree(&v);
     }
     const struct nw_shadow_counters *c = nw_shadow_counters(v.shadow);
-    assert_true(c->fills && c->table_writes && c->zapped && c->guest_faults && c->syncs);
+    assert_true(c->fills && c->zapped && c->guest_faults);
     assert_int_equal(c->table_writes, v.trapped);
+    if (policy == NW_SHADOW_VIRTUAL_TLB)
+        assert_true(c->emptied && c->emptied_entries && !c->table_writes && !c->guest_tables && c->roots == 1);
+    else
+        assert_true(c->table_writes && c->propagated && c->syncs && c->guest_tables);
+    assert_true(c->pages <= c->pages_peak && c->pages_peak < c->pages_made);
     vmm_fini(&v);
 }
 
-static void shadow__agrees_with_nested_paging_whatever_the_guest_does(void **state)
+static void random_guests(enum nw_shadow_policy policy)
 {
-    (void)state;
     static const enum nw_format_id formats[] = { NW_FORMAT_X86_2LEVEL, NW_FORMAT_X86_PAE, NW_FORMAT_X86_4LEVEL,
                                                  NW_FORMAT_X86_5LEVEL };
     for (unsigned i = 0; i < NW_ARRAY_LEN(formats); i++)
         for (uint64_t seed = 1; seed <= 6; seed++) {
             print_message("%s, seed %llu\n", nw_formats[formats[i]].name, (unsigned long long)seed);
-            random_guest(formats[i], seed % 3 != 0, seed, 20000);
+            random_guest(policy, formats[i], seed % 3 != 0, seed, 20000);
         }
+}
+
+static void eager__agrees_with_nested_paging_whatever_the_guest_does(void **state)
+{
+    (void)state;
+    random_guests(NW_SHADOW_EAGER);
+}
+
+static void virtual_tlb__agrees_with_nested_paging_once_flushed(void **state)
+{
+    (void)state;
+    random_guests(NW_SHADOW_VIRTUAL_TLB);
 }
 
 /* ---- single rules ------------------------------------------------------------------------------- */
@@ -349,12 +425,12 @@ static void shadow__page_that_becomes_a_table_loses_its_writable_leaf(void **sta
     must(nw_builder_map(&v.space[0], 0x1000, table, 12, NW_MAP_RWX, err)); /* space 0 sees a table page of space 1 */
     assert_int_equal(fault(&v, 0x1000, NW_ACCESS_WRITE).kind, NW_SHADOW_FILLED);
     assert_false(nw_shadow_is_table(v.shadow, nw_gpa(table)));
-    must(nw_shadow_load_cr3(v.shadow, &v.space[1].paging, err));
+    load_cr3(&v, 1);
     struct nw_shadow_outcome o = fault(&v, 0x5000, NW_ACCESS_READ);
     assert_int_equal(o.invalidation.kind, NW_SHADOW_RANGE);
     assert_true(o.invalidation.first <= 0x1000 && o.invalidation.last >= 0x1fff);
     assert_true(nw_shadow_is_table(v.shadow, nw_gpa(table)));
-    must(nw_shadow_load_cr3(v.shadow, &v.space[0].paging, err));
+    load_cr3(&v, 0);
     assert_int_equal(fault(&v, 0x1000, NW_ACCESS_WRITE).kind, NW_SHADOW_TABLE_WRITE);
     vmm_fini(&v);
 }
@@ -380,6 +456,174 @@ static void shadow__missing_backing_is_the_vmms_affair(void **state)
     vmm_fini(&v);
 }
 
+/* The processor's walk of the shadow tree. */
+static struct nw_walk_result walk(struct vmm *v, uint64_t gva, enum nw_access_kind kind)
+{
+    struct nw_walk_result r;
+    nw_walk_native(v->m.pm, nw_shadow_paging(v->shadow), nw_gva(gva), &(struct nw_access){ .kind = kind }, NULL, &r);
+    return r;
+}
+
+enum { SET_A_AND_D = NW_MAP_RWX | NW_MAP_ACCESSED | NW_MAP_DIRTY };
+
+static void eager__remapped_page_takes_no_hidden_fault(void **state)
+{
+    (void)state;
+    struct vmm v;
+    vmm_init(&v, NW_FORMAT_X86_4LEVEL, true, ~UINT32_C(0));
+    const struct nw_shadow_counters *c = nw_shadow_counters(v.shadow);
+    must(nw_builder_map(&v.space[0], 0x1000, 0x2000000, 12, SET_A_AND_D, err));
+    assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    assert_int_equal(c->guest_tables, 4);
+    assert_int_equal(c->propagated, 0);
+    must(nw_builder_unmap(&v.space[0], 0x1000, err));
+    assert_int_equal(walk(&v, 0x1000, NW_ACCESS_READ).outcome, NW_WALK_PAGE_FAULT);
+    vmm_fini(&v);
+
+    vmm_init(&v, NW_FORMAT_X86_4LEVEL, true, ~UINT32_C(0));
+    c = nw_shadow_counters(v.shadow);
+    must(nw_builder_map(&v.space[0], 0x1000, 0x2000000, 12, SET_A_AND_D, err));
+    must(nw_builder_map(&v.space[0], 0x3000, 0x2003000, 12, NW_MAP_READ, err)); /* keeps the table */
+    assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    must(nw_builder_unmap(&v.space[0], 0x1000, err));
+    must(nw_builder_map(&v.space[0], 0x1000, 0x2005000, 12, SET_A_AND_D, err));
+    struct nw_walk_result r = walk(&v, 0x1008, NW_ACCESS_WRITE);
+    assert_int_equal(r.outcome, NW_WALK_OK);
+    assert_int_equal(r.hpa.v, HOST_BASE + 0x2005008);
+    assert_int_equal(c->propagated, 1);
+    assert_int_equal(c->faults, 1);
+    assert_int_equal(c->table_writes, 2);
+    vmm_fini(&v);
+}
+
+static void eager__entry_is_propagated_only_when_accessed_and_writable_only_when_dirty(void **state)
+{
+    (void)state;
+    struct vmm v;
+    vmm_init(&v, NW_FORMAT_X86_4LEVEL, true, ~UINT32_C(0));
+    const struct nw_shadow_counters *c = nw_shadow_counters(v.shadow);
+    must(nw_builder_map(&v.space[0], 0x1000, 0x2000000, 12, SET_A_AND_D, err));
+    assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    must(nw_builder_map(&v.space[0], 0x2000, 0x2001000, 12, NW_MAP_RWX, err));
+    must(nw_builder_map(&v.space[0], 0x3000, 0x2002000, 12, NW_MAP_RWX | NW_MAP_ACCESSED, err));
+    must(nw_builder_map(&v.space[0], 0x4000, 0x2003000, 12, SET_A_AND_D, err));
+    assert_int_equal(walk(&v, 0x2000, NW_ACCESS_READ).outcome, NW_WALK_PAGE_FAULT);
+    assert_int_equal(walk(&v, 0x3000, NW_ACCESS_READ).outcome, NW_WALK_OK);
+    assert_int_equal(walk(&v, 0x3000, NW_ACCESS_WRITE).outcome, NW_WALK_PAGE_FAULT);
+    assert_int_equal(walk(&v, 0x4000, NW_ACCESS_WRITE).outcome, NW_WALK_OK);
+    assert_int_equal(c->propagated, 2);
+    must(nw_builder_protect(&v.space[0], 0x4000, NW_MAP_READ | NW_MAP_ACCESSED | NW_MAP_DIRTY, err));
+    assert_int_equal(walk(&v, 0x4000, NW_ACCESS_WRITE).outcome, NW_WALK_PAGE_FAULT);
+    assert_int_equal(walk(&v, 0x4000, NW_ACCESS_READ).outcome, NW_WALK_OK);
+    assert_int_equal(c->propagated, 3);
+    vmm_fini(&v);
+}
+
+static void eager__table_traps_every_write_until_it_is_unlinked(void **state)
+{
+    (void)state;
+    struct vmm v;
+    struct nw_leaf leaf;
+    vmm_init(&v, NW_FORMAT_X86_4LEVEL, true, ~UINT32_C(0));
+    const struct nw_shadow_counters *c = nw_shadow_counters(v.shadow);
+    must(nw_builder_map(&v.space[0], 0x1000, 0x2000000, 12, NW_MAP_RWX, err));
+    must(nw_builder_lookup(&v.space[0], 0x1000, &leaf, err));
+    assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    for (unsigned i = 1; i <= 20; i++) {
+        must(nw_builder_protect(&v.space[0], 0x1000, i & 1 ? NW_MAP_READ : NW_MAP_RWX, err));
+        assert_int_equal(c->table_writes, i);
+        assert_true(nw_shadow_is_table(v.shadow, nw_gpa(leaf.entry_address)));
+    }
+    assert_int_equal(c->pages, 4);
+    must(nw_builder_unmap(&v.space[0], 0x1000, err)); /* its tables go too */
+    assert_false(nw_shadow_is_table(v.shadow, nw_gpa(leaf.entry_address)));
+    assert_int_equal(c->guest_tables, 1);
+    assert_int_equal(c->pages, 1);
+    assert_int_equal(c->pages_peak, 4);
+    vmm_fini(&v);
+}
+
+static void virtual_tlb__load_of_cr3_empties_the_tree(void **state)
+{
+    (void)state;
+    struct vmm v;
+    vmm_init_policy(&v, NW_SHADOW_VIRTUAL_TLB, NW_FORMAT_X86_4LEVEL, true, ~UINT32_C(0));
+    const struct nw_shadow_counters *c = nw_shadow_counters(v.shadow);
+    for (uint64_t i = 0; i < 3; i++) {
+        must(nw_builder_map(&v.space[0], i << 21, 0x2000000 + (i << 12), 12, NW_MAP_RWX, err));
+        assert_int_equal(fault(&v, i << 21, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    }
+    assert_int_equal(c->leaves, 3);
+    assert_int_equal(c->pages, 6);
+    for (unsigned i = 1; i <= 2; i++) { /* the same value empties too */
+        load_cr3(&v, 0);
+        assert_int_equal(walk(&v, 0, NW_ACCESS_READ).outcome, NW_WALK_PAGE_FAULT);
+        assert_int_equal(c->emptied, i);
+        assert_int_equal(c->pages, 1);
+        assert_int_equal(c->leaves, 0);
+        assert_int_equal(fault(&v, 0, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    }
+    assert_int_equal(c->emptied_entries, 4);
+    assert_int_equal(c->pages_peak, 6);
+    assert_int_equal(c->syncs, 0);
+    vmm_fini(&v);
+}
+
+static void virtual_tlb__tables_are_written_freely_and_seen_after_invlpg(void **state)
+{
+    (void)state;
+    struct vmm v;
+    struct nw_leaf leaf;
+    struct nw_shadow_invalidation inv;
+    vmm_init_policy(&v, NW_SHADOW_VIRTUAL_TLB, NW_FORMAT_X86_4LEVEL, true, ~UINT32_C(0));
+    must(nw_builder_map(&v.space[0], 0x1000, 0x2000000, 12, SET_A_AND_D, err));
+    must(nw_builder_map(&v.space[0], 0x2000, 0x2002000, 12, SET_A_AND_D, err));
+    must(nw_builder_lookup(&v.space[0], 0x1000, &leaf, err));
+    must(nw_builder_map(&v.space[0], 0x9000, leaf.entry_address & ~UINT64_C(0xfff), 12, SET_A_AND_D, err));
+    assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    assert_int_equal(fault(&v, 0x2000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    assert_false(nw_shadow_is_table(v.shadow, nw_gpa(leaf.entry_address)));
+    assert_int_equal(fault(&v, 0x9000, NW_ACCESS_WRITE).kind, NW_SHADOW_FILLED); /* a table, and writable */
+    must(nw_builder_unmap(&v.space[0], 0x1000, err));
+    must(nw_builder_map(&v.space[0], 0x1000, 0x2005000, 12, SET_A_AND_D, err));
+    assert_int_equal(walk(&v, 0x1000, NW_ACCESS_READ).hpa.v, HOST_BASE + 0x2000000); /* stale, as a TLB may be */
+    nw_shadow_invlpg(v.shadow, nw_gva(0x1000), &inv);
+    assert_int_equal(walk(&v, 0x1000, NW_ACCESS_READ).outcome, NW_WALK_PAGE_FAULT);
+    assert_int_equal(walk(&v, 0x2000, NW_ACCESS_READ).outcome, NW_WALK_OK);
+    assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    assert_int_equal(walk(&v, 0x1000, NW_ACCESS_READ).hpa.v, HOST_BASE + 0x2005000);
+    assert_int_equal(nw_shadow_counters(v.shadow)->table_writes, 0);
+    vmm_fini(&v);
+}
+
+static void check_pieces(enum nw_format_id id, unsigned large_log2, uint32_t small)
+{
+    struct vmm v;
+    struct nw_shadow_invalidation inv;
+    uint64_t page = UINT64_C(0x40000000), last = page + NW_BIT(large_log2) - NW_PAGE_BYTES;
+    vmm_init_policy(&v, NW_SHADOW_VIRTUAL_TLB, id, true, small);
+    must(nw_builder_map(&v.space[0], page, 0x2000000, large_log2, SET_A_AND_D, err));
+    must(nw_builder_map(&v.space[0], page + NW_BIT(large_log2), 0x2800000, 12, SET_A_AND_D, err));
+    assert_int_equal(fault(&v, page + 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    assert_int_equal(fault(&v, last, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    assert_int_equal(fault(&v, page + NW_BIT(large_log2), NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    nw_shadow_invlpg(v.shadow, nw_gva(page + 0x5000), &inv);
+    assert_int_equal(walk(&v, page + 0x1000, NW_ACCESS_READ).outcome, NW_WALK_PAGE_FAULT);
+    assert_int_equal(walk(&v, last, NW_ACCESS_READ).outcome, NW_WALK_PAGE_FAULT);
+    assert_int_equal(walk(&v, page + NW_BIT(large_log2), NW_ACCESS_READ).outcome, NW_WALK_OK);
+    assert_true(inv.kind == NW_SHADOW_RANGE && inv.first <= page + 0x1000 && inv.last >= last);
+    vmm_fini(&v);
+}
+
+static void virtual_tlb__invlpg_removes_all_pieces_of_a_large_page(void **state)
+{
+    (void)state;
+    check_pieces(NW_FORMAT_X86_4LEVEL, 21, ~UINT32_C(0));
+    check_pieces(NW_FORMAT_X86_PAE, 21, ~UINT32_C(0));
+    check_pieces(NW_FORMAT_X86_2LEVEL, 22, ~UINT32_C(0));
+    check_pieces(NW_FORMAT_X86_2LEVEL, 22, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,7 +631,14 @@ int main(void)
         cmocka_unit_test(shadow__leaf_is_the_smaller_of_guest_and_host_page),
         cmocka_unit_test(shadow__page_that_becomes_a_table_loses_its_writable_leaf),
         cmocka_unit_test(shadow__missing_backing_is_the_vmms_affair),
-        cmocka_unit_test(shadow__agrees_with_nested_paging_whatever_the_guest_does),
+        cmocka_unit_test(eager__remapped_page_takes_no_hidden_fault),
+        cmocka_unit_test(eager__entry_is_propagated_only_when_accessed_and_writable_only_when_dirty),
+        cmocka_unit_test(eager__table_traps_every_write_until_it_is_unlinked),
+        cmocka_unit_test(virtual_tlb__load_of_cr3_empties_the_tree),
+        cmocka_unit_test(virtual_tlb__tables_are_written_freely_and_seen_after_invlpg),
+        cmocka_unit_test(virtual_tlb__invlpg_removes_all_pieces_of_a_large_page),
+        cmocka_unit_test(eager__agrees_with_nested_paging_whatever_the_guest_does),
+        cmocka_unit_test(virtual_tlb__agrees_with_nested_paging_once_flushed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,14 +9,22 @@
  *     if (outcome.kind == NW_SHADOW_GUEST_FAULT) ... inject outcome.guest.fault into the guest
  *     else ... the access is made again
  *
- * Terms. A guest table page is *shadowed* while some shadow table mirrors it. The guest's view of a shadowed page
- * is read-only, so each write to it traps: the VMM emulates it and tells nw_shadow_table_write(), which zaps
- * (removes) the shadow entries made from what was written. A shadow leaf whose guest entry has D clear is mapped
+ * Terms. A guest table page is *shadowed* while some shadow table mirrors it. A *hidden fault* is one that the guest
+ * never sees: the shadow tree lacks what the guest's tables grant. A shadow leaf whose guest entry has D clear is mapped
  * read-only, so that the first store traps and sets D in the guest's entry. The leaf is of the smaller of guest
  * page and host page, and smaller still where a shadowed table lies in it.
  *
- * A table that is written NW_SHADOW_FLOOD times without a fault through it in between is no longer used as a table,
- * or is being filled: its shadow goes and the writes stop trapping.
+ * How the tree is kept in step with the guest's tables is a policy:
+ *
+ * NW_SHADOW_EAGER. The guest's view of a shadowed page is read-only, so each write to it traps: the VMM emulates it and
+ * tells nw_shadow_table_write(), which *propagates* it: the shadow leaf is made again from the guest's new leaf when the
+ * processor may use that without a fault (present, A set; read-only while D is clear), else what was made from the entry
+ * is zapped (removed). A table stays shadowed, and its writes trap, as long as the shadow tree reaches it. (Adams and
+ * Agesen, "A Comparison of Software and Hardware Techniques for x86 Virtualization", ASPLOS 2006, call the traps traces.)
+ *
+ * NW_SHADOW_VIRTUAL_TLB. SDM vol. 3, "Memory Virtualization" (Virtual TLB Scheme): the shadow tree is a large TLB.
+ * Nothing is write-protected. There is one tree; every load of CR3, also of the same value, empties it; INVLPG removes
+ * the entries of its page; a hidden fault adds an entry and sets the guest's A and D.
  *
  * The processor walks the shadow tree with CR0.WP set and NX enabled whatever the guest has. A supervisor store
  * that the guest allows only because its WP is clear gets a writable supervisor leaf; the next user access takes it
@@ -30,7 +38,9 @@
 
 struct nw_shadow;
 
-enum { NW_SHADOW_FLOOD = 3, NW_SHADOW_ROOTS = 64 /* cached; the one unused longest goes */ };
+enum { NW_SHADOW_ROOTS = 64 /* cached; the one unused longest goes */ };
+
+enum nw_shadow_policy { NW_SHADOW_EAGER, NW_SHADOW_VIRTUAL_TLB };
 
 /* The VMM's memory map. */
 struct nw_shadow_backing {
@@ -38,11 +48,14 @@ struct nw_shadow_backing {
     bool writable;
     hpa_t hpa;         /* of the byte asked for */
     uint8_t page_log2; /* host page that holds it: the mapping may be made as large as this */
+    bool ahead; /* set by the asker: no access has reached the page yet (an entry is propagated). A VMM that gives
+                          memory on demand answers `present` false rather than give it now */
 };
 
 struct nw_shadow_config {
     struct nw_physmem *pm;
     unsigned maxphyaddr;
+    enum nw_shadow_policy policy;
     /* GPA -> HPA. present false: not backed, the fault is the VMM's to resolve (NW_SHADOW_NO_BACKING). */
     void (*backing)(void *context, gpa_t gpa, struct nw_shadow_backing *out);
     /* Frames for shadow tables, as HPAs. */
@@ -52,16 +65,22 @@ struct nw_shadow_config {
 };
 
 struct nw_shadow_counters {
-    uint64_t faults;       /* nw_shadow_fault calls */
-    uint64_t guest_faults; /* ... that belong to the guest */
-    uint64_t fills;        /* shadow leaves made or widened */
-    uint64_t dirty_traps;  /* ... because a first store had to set the guest's D */
-    uint64_t table_writes; /* writes to shadowed guest table pages */
-    uint64_t zapped;       /* shadow leaf and table entries removed by table writes, INVLPG and unmaps */
-    uint64_t syncs;        /* shadow roots loaded again after having been left */
-    uint64_t pages;        /* shadow table pages in use */
-    uint64_t pages_made;   /* ... ever made */
-    uint64_t roots;        /* shadow roots in use */
+    uint64_t faults;          /* nw_shadow_fault calls */
+    uint64_t guest_faults;    /* ... that belong to the guest */
+    uint64_t fills;           /* shadow leaves made or widened */
+    uint64_t dirty_traps;     /* ... because a first store had to set the guest's D */
+    uint64_t table_writes;    /* writes to shadowed guest table pages */
+    uint64_t propagated;      /* shadow leaves made or changed by them at once */
+    uint64_t zapped;          /* shadow leaf and table entries removed, for whatever reason */
+    uint64_t emptied;         /* NW_SHADOW_VIRTUAL_TLB: times that a load of CR3 emptied the tree */
+    uint64_t emptied_entries; /* ... leaves that went with it */
+    uint64_t syncs;           /* shadow roots loaded again after having been left */
+    uint64_t pages;           /* shadow table pages in use */
+    uint64_t pages_made;      /* ... ever made */
+    uint64_t pages_peak;      /* ... at once, at most */
+    uint64_t guest_tables;    /* guest table pages that are shadowed */
+    uint64_t leaves;          /* shadow leaves in use */
+    uint64_t roots;           /* shadow roots in use */
 };
 
 /* What must leave the TLBs because shadow entries went away or became stricter. */
@@ -91,7 +110,10 @@ enum nw_status nw_shadow_create(struct nw_shadow **out, const struct nw_shadow_c
                                 struct nw_error *err) NW_MUST_USE;
 void nw_shadow_destroy(struct nw_shadow *sh); /* NULL is allowed */
 
-/* Makes `guest` the current address space. Roots are cached by guest root and mode. */
+/* The guest loaded CR3, or its paging changed in another way: `guest` is the current address space. EAGER: roots are
+ * cached by guest root and mode. VIRTUAL_TLB: the tree is emptied, so the processor's own translations must go too, those
+ * of other PCIDs included.
+ * MODEL: a load that keeps the translations of its PCID (bit 63) empties the tree like any other. */
 enum nw_status nw_shadow_load_cr3(struct nw_shadow *sh, const struct nw_paging *guest,
                                   struct nw_error *err) NW_MUST_USE;
 /* The tree the processor walks now; valid until the next load. Its walks report the guest's rights. */
@@ -101,15 +123,16 @@ const struct nw_paging *nw_shadow_paging(const struct nw_shadow *sh);
 enum nw_status nw_shadow_fault(struct nw_shadow *sh, gva_t gva, const struct nw_access *access,
                                struct nw_shadow_outcome *out, struct nw_error *err) NW_MUST_USE;
 
-/* True while the page that holds `gpa` is shadowed. */
+/* True while the page that holds `gpa` is shadowed; with VIRTUAL_TLB never. */
 bool nw_shadow_is_table(const struct nw_shadow *sh, gpa_t gpa);
 /* The guest wrote `bytes` bytes at `gpa`, which the VMM has already put in memory. A page that is not shadowed: nothing
  * happens. */
 enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
                                      struct nw_shadow_invalidation *out, struct nw_error *err) NW_MUST_USE;
 
-/* The guest executed INVLPG. Every write to a shadowed table is trapped, so the shadow entry agrees with the guest's
- * already: only the TLB must forget the page (*out). */
+/* The guest executed INVLPG: the TLBs must forget *out. EAGER: every write to a shadowed table is trapped, so the shadow
+ * entry agrees with the guest's already and stays. VIRTUAL_TLB: the page's entry goes; of a large guest page that was
+ * made of smaller ones, all of them (SDM vol. 3, "Operations that Invalidate TLBs and Paging-Structure Caches"). */
 void nw_shadow_invlpg(struct nw_shadow *sh, gva_t gva, struct nw_shadow_invalidation *out);
 /* Backing of [gpa, gpa + bytes) changed: every shadow entry that maps it goes. */
 enum nw_status nw_shadow_unmap_gpa(struct nw_shadow *sh, gpa_t gpa, uint64_t bytes, struct nw_shadow_invalidation *out,

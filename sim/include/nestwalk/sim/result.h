@@ -73,7 +73,7 @@ struct nw_result {
         uint64_t logged, full_exits;
     } pml; /* vmm.pml */
     struct {
-        uint64_t fills, table_writes, syncs, pages, pages_peak, guest_table_pages, zapped, flushes;
+        uint64_t fills, table_writes, syncs, pages, pages_peak, guest_table_pages, zapped, flushes, propagated, emptied;
     } shadow;
     struct nw_direct_counters direct; /* run.mode direct */
     char direct_refused[192];         /* the first request that was refused, in words; "": none was */
