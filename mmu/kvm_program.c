@@ -111,7 +111,9 @@ static bool emulate(struct run *r, const struct access *a)
             return false; /* no instruction can be fetched there */
         nw_kvm_emulated_read(r->kvm, nw_gva(a->gva), a->bytes, !a->supervisor, &e);
         return e.ok;
-    case CHANGE_STORE: nw_kvm_emulated_write(r->kvm, nw_gva(a->gva), a->bytes, a->value, !a->supervisor, false, &e); return e.ok;
+    case CHANGE_STORE:
+        nw_kvm_emulated_write(r->kvm, nw_gva(a->gva), a->bytes, a->value, !a->supervisor, false, &e);
+        return e.ok;
     case CHANGE_OR:
     case CHANGE_ADD:
         nw_kvm_emulated_read(r->kvm, nw_gva(a->gva), a->bytes, !a->supervisor, &e);
@@ -159,7 +161,8 @@ static enum nw_status native_access(struct run *r, const struct access *a, bool 
             return NW_OK;
         if (fault.result != NW_KVM_EMULATE)
             continue;
-        if (fault.write_protected && nw_kvm_unprotect(r->kvm, nw_gva(gva), a->rip, !a->supervisor, a->change != CHANGE_ADD))
+        if (fault.write_protected &&
+            nw_kvm_unprotect(r->kvm, nw_gva(gva), a->rip, !a->supervisor, a->change != CHANGE_ADD))
             continue;
         *done = emulate(r, a);
         return NW_OK;

@@ -135,8 +135,7 @@ static enum nw_status create(struct vm *vm, unsigned slot_flags, struct nw_error
         return nw_fail_errno(err, NW_ERR_ENV, errno, "KVM_CREATE_VM");
     ioctl(vm->vm, KVM_SET_TSS_ADDR,
           (unsigned long)0xfffbd000); /* Intel needs three pages outside memory; others ignore it */
-    if ((s = memory_make(vm, err)) ||
-        (s = vm_slot_set(vm, 0, slot_flags, 0, vm->memory_bytes, vm->memory, err)))
+    if ((s = memory_make(vm, err)) || (s = vm_slot_set(vm, 0, slot_flags, 0, vm->memory_bytes, vm->memory, err)))
         return s;
     vm->vcpu = ioctl(vm->vm, KVM_CREATE_VCPU, 0);
     if (vm->vcpu < 0)

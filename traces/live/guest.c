@@ -39,8 +39,7 @@ static void tables_put(uint8_t *memory)
     put(memory, LIVE_GDT + LIVE_KERNEL_DATA, descriptor(DATA_KERNEL, 0xc));
     put(memory, LIVE_GDT + (LIVE_USER_DATA & ~7), descriptor(DATA_USER, 0xc));
     put(memory, LIVE_GDT + (LIVE_USER_CODE & ~7), descriptor(CODE_USER, 0xa));
-    put(memory, LIVE_GDT + LIVE_TSS_ENTRY,
-        (TSS_BYTES - 1) | (uint64_t)LIVE_TSS << 16 | (uint64_t)TSS_BUSY << 40);
+    put(memory, LIVE_GDT + LIVE_TSS_ENTRY, (TSS_BYTES - 1) | (uint64_t)LIVE_TSS << 16 | (uint64_t)TSS_BUSY << 40);
     for (unsigned i = 0; i < LIVE_VECTORS; i++) {
         uint64_t handler = LIVE_SUPERVISOR + i * LIVE_VECTOR_STEP;
         put(memory, LIVE_IDT + i * 16,

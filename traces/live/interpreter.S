@@ -63,6 +63,7 @@ end:    out     %eax, $LIVE_PORT_END
 nw_live_user_end:
 
 /* One entry a vector, LIVE_VECTOR_STEP bytes each; then what they lead to. */
+        .balign LIVE_VECTOR_STEP
 nw_live_supervisor_start:
 vector = 0
         .rept   LIVE_VECTORS

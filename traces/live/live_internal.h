@@ -12,13 +12,14 @@
 #define LIVE_SECOND_SIZE (UINT64_C(2) << 20)
 
 #if defined(__linux__) && defined(__x86_64__)
-#include "statistics.h"
+#    include "statistics.h"
 
 /* The program's words, the interpreter and its descriptor tables, into the guest's memory. */
 void live_load(uint8_t *memory, const struct nw_kvm_program *program);
 /* Memory for the guest, all of it there; NULL: none. */
 uint8_t *live_memory_map(uint64_t bytes, bool large, struct nw_error *err);
-enum nw_status live_registers_set(struct vm *vm, const struct nw_kvm_program *program, struct nw_error *err) NW_MUST_USE;
+enum nw_status live_registers_set(struct vm *vm, const struct nw_kvm_program *program,
+                                  struct nw_error *err) NW_MUST_USE;
 #endif
 
 #endif

@@ -65,7 +65,9 @@ void build_pages(struct builder *b, unsigned table, unsigned pages, unsigned fra
 
 void build_start(struct builder *b, struct nw_shadow_program *out)
 {
-    static const unsigned identity[][2] = { { 2, 9 }, { 0x10, 0x15 }, { 0x20, 0x22 }, { 0x30, 0x3f }, { 0x100, 0x1ff } };
+    static const unsigned identity[][2] = {
+        { 2, 9 }, { 0x10, 0x15 }, { 0x20, 0x22 }, { 0x30, 0x3f }, { 0x100, 0x1ff }
+    };
     *b = (struct builder){ .out = out };
     build_word(b, 0x2000, 0x3000 | PTE_TABLE);
     build_word(b, 0x3000, INTERPRETER_PT | PTE_TABLE);

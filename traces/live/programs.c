@@ -116,8 +116,8 @@ static void edit_flags(struct builder *b)
 
 static void edit_widths(struct builder *b)
 {
-    static const enum nw_kvm_op_code code[] = { NW_KVM_OP_WRITE4, NW_KVM_OP_WRITE2, NW_KVM_OP_WRITE1,
-                                                NW_KVM_OP_LOCK_OR, NW_KVM_OP_LOCK_ADD };
+    static const enum nw_kvm_op_code code[] = { NW_KVM_OP_WRITE4, NW_KVM_OP_WRITE2, NW_KVM_OP_WRITE1, NW_KVM_OP_LOCK_OR,
+                                                NW_KVM_OP_LOCK_ADD };
     area(b, PTE_USED);
     touch(b, NW_KVM_OP_READ, 8);
     for (unsigned i = 0; i < NW_ARRAY_LEN(code); i++) {

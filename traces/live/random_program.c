@@ -33,8 +33,7 @@ static void random_op(struct builder *b, struct nw_rng *rng)
         build_op(b, NW_KVM_OP_CR3, guest_root(below(rng, ROOTS)), 0);
     } else {
         unsigned other = below(rng, TABLES);
-        build_op(b, NW_KVM_OP_WRITE, GUEST_PD + table * UINT64_C(8),
-                 (GUEST_PT + other * UINT64_C(4096)) | PTE_TABLE);
+        build_op(b, NW_KVM_OP_WRITE, GUEST_PD + table * UINT64_C(8), (GUEST_PT + other * UINT64_C(4096)) | PTE_TABLE);
         build_op(b, NW_KVM_OP_CR3, guest_root(0), 0);
     }
 }

@@ -66,8 +66,8 @@ enum nw_status statistics_read(const struct statistics *st, struct nw_kvm_counte
 {
     *out = (struct nw_kvm_counters){ 0 };
     for (unsigned i = 0; i < NW_KVM_COUNTERS; i++)
-        if (st->place[i] && !read_all(st->fd[st->which[i]], (char *)out + nw_kvm_counter_row[i].offset,
-                                      sizeof(uint64_t), st->place[i]))
+        if (st->place[i] &&
+            !read_all(st->fd[st->which[i]], (char *)out + nw_kvm_counter_row[i].offset, sizeof(uint64_t), st->place[i]))
             return nw_fail(err, NW_ERR_ENV, "KVM's statistic %s cannot be read", nw_kvm_counter_row[i].path);
     return NW_OK;
 }

@@ -4,7 +4,8 @@
 enum nw_status nw_live_shadow_probe(struct nw_live_shadow_host *out, struct nw_error *err)
 {
     *out = (struct nw_live_shadow_host){ 0 };
-    return nw_fail(err, NW_ERR_UNSUPPORTED, "the live check of the shadow MMU works on x86-64 Linux hosts with KVM only");
+    return nw_fail(err, NW_ERR_UNSUPPORTED,
+                   "the live check of the shadow MMU works on x86-64 Linux hosts with KVM only");
 }
 
 enum nw_status nw_live_shadow_run(const struct nw_kvm_program *program, const struct nw_kvm_watcher *watcher,

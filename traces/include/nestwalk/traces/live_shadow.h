@@ -36,8 +36,8 @@ enum nw_status nw_live_shadow_probe(struct nw_live_shadow_host *out, struct nw_e
 void nw_live_shadow_adopt(const struct nw_live_shadow_host *host, struct nw_kvm_program *program);
 
 struct nw_live_shadow_options {
-    double timeout_seconds;              /* from one marker to the next; 0: 10 */
-    bool (*keep_going)(void *context);   /* asked about ten times a second; NULL allowed */
+    double timeout_seconds;            /* from one marker to the next; 0: 10 */
+    bool (*keep_going)(void *context); /* asked about ten times a second; NULL allowed */
     void *context;
 };
 
