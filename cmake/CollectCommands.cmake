@@ -4,7 +4,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 set(order capture import gen trace_info trace_dump trace_verify trace_repair trace_cut run sweep compare report explain_walk
-    explain_tree conform iommu_check iommu_walk iommu_explain iommu_draw reclaim host validate help)
+    explain_tree conform iommu_check iommu_walk iommu_explain iommu_draw reclaim host validate validate_shadow help)
 
 set(found "")
 foreach(source IN LISTS SOURCES)

@@ -14,6 +14,12 @@ enum {
     OP_BYTES = 24,
     STACK = 0x9fe8,
     RETURN_ADDRESS = 0x20100,
+    SUPERVISOR_CODE = 0x21000,
+    TRAP_STACK = 0x97d8,
+    RETURN_FRAME = 0x8000,
+    GDT = 0x5010,
+    IDT = 0x6060,
+    TSS = 0x7004,
     START_CR3 = 0x10000,
     PATIENCE = 200, /* exits of one access */
 };
@@ -58,6 +64,7 @@ struct access {
     enum nw_access_kind kind;
     enum change change;
     uint64_t rip;
+    bool supervisor;
 };
 
 static uint64_t changed(const struct access *a, uint64_t old)
@@ -102,26 +109,28 @@ static bool emulate(struct run *r, const struct access *a)
     case CHANGE_NONE:
         if (a->kind == NW_ACCESS_FETCH)
             return false; /* no instruction can be fetched there */
-        nw_kvm_emulated_read(r->kvm, nw_gva(a->gva), a->bytes, true, &e);
+        nw_kvm_emulated_read(r->kvm, nw_gva(a->gva), a->bytes, !a->supervisor, &e);
         return e.ok;
-    case CHANGE_STORE: nw_kvm_emulated_write(r->kvm, nw_gva(a->gva), a->bytes, a->value, true, false, &e); return e.ok;
+    case CHANGE_STORE:
+        nw_kvm_emulated_write(r->kvm, nw_gva(a->gva), a->bytes, a->value, !a->supervisor, false, &e);
+        return e.ok;
     case CHANGE_OR:
     case CHANGE_ADD:
-        nw_kvm_emulated_read(r->kvm, nw_gva(a->gva), a->bytes, true, &e);
+        nw_kvm_emulated_read(r->kvm, nw_gva(a->gva), a->bytes, !a->supervisor, &e);
         if (!e.ok)
             return false;
-        nw_kvm_emulated_write(r->kvm, nw_gva(a->gva), a->bytes, changed(a, e.value), true, true, &e);
+        nw_kvm_emulated_write(r->kvm, nw_gva(a->gva), a->bytes, changed(a, e.value), !a->supervisor, true, &e);
         return e.ok;
     }
     return false;
 }
 
-/* Runs one user access to its end. *done false: the guest faulted and its handler skipped the operation. */
-static enum nw_status user_access(struct run *r, const struct access *a, bool *done, struct nw_error *err)
+/* Runs one access to its end. *done false: the guest faulted. */
+static enum nw_status native_access(struct run *r, const struct access *a, bool *done, struct nw_error *err)
 {
     unsigned room = (unsigned)(NW_PAGE_BYTES - (a->gva & (NW_PAGE_BYTES - 1))),
              first = a->bytes < room ? a->bytes : room;
-    const struct nw_access access = { .kind = a->kind, .user = true };
+    const struct nw_access access = { .kind = a->kind, .user = !a->supervisor };
     *done = false;
     for (unsigned exits = 0; exits < PATIENCE; exits++) {
         struct nw_walk_result walk;
@@ -152,13 +161,51 @@ static enum nw_status user_access(struct run *r, const struct access *a, bool *d
             return NW_OK;
         if (fault.result != NW_KVM_EMULATE)
             continue;
-        if (fault.write_protected && nw_kvm_unprotect(r->kvm, nw_gva(gva), a->rip, true, a->change != CHANGE_ADD))
+        if (fault.write_protected &&
+            nw_kvm_unprotect(r->kvm, nw_gva(gva), a->rip, !a->supervisor, a->change != CHANGE_ADD))
             continue;
         *done = emulate(r, a);
         return NW_OK;
     }
     return nw_fail(err, NW_ERR_UNSUPPORTED, "the access to 0x%llx does not complete within %d exits",
                    (unsigned long long)a->gva, PATIENCE);
+}
+
+/* What the processor reads and writes to get into a handler, and what the handler reads to return (SDM vol. 3, "Exception
+ * and Interrupt Handling in 64-bit Mode"). Where KVM emulates supervisor code, none of it goes through shadow tables. */
+static enum nw_status supervisor_pages(struct run *r, bool back, struct nw_error *err)
+{
+    static const struct access in[] = {
+        { .gva = IDT, .bytes = 8, .kind = NW_ACCESS_READ },
+        { .gva = GDT, .bytes = 8, .kind = NW_ACCESS_READ },
+        { .gva = TSS, .bytes = 8, .kind = NW_ACCESS_READ },
+        { .gva = TRAP_STACK, .bytes = 8, .kind = NW_ACCESS_WRITE, .change = CHANGE_STORE },
+        { .gva = SUPERVISOR_CODE, .bytes = 1, .kind = NW_ACCESS_FETCH },
+    };
+    static const struct access out[] = {
+        { .gva = SUPERVISOR_CODE, .bytes = 1, .kind = NW_ACCESS_FETCH },
+        { .gva = RETURN_FRAME, .bytes = 8, .kind = NW_ACCESS_READ },
+        { .gva = GDT, .bytes = 8, .kind = NW_ACCESS_READ },
+    };
+    enum nw_status s = NW_OK;
+    if (!r->program->native_supervisor)
+        return s;
+    for (size_t i = 0; i < (back ? NW_ARRAY_LEN(out) : NW_ARRAY_LEN(in)) && !s; i++) {
+        struct access a = back ? out[i] : in[i];
+        bool done;
+        a.supervisor = true;
+        s = native_access(r, &a, &done, err);
+    }
+    return s;
+}
+
+/* User code's access. *done false: the guest faulted and its handler skipped the operation. */
+static enum nw_status user_access(struct run *r, const struct access *a, bool *done, struct nw_error *err)
+{
+    enum nw_status s = native_access(r, a, done, err);
+    if (!s && !*done && !(s = supervisor_pages(r, false, err)))
+        s = supervisor_pages(r, true, err);
+    return s;
 }
 
 static enum nw_status user_read(struct run *r, uint64_t gva, enum nw_access_kind kind, bool *done, struct nw_error *err)
@@ -225,6 +272,18 @@ static enum nw_status supervisor_invlpg(struct run *r, uint64_t gva, struct nw_e
 static enum nw_status supervisor_access(struct run *r, const struct nw_kvm_op *op, struct nw_error *err)
 {
     struct nw_kvm_emulated e;
+    if (r->program->native_supervisor) {
+        bool store = op->code == NW_KVM_OP_SUPERVISOR_WRITE, done;
+        const struct access a = { .gva = op->a,
+                                  .value = op->b,
+                                  .bytes = 8,
+                                  .kind = store ? NW_ACCESS_WRITE : NW_ACCESS_READ,
+                                  .change = store ? CHANGE_STORE : CHANGE_NONE,
+                                  .rip = op->code,
+                                  .supervisor = true };
+        enum nw_status s = native_access(r, &a, &done, err);
+        return s || done ? s : supervisor_pages(r, false, err);
+    }
     if (op->code == NW_KVM_OP_SUPERVISOR_READ)
         nw_kvm_emulated_read(r->kvm, nw_gva(op->a), 8, false, &e);
     else
@@ -288,10 +347,32 @@ static enum nw_status marker(struct run *r, uint64_t number, struct nw_error *er
     return NW_OK;
 }
 
+static enum nw_status operate_supervisor(struct run *r, const struct nw_kvm_op *op, struct nw_error *err)
+{
+    enum nw_status s;
+    switch ((unsigned)op->code) {
+    case NW_KVM_OP_INVLPG: return supervisor_invlpg(r, op->a, err);
+    case NW_KVM_OP_INVLPG2: s = supervisor_invlpg(r, op->a, err); return s ? s : supervisor_invlpg(r, op->b, err);
+    case NW_KVM_OP_CR3: return supervisor_load(r, false, op->a, err);
+    case NW_KVM_OP_CR3_2:
+        s = supervisor_load(r, false, op->a, err);
+        return s ? s : supervisor_load(r, false, op->b, err);
+    case NW_KVM_OP_CR4: return supervisor_load(r, true, op->a, err);
+    default: return supervisor_access(r, op, err);
+    }
+}
+
+static enum nw_status trap(struct run *r, const struct nw_kvm_op *op, struct nw_error *err)
+{
+    enum nw_status s = supervisor_pages(r, false, err);
+    if (!s)
+        s = operate_supervisor(r, op, err);
+    return s ? s : supervisor_pages(r, true, err);
+}
+
 static enum nw_status operate(struct run *r, const struct nw_kvm_op *op, struct nw_error *err)
 {
     bool done;
-    enum nw_status s;
     switch ((enum nw_kvm_op_code)op->code) {
     case NW_KVM_OP_READ: return user_read(r, op->a, NW_ACCESS_READ, &done, err);
     case NW_KVM_OP_WRITE: return user_write(r, op, 8, CHANGE_STORE, err);
@@ -302,15 +383,13 @@ static enum nw_status operate(struct run *r, const struct nw_kvm_op *op, struct 
     case NW_KVM_OP_LOCK_ADD: return user_write(r, op, 8, CHANGE_ADD, err);
     case NW_KVM_OP_EXEC: return user_call(r, op->a, err);
     case NW_KVM_OP_MARKER: return marker(r, op->a, err);
-    case NW_KVM_OP_INVLPG: return supervisor_invlpg(r, op->a, err);
-    case NW_KVM_OP_INVLPG2: s = supervisor_invlpg(r, op->a, err); return s ? s : supervisor_invlpg(r, op->b, err);
-    case NW_KVM_OP_CR3: return supervisor_load(r, false, op->a, err);
+    case NW_KVM_OP_INVLPG:
+    case NW_KVM_OP_INVLPG2:
+    case NW_KVM_OP_CR3:
     case NW_KVM_OP_CR3_2:
-        s = supervisor_load(r, false, op->a, err);
-        return s ? s : supervisor_load(r, false, op->b, err);
-    case NW_KVM_OP_CR4: return supervisor_load(r, true, op->a, err);
+    case NW_KVM_OP_CR4:
     case NW_KVM_OP_SUPERVISOR_WRITE:
-    case NW_KVM_OP_SUPERVISOR_READ: return supervisor_access(r, op, err);
+    case NW_KVM_OP_SUPERVISOR_READ: return trap(r, op, err);
     }
     return nw_fail(err, NW_ERR_INPUT, "operation %llu does not exist", (unsigned long long)op->code);
 }

@@ -59,9 +59,9 @@ static enum nw_status kvm_open(struct vm *vm, struct nw_error *err)
     vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (vm->kvm < 0) {
         const char *hint =
-            errno == ENOENT   ? "live capture needs a kernel with KVM (x86 virtualization enabled, kvm modules loaded)"
-            : errno == EACCES ? "live capture needs read and write permission on it (usually: membership of group kvm)"
-                              : "live capture needs it";
+            errno == ENOENT   ? "a live guest needs a kernel with KVM (x86 virtualization enabled, kvm modules loaded)"
+            : errno == EACCES ? "a live guest needs read and write permission on it (usually: membership of group kvm)"
+                              : "a live guest needs it";
         return nw_fail_errno(err, NW_ERR_ENV, errno, "/dev/kvm cannot be opened; %s", hint);
     }
     if (ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
@@ -75,22 +75,32 @@ static enum nw_status kvm_open(struct vm *vm, struct nw_error *err)
                    { KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" } };
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (ioctl(vm->kvm, KVM_CHECK_EXTENSION, needed[i].capability) <= 0)
-            return nw_fail(err, NW_ERR_ENV, "/dev/kvm: this KVM lacks %s, which live capture needs", needed[i].name);
+            return nw_fail(err, NW_ERR_ENV, "/dev/kvm: this KVM lacks %s, which a live guest needs", needed[i].name);
     return NW_OK;
 }
 
 static enum nw_status memory_make(struct vm *vm, struct nw_error *err)
 {
+    if (vm->memory)
+        return NW_OK;
     void *p = mmap(NULL, vm->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return nw_fail_errno(err, NW_ERR_NOMEM, errno, "capture: cannot map %llu MiB of guest memory",
                              (unsigned long long)(vm->memory_bytes >> 20));
     vm->memory = p;
     madvise(p, vm->memory_bytes, MADV_NOHUGEPAGE); /* only what the guest touches; a refusal changes nothing but that */
-    struct kvm_userspace_memory_region region = { .memory_size = vm->memory_bytes, .userspace_addr = (uintptr_t)p };
+    return NW_OK;
+}
+
+enum nw_status vm_slot_set(struct vm *vm, unsigned slot, unsigned flags, uint64_t gpa, uint64_t bytes, void *at,
+                           struct nw_error *err)
+{
+    struct kvm_userspace_memory_region region = {
+        .slot = slot, .flags = flags, .guest_phys_addr = gpa, .memory_size = bytes, .userspace_addr = (uintptr_t)at
+    };
     if (ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region))
         return nw_fail_errno(err, NW_ERR_ENV, errno, "KVM_SET_USER_MEMORY_REGION of %llu MiB",
-                             (unsigned long long)(vm->memory_bytes >> 20));
+                             (unsigned long long)(bytes >> 20));
     return NW_OK;
 }
 
@@ -113,12 +123,10 @@ static enum nw_status cpuid_set(struct vm *vm, struct nw_error *err)
     return s;
 }
 
-enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *err)
+static enum nw_status create(struct vm *vm, unsigned slot_flags, struct nw_error *err)
 {
     enum nw_status s;
-    memset(vm, 0, sizeof *vm);
     vm->kvm = vm->vm = vm->vcpu = -1;
-    vm->memory_bytes = memory_bytes;
     vm_backend_detect(vm->backend, sizeof vm->backend);
     if ((s = kvm_open(vm, err)))
         return s;
@@ -127,7 +135,7 @@ enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *
         return nw_fail_errno(err, NW_ERR_ENV, errno, "KVM_CREATE_VM");
     ioctl(vm->vm, KVM_SET_TSS_ADDR,
           (unsigned long)0xfffbd000); /* Intel needs three pages outside memory; others ignore it */
-    if ((s = memory_make(vm, err)))
+    if ((s = memory_make(vm, err)) || (s = vm_slot_set(vm, 0, slot_flags, 0, vm->memory_bytes, vm->memory, err)))
         return s;
     vm->vcpu = ioctl(vm->vm, KVM_CREATE_VCPU, 0);
     if (vm->vcpu < 0)
@@ -147,6 +155,19 @@ enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *
     if ((s = cpuid_set(vm, err)))
         return s;
     return ticks_start(vm, err);
+}
+
+enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *err)
+{
+    *vm = (struct vm){ .memory_bytes = memory_bytes };
+    return create(vm, 0, err);
+}
+
+enum nw_status vm_create_over(struct vm *vm, void *memory, uint64_t memory_bytes, unsigned slot_flags,
+                              struct nw_error *err)
+{
+    *vm = (struct vm){ .memory = memory, .memory_bytes = memory_bytes };
+    return create(vm, slot_flags, err);
 }
 
 void vm_destroy(struct vm *vm)
@@ -213,7 +234,7 @@ static enum nw_status regs_fetch(struct vm *vm, struct nw_error *err)
 
 /* An OUT is complete only after KVM has been entered once more: some backends move RIP only then. immediate_exit keeps the next
  * instruction from running. */
-static enum nw_status out_complete(struct vm *vm, struct nw_error *err)
+enum nw_status vm_out_complete(struct vm *vm, struct nw_error *err)
 {
     vm->run->immediate_exit = 1;
     int r = ioctl(vm->vcpu, KVM_RUN, 0), e = errno;
@@ -245,7 +266,7 @@ enum nw_status vm_run(struct vm *vm, enum vm_exit *exit, uint32_t *value, struct
                            (unsigned long long)vm->regs->rip, run->io.port);
         memcpy(value, (const uint8_t *)run + run->io.data_offset, 4);
         *exit = VM_EXIT_OUT;
-        return out_complete(vm, err);
+        return vm_out_complete(vm, err);
     case KVM_EXIT_INTERNAL_ERROR:
         return nw_fail(err, NW_ERR_INTERNAL,
                        "guest at RIP %#llx: KVM could not go on (KVM_EXIT_INTERNAL_ERROR, suberror %u: %s)",

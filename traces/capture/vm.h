@@ -37,6 +37,12 @@ enum vm_exit {
 
 /* memory_bytes: a multiple of 2 MiB. *vm must be zeroed; vm_destroy is right after success and failure. */
 enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *err) NW_MUST_USE;
+/* The same over memory that the caller has mapped, as slot 0 with these flags; vm_destroy unmaps it. */
+enum nw_status vm_create_over(struct vm *vm, void *memory, uint64_t memory_bytes, unsigned slot_flags,
+                              struct nw_error *err) NW_MUST_USE;
+/* Adds a slot, changes its flags, or (bytes 0) removes it. */
+enum nw_status vm_slot_set(struct vm *vm, unsigned slot, unsigned flags, uint64_t gpa, uint64_t bytes, void *at,
+                           struct nw_error *err) NW_MUST_USE;
 void vm_destroy(struct vm *vm);
 
 enum nw_status vm_sregs_get(struct vm *vm, struct kvm_sregs *out, struct nw_error *err) NW_MUST_USE;
@@ -50,6 +56,9 @@ enum nw_status vm_step_off(struct vm *vm, struct nw_error *err) NW_MUST_USE;
 
 /* Runs to the next exit. Exits this VMM does not know end in NW_ERR_INTERNAL with RIP and the bytes there. */
 enum nw_status vm_run(struct vm *vm, enum vm_exit *exit, uint32_t *value, struct nw_error *err) NW_MUST_USE;
+
+/* After KVM_EXIT_IO of an OUT, for callers that run KVM themselves: nothing of the next instruction happens. */
+enum nw_status vm_out_complete(struct vm *vm, struct nw_error *err) NW_MUST_USE;
 
 /* "pvm", "vmx", "svm", or "unknown" */
 void vm_backend_detect(char *out, size_t size);

@@ -62,6 +62,8 @@ struct nw_kvm_program {
     bool dirty_logging;
     bool large_backing; /* 2 MiB host pages, anonymous; false: 4 KiB pages of shared memory */
     bool eager_zap, serve_every_exit, mmio_caching; /* as in nw_kvm_config */
+    bool native_supervisor; /* supervisor code runs on the processor (VT-x, AMD-V), so that trapping into it and
+                               returning touch memory; false: KVM emulates it (PVM) */
 };
 
 struct nw_kvm_watcher {

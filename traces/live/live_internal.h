@@ -1,0 +1,25 @@
+/* live_internal.h - what the files of the live check share. */
+#ifndef NESTWALK_LIVE_INTERNAL_H
+#define NESTWALK_LIVE_INTERNAL_H
+
+#include "layout.h"
+#include <nestwalk/traces/live_shadow.h>
+
+#define LIVE_BYTES       (UINT64_C(64) << 20)
+#define LIVE_RETS        (UINT64_C(2) << 20) /* from here on memory holds RET */
+#define LIVE_CR3         0x10000
+#define LIVE_SECOND_SLOT UINT64_C(0x8000000)
+#define LIVE_SECOND_SIZE (UINT64_C(2) << 20)
+
+#if defined(__linux__) && defined(__x86_64__)
+#    include "statistics.h"
+
+/* The program's words, the interpreter and its descriptor tables, into the guest's memory. */
+void live_load(uint8_t *memory, const struct nw_kvm_program *program);
+/* Memory for the guest, all of it there; NULL: none. */
+uint8_t *live_memory_map(uint64_t bytes, bool large, struct nw_error *err);
+enum nw_status live_registers_set(struct vm *vm, const struct nw_kvm_program *program,
+                                  struct nw_error *err) NW_MUST_USE;
+#endif
+
+#endif

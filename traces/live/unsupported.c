@@ -1,0 +1,18 @@
+/* unsupported.c - hosts without KVM for x86. */
+#include <nestwalk/traces/live_shadow.h>
+
+enum nw_status nw_live_shadow_probe(struct nw_live_shadow_host *out, struct nw_error *err)
+{
+    *out = (struct nw_live_shadow_host){ 0 };
+    return nw_fail(err, NW_ERR_UNSUPPORTED,
+                   "the live check of the shadow MMU works on x86-64 Linux hosts with KVM only");
+}
+
+enum nw_status nw_live_shadow_run(const struct nw_kvm_program *program, const struct nw_kvm_watcher *watcher,
+                                  const struct nw_live_shadow_options *options, struct nw_error *err)
+{
+    (void)watcher, (void)options;
+    struct nw_live_shadow_host host;
+    enum nw_status s = nw_live_shadow_check(program, err);
+    return s ? s : nw_live_shadow_probe(&host, err);
+}
