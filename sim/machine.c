@@ -1,5 +1,6 @@
 /* machine.c - memory, guest, second stage and shadow pager put together; service of faults. See machine.h. */
 #include "machine.h"
+#include "exit_reason.h"
 #include "guest.h"
 #include "stale.h"
 #include <nestwalk/base/bits.h>
@@ -92,8 +93,7 @@ void machine_transition(struct machine *m)
 
 void machine_exit(struct machine *m, enum nw_exit_reason reason)
 {
-    m->result->exits[reason].count++;
-    m->result->exits[reason].cycles += m->config->cost.exit_cycles[reason];
+    exits_add(m->result, m->config, reason, 1);
     machine_transition(m);
     m->pml_used = 0; /* KVM empties the log at every exit, so that its dirty bitmap is up to date */
 }
