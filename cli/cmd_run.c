@@ -9,6 +9,7 @@
 #include <nestwalk/scenarios/machine.h>
 #include <nestwalk/scenarios/scenario.h>
 #include <nestwalk/sim/replay.h>
+#include <nestwalk/traces/memory_source.h>
 #include <nestwalk/traces/nwt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,7 @@ struct request {
 struct plan {
     struct nw_config *config;
     size_t count;
-    char *trace;
+    char *trace; /* NULL: none is replayed, and the runs are what their mix of exits says */
 };
 
 static void take_option(struct request *r, int option, const char *value)
@@ -172,10 +173,6 @@ static enum nw_status plan_scenario(struct plan *p, const struct request *r, str
         s = nw_fail_nomem(err, "the runs of a scenario");
         goto out;
     }
-    if (!trace) {
-        s = nw_fail(err, NW_ERR_USAGE, "%s names no trace: give one with --trace FILE", r->scenario);
-        goto out;
-    }
     for (size_t i = 0; i < sc.sweep_count; i++)
         fprintf(stderr, "nestwalk run: %s: the sweep of %s is left out; a run takes one value of each parameter\n",
                 r->scenario, sc.sweep[i].path);
@@ -187,6 +184,13 @@ static enum nw_status plan_scenario(struct plan *p, const struct request *r, str
         for (size_t i = first; i < p->count && !s; i++)
             s = override(&p->config[i], r, mode, modes > 1 || p->count - first > 1, err);
     }
+    for (size_t i = 0; i < p->count && !s && !trace; i++)
+        if (!p->config[i].mix.base_cycles)
+            s = nw_fail(
+                err, NW_ERR_USAGE,
+                "%s names no trace, nor (with mix.base_cycles) what a workload is known to take: give a trace with "
+                "--trace FILE",
+                r->scenario);
 out:
     nw_scenario_fini(&sc);
     return s;
@@ -262,11 +266,12 @@ static enum nw_status replay_one(struct nw_source *source, const struct nw_confi
 static enum nw_status replay_all(const struct plan *p, const char *db, struct nw_run *runs, size_t *finished,
                                  struct nw_error *err)
 {
-    char sha256[65];
+    char sha256[65] = "";
     struct nw_source *source = NULL;
     struct nw_store *store = NULL;
-    enum nw_status s = nw_nwt_open(&source, p->trace, err);
-    if (!s)
+    enum nw_status s = p->trace ? nw_nwt_open(&source, p->trace, err)
+                                : nw_memory_source_create(&source, NULL, NULL, NULL, 0, NULL, 0, 0, err);
+    if (!s && p->trace)
         s = nw_file_sha256(p->trace, sha256, err);
     if (!s && db) /* only now: a trace that cannot be read leaves no empty store behind */
         s = nw_store_open(db, NW_STORE_WRITE, &store, err);
@@ -274,7 +279,7 @@ static enum nw_status replay_all(const struct plan *p, const char *db, struct nw
         char title[96];
         snprintf(title, sizeof title, "%s (%zu of %zu)", p->config[i].label, i + 1, p->count);
         if ((i && (s = nw_source_rewind(source, err))) ||
-            (s = replay_one(source, &p->config[i], title, p->trace, sha256, &runs[i], err)))
+            (s = replay_one(source, &p->config[i], title, p->trace ? p->trace : "", sha256, &runs[i], err)))
             break;
         if (store && (s = nw_store_add(store, &runs[i], NULL, err))) {
             nw_run_fini(&runs[i]);
@@ -321,8 +326,9 @@ static void print_heading(const struct nw_run *run)
 {
     char total[32], text[1024];
     nw_format_count((uint64_t)nw_run_value(run, "accesses.total", 0), 20, total, sizeof total);
-    snprintf(text, sizeof text, "%s: %s accesses on %s, fidelity %s, engine %s, seed %llu", run->trace, total,
-             run->machine, run->fidelity, run->engine, (unsigned long long)run->seed);
+    snprintf(text, sizeof text, "%s: %s accesses on %s, fidelity %s, engine %s, seed %llu",
+             run->trace[0] ? run->trace : "no trace", total, run->machine, run->fidelity, run->engine,
+             (unsigned long long)run->seed);
     nw_cli_wrap(stdout, text, 0, 0, 100);
     putchar('\n');
 }

@@ -402,6 +402,18 @@ static enum nw_status check_level(const struct nw_config *c, uint64_t level, str
     return NW_OK;
 }
 
+/* The sums of a run are 64-bit counts. */
+static enum nw_status check_mix(const struct nw_config *c, struct nw_error *err)
+{
+    double cycles = (double)c->mix.base_cycles;
+    for (unsigned i = 0; i < NW_EXIT_COUNT; i++)
+        cycles += (double)c->mix.count[i] * (double)nw_exit_cost_total(&c->cost.exit[i]);
+    return cycles < 0x1p62
+               ? NW_OK
+               : nw_fail(err, NW_ERR_USAGE, "mix: its exits cost %.3g cycles by cost.exit; at most 2^62 can be counted",
+                         cycles);
+}
+
 enum nw_status nw_config_check(const struct nw_config *c, struct nw_error *err)
 {
     enum nw_status s;
@@ -441,5 +453,5 @@ enum nw_status nw_config_check(const struct nw_config *c, struct nw_error *err)
     if (c->walker.first_cache && c->walker.first_cache >= c->cache_count)
         return nw_fail(err, NW_ERR_USAGE, "walker.first_cache=%" PRIu64 ": the machine has %zu caches",
                        c->walker.first_cache, c->cache_count);
-    return NW_OK;
+    return check_mix(c, err);
 }

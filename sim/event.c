@@ -1,4 +1,5 @@
 /* event.c - what each recorded event does to the machine: tables, registers, what caches must forget, and its price. */
+#include "exit_reason.h"
 #include "guest.h"
 #include "machine.h"
 #include "pager.h"
@@ -136,6 +137,16 @@ static void tlb_control(struct machine *m, uint64_t value)
         machine_forget(m, what);
 }
 
+static void recorded_exit(struct machine *m, uint64_t code)
+{
+    enum nw_exit_reason reason = exit_reason_of(m->info->kvm_backend, code);
+    m->result->events.vm_exits++;
+    if (exit_is_of_the_model(m->config, reason))
+        m->result->events.vm_exits_of_the_model++;
+    else
+        machine_exit(m, reason);
+}
+
 static void of_the_vmm(struct machine *m, const struct nw_event *e)
 {
     switch (e->kind) {
@@ -143,7 +154,7 @@ static void of_the_vmm(struct machine *m, const struct nw_event *e)
     case NW_EV_INVEPT: invept(m); return;
     case NW_EV_INVLPGA: invlpga(m, e->arg[0], e->arg[1]); return;
     case NW_EV_TLB_CONTROL: tlb_control(m, e->arg[0]); return;
-    case NW_EV_VM_EXIT: machine_exit(m, NW_EXIT_RECORDED); return;
+    case NW_EV_VM_EXIT: recorded_exit(m, e->arg[0]); return;
     default: machine_transition(m); return; /* NW_EV_VM_ENTRY */
     }
 }
@@ -167,7 +178,7 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *e, struct
     case NW_EV_TLB_CONTROL:
     case NW_EV_VM_EXIT:
     case NW_EV_VM_ENTRY:
-        if (m->second_stage)
+        if (m->second_stage || (m->config->mode == NW_MODE_DIRECT && e->kind == NW_EV_VM_EXIT))
             of_the_vmm(m, e);
         return NW_OK;
     case NW_EV_TABLE_WRITE: return table_write(m, e, err);

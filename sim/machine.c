@@ -1,5 +1,6 @@
 /* machine.c - memory, guest, second stage and shadow pager put together; service of faults. See machine.h. */
 #include "machine.h"
+#include "exit_reason.h"
 #include "guest.h"
 #include "pager.h"
 #include "stale.h"
@@ -93,10 +94,9 @@ void machine_transition(struct machine *m)
 
 void machine_exit(struct machine *m, enum nw_exit_reason reason)
 {
-    m->result->exits[reason].count++;
-    m->result->exits[reason].cycles += m->config->cost.exit_cycles[reason];
+    exits_add(m->result, m->config, reason, 1);
     if (reason != NW_EXIT_HYPERCALL &&
-        reason != NW_EXIT_TRAP) /* those enter a hypervisor that the guest's tables map too */
+        reason != NW_EXIT_TRAP) /* they enter a hypervisor that the guest's tables map too */
         machine_transition(m);
     m->pml_used = 0; /* KVM empties the log at every exit, so that its dirty bitmap is up to date */
 }
@@ -105,6 +105,7 @@ void machine_exit_with(struct machine *m, enum nw_exit_reason reason, uint64_t m
 {
     machine_exit(m, reason);
     m->result->exits[reason].cycles += more_cycles;
+    m->result->exits[reason].synchronous_cycles += more_cycles;
 }
 
 /* SDM vol. 3, "Page-Modification Logging": 512 entries of 8 bytes in one 4 KiB page. */

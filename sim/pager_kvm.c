@@ -180,7 +180,7 @@ static enum nw_status page_fault(struct machine *m, gva_t gva, uint8_t kind, con
             return s;
         return machine_serve_guest_fault(m, gva, store, action, err);
     case NW_KVM_EMULATE:
-        machine_exit(m, NW_EXIT_TABLE_WRITE);
+        machine_exit(m, f.write_protected ? NW_EXIT_TABLE_WRITE : NW_EXIT_MMIO);
         if (f.write_protected) { /* a move, as kernels write their tables; its event tells what is stored */
             (void)nw_kvm_unprotect(p->kvm, gva, 0, access.user, true);
             machine_trap_store(m, f.gpa.v);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "engine.h"
+#include "exit_reason.h"
 #include "guest.h"
 
 static const struct engine *const engines[NW_ENGINE_COUNT] = { &engine_fast, &engine_reference };
@@ -65,9 +66,16 @@ static void sum_costs(struct replay *p)
     r->cycles.translation = (uint64_t)((double)(r->walks.cycles + p->assist_cycles) / c->walker.overlap);
     for (size_t i = 0; i < c->tlb_count; i++)
         r->cycles.translation += r->tlb[i].hits * c->tlb[i].hit_cycles;
+    if (c->mix.base_cycles)
+        r->cycles.base = c->mix.base_cycles;
+    exits_add_mix(r, c);
     r->cycles.exits = p->m.guest_fault_cycles;
-    for (size_t i = 0; i < NW_EXIT_COUNT; i++)
+    for (size_t i = 0; i < NW_EXIT_COUNT; i++) {
         r->cycles.exits += r->exits[i].cycles;
+        r->cycles.exits_direct += r->exits[i].direct_cycles;
+        r->cycles.exits_synchronous += r->exits[i].synchronous_cycles;
+        r->cycles.exits_indirect += r->exits[i].indirect_cycles;
+    }
     r->cycles.total = r->cycles.base + r->cycles.translation + r->cycles.exits;
 }
 

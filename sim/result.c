@@ -68,6 +68,20 @@ static const struct nw_counter_row event_rows[] = {
     ROW(events.page_faults_recorded, "events.page_faults_recorded", "events", "page faults that the trace recorded"),
     ROW(events.page_faults_agreed, "events.page_faults_agreed", "events",
         "... that the model's tables raise for the same page with the same error code"),
+    ROW(events.vm_exits, "events.vm_exits", "events", "VM exits that the trace recorded"),
+    ROW(events.vm_exits_of_the_model, "events.vm_exits_of_the_model", "events",
+        "... of reasons for which the model makes exits itself, and which are counted as it makes them"),
+};
+#define EXIT_COUNTER(field, unit, doc)                                                                                 \
+    {                                                                                                                  \
+#        field, unit, doc, offsetof(struct nw_result, exits[0].field) - offsetof(struct nw_result, exits[0])           \
+    }
+static const struct nw_counter_row exit_rows[] = {
+    EXIT_COUNTER(count, "exits", "exits for this reason"),
+    EXIT_COUNTER(cycles, "cycles", "what they cost"),
+    EXIT_COUNTER(direct_cycles, "cycles", "... the switches to the VMM and back"),
+    EXIT_COUNTER(synchronous_cycles, "cycles", "... its handling, while the guest waits"),
+    EXIT_COUNTER(indirect_cycles, "cycles", "... the guest's slower execution afterwards"),
 };
 static const struct nw_counter_row memory_rows[] = {
     ROW(memory.guest_pages, "memory.guest_pages", "pages", "4 KiB of guest memory in use at the end"),
@@ -85,6 +99,11 @@ static const struct nw_counter_row cycle_rows[] = {
     ROW(cycles.translation, "cycles.translation", "cycles", "TLB hit latencies and walks, after overlap"),
     ROW(cycles.exits, "cycles.exits", "cycles", "exits to the VMM, and the imitation guest's own faults"),
     ROW(cycles.total, "cycles.total", "cycles", "sum of the three"),
+    ROW(cycles.exits_direct, "cycles.exits_direct", "cycles", "of the exits: switches to the VMM and back"),
+    ROW(cycles.exits_synchronous, "cycles.exits_synchronous", "cycles",
+        "of the exits: the VMM's handling, while the guest waits"),
+    ROW(cycles.exits_indirect, "cycles.exits_indirect", "cycles",
+        "of the exits: the guest's slower execution after them"),
 };
 static const struct nw_counter_row tlb_rows[] = {
     NW_COUNTER(struct nw_tlb_counters, hits, "hits", "accesses", "look-ups this array answered"),
@@ -140,16 +159,11 @@ static void visit_caches(const struct nw_result *r, nw_metric_fn fn, void *conte
 
 static void visit_exits(const struct nw_result *r, nw_metric_fn fn, void *context)
 {
-    char path[64];
+    char prefix[64];
     for (size_t i = 0; i < NW_EXIT_COUNT; i++) {
-        if (!r->exits[i].count)
-            continue;
-        snprintf(path, sizeof path, "exits.%s.count", nw_exit_name[i]);
-        fn(context, &(struct nw_metric){
-                        .path = path, .unit = "exits", .doc = "exits for this reason", .count = r->exits[i].count });
-        snprintf(path, sizeof path, "exits.%s.cycles", nw_exit_name[i]);
-        fn(context,
-           &(struct nw_metric){ .path = path, .unit = "cycles", .doc = "what they cost", .count = r->exits[i].cycles });
+        snprintf(prefix, sizeof prefix, "exits.%s.", nw_exit_name[i]);
+        if (r->exits[i].count)
+            VISIT(exit_rows, &r->exits[i], prefix);
     }
 }
 

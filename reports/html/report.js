@@ -15,6 +15,10 @@
   const at = (object, path) => path.split(".").reduce((o, key) => (o === undefined || o === null ? undefined : o[key]), object);
   const number = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
   const per = (part, whole) => (whole ? part / whole : 0);
+  /* Runs without a trace have cycles, from their mix of exits, but no accesses to share them out to. */
+  const accessed = runs.every((run) => at(run, "accesses.total") > 0);
+  const cyclesOf = (run, path) => (accessed ? per(at(run, path) || 0, at(run, "accesses.total")) : at(run, path) || 0);
+  const cyclesUnit = accessed ? "cycles an access" : "cycles";
 
   function options(extra) {
     const axis = { ticks: { color: colour("soft") }, grid: { color: colour("line") } };
@@ -40,11 +44,11 @@
 
   const draw = {
     cycles() {
-      const part = (name) => runs.map((run) => per(at(run, "cycles." + name) || 0, at(run, "accesses.total")));
+      const part = (name) => runs.map((run) => cyclesOf(run, "cycles." + name));
       return {
         type: "bar",
         data: { labels: titles, datasets: ["base", "translation", "exits"].map((name) => set(name, part(name), colour(name))) },
-        options: options({ stacked: true, horizontal: true, unit: "cycles an access" }),
+        options: options({ stacked: true, horizontal: true, unit: cyclesUnit }),
       };
     },
     references() {
@@ -96,9 +100,9 @@
         data: {
           labels: titles,
           datasets: reasons.map((reason, i) =>
-            set(reason.replaceAll("_", " "), runs.map((run) => per(at(run, "exits." + reason + ".cycles") || 0, at(run, "accesses.total"))), runColour(i))),
+            set(reason.replaceAll("_", " "), runs.map((run) => cyclesOf(run, "exits." + reason + ".cycles")), runColour(i))),
         },
-        options: options({ stacked: true, horizontal: true, unit: "cycles an access" }),
+        options: options({ stacked: true, horizontal: true, unit: cyclesUnit }),
       };
     },
   };

@@ -59,6 +59,11 @@ is '[.runs[] | .accesses.total, .machine] | unique' '[100,"amd-zen4"]' "--trace 
 sed 's|<trace[^>]*>||' study.xml >untraced.xml
 expect 2 "$NESTWALK" run untraced.xml
 has err 'untraced\.xml.*--trace' "a scenario without a trace says what to give"
+expect 0 "$NESTWALK" run "$NW_SOURCE_DIR/scenarios/shipped/netperf-exits.xml" --json mix.json --db mix.db
+has out '^no trace: 0 accesses' "a known mix of exits needs no trace"
+[ "$(jq -c '[.runs[].cycles.exits, .runs[].trace]' mix.json)" = '[0,16556635000,"",""]' ] ||
+  fail "the mix is priced where there is a hypervisor"
+expect 0 "$NESTWALK" report --db mix.db -o mix.html
 sed 's|mode="native"|mode="sideways"|' study.xml >wrong.xml
 expect 3 "$NESTWALK" run wrong.xml
 has err 'wrong\.xml:5' "a wrong scenario is named with its line"

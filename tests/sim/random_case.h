@@ -251,10 +251,12 @@ static inline void add_event(struct random_case *c, uint32_t at)
         e->arg[1] = pick(c, 4);
         e->arg[2] = c->page[pick(c, CASE_PAGES)];
         break;
-    case 2:
+    case 2: { /* as the recording backend numbers them */
+        static const uint64_t codes[] = { 0, 1, 10, 14, 28, 30, 48, 0x10, 0x60, 0x79, 0x400 };
         e->kind = NW_EV_VM_EXIT;
-        e->arg[0] = 10;
+        e->arg[0] = codes[pick(c, NW_ARRAY_LEN(codes))];
         break;
+    }
     case 3: { /* the VMM's own */
         static const uint64_t controls[] = { NW_TLB_CONTROL_NOTHING, NW_TLB_CONTROL_FLUSH_ALL,
                                              NW_TLB_CONTROL_FLUSH_GUEST, NW_TLB_CONTROL_FLUSH_NON_GLOBAL };
@@ -341,6 +343,8 @@ static inline struct random_case *random_case_make(uint64_t seed)
     c->seed = seed;
     c->rng = nw_rng_seeded(seed);
     nw_trace_info_init(&c->info);
+    static const char *const backends[] = { "", "pvm", "vmx", "svm" };
+    strcpy(c->info.kvm_backend, backends[pick(c, NW_ARRAY_LEN(backends))]);
     make_config(c);
     /* Few regions, so that tables are shared; some at the top of the address space. */
     for (unsigned p = 0; p < CASE_PAGES; p++) {

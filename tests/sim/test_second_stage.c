@@ -60,7 +60,7 @@ static void the_log__has_each_page_once_and_512_places(void **state)
         assert_int_equal(r.pml.full_exits, (PAGES - 1) / 512);
         assert_int_equal(r.exits[NW_EXIT_PML_FULL].count, (PAGES - 1) / 512);
         assert_int_equal(r.exits[NW_EXIT_PML_FULL].cycles,
-                         r.exits[NW_EXIT_PML_FULL].count * r.config.cost.exit_cycles[NW_EXIT_PML_FULL]);
+                         r.exits[NW_EXIT_PML_FULL].count * nw_exit_cost_total(&r.config.cost.exit[NW_EXIT_PML_FULL]));
         assert_int_equal(r.faults.ept_violations, 0);
         nw_result_fini(&r);
     }

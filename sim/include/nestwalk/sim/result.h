@@ -67,8 +67,9 @@ struct nw_result {
         uint64_t guest_page_faults, ept_violations, ept_misconfigurations, dmar, noncanonical;
     } faults;
     struct {
-        uint64_t count, cycles;
-    } exits[NW_EXIT_COUNT];
+        uint64_t count, cycles; /* cycles: the sum of the three */
+        uint64_t direct_cycles, synchronous_cycles, indirect_cycles;
+    } exits[NW_EXIT_COUNT]; /* those of the replay and those of the mix (config.mix) */
     struct {
         uint64_t logged, full_exits;
     } pml; /* vmm.pml */
@@ -80,6 +81,9 @@ struct nw_result {
     struct nw_kvm_counters kvm;       /* vmm.shadow_policy kvm: KVM's own, under "shadow." too */
     struct {
         uint64_t table_writes, cr_writes, invlpg, page_faults_recorded, page_faults_agreed;
+        /* VM exits in the trace, of replays that have a VMM. Those whose reason the replay finds by itself are in `exits` as it finds them;
+         * the others are there as recorded. */
+        uint64_t vm_exits, vm_exits_of_the_model;
     } events;
     struct {
         uint64_t guest_table_pages, nested_table_pages, shadow_table_pages, guest_pages;
@@ -91,6 +95,8 @@ struct nw_result {
     } stale; /* run.detect_stale */
     struct {
         uint64_t base, translation, exits, total;
+        /* Parts of `exits`; what is left of it is the imitation guest's own page-fault handler. */
+        uint64_t exits_direct, exits_synchronous, exits_indirect;
     } cycles;
     double seconds, accesses_per_second; /* of the replay, processor time; not compared, not deterministic */
 };
