@@ -14,6 +14,13 @@ while IFS= read -r row; do
 done <rows.txt
 [ $rows = 14 ] || { echo "FAIL: $rows rows instead of 14"; fails=1; }
 
+# So is every row of docs/paging.md's table.
+"$NW_SOURCE_DIR/bench/ways_to_page.sh" "$NESTWALK" >ways.txt || { echo "FAIL: bench/ways_to_page.sh failed"; fails=1; }
+[ "$(wc -l <ways.txt)" = 28 ] || { echo "FAIL: bench/ways_to_page.sh did not print 28 rows"; fails=1; }
+while IFS= read -r row; do
+  grep -qxF -- "$row" "$NW_SOURCE_DIR/docs/paging.md" || { echo "FAIL: docs/paging.md lacks: $row"; fails=$((fails + 1)); }
+done <ways.txt
+
 # README.md's example output is what its command prints today.
 command=$(awk '/^```sh$/ { getline; print; exit }' "$NW_SOURCE_DIR/README.md")
 awk '/^```text$/ { on = 1; next } /^```$/ && on { exit } on' "$NW_SOURCE_DIR/README.md" >promised.txt
