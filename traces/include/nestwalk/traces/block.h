@@ -73,7 +73,8 @@ enum nw_event_kind {
     NW_EV_TABLE_PAGE,      /* gpa; data (index, word)...     a page became a page-table page: its non-zero words as     */
                            /*                                pairs; all other words of the page are 0                   */
     NW_EV_PAGE_FAULT,      /* gva, error_code                the guest took #PF; follows the access that faulted        */
-    NW_EV_VM_EXIT,         /* reason, tsc, info                                                                         */
+    NW_EV_VM_EXIT,         /* reason, tsc, info              reason as the processor numbers it: nw_trace_info.kvm_backend  */
+                           /*                                "vmx": VMX basic exit reason, "svm": SVM exit code         */
     NW_EV_VM_ENTRY,        /* tsc                                                                                       */
     NW_EV_MMIO,            /* gpa, bytes, value, write                                                                  */
     NW_EV_PIO,             /* port, bytes, value, write                                                                 */
