@@ -26,7 +26,7 @@ static struct nw_result replay(const struct nw_config *c, const char *backend, c
     uint64_t gva[64];
     struct nw_trace_info info;
     struct nw_source *source;
-    struct nw_result r;
+    struct nw_result r = { 0 };
     struct nw_error err = { 0 };
     for (size_t i = 0; i < NW_ARRAY_LEN(gva); i++)
         gva[i] = 0x400000 + (i << NW_PAGE_LOG2);
