@@ -72,7 +72,8 @@ static void reference__names_every_attribute_and_element(void **state)
         for (char *a = name; *a; a++)
             if (*a == '_')
                 *a = '-';
-        if (!strcmp(p[i].path, "mix.base_cycles")) /* the mix has no elements; its reasons are named as those of <exit> */
+        if (!strcmp(p[i].path,
+                    "mix.base_cycles")) /* the mix has no elements; its reasons are named as those of <exit> */
             strcpy(name, "`mix.base_cycles`");
         if (!strcmp(p[i].path, "run.scenario"))
             continue;
