@@ -9,6 +9,8 @@ enum nw_status nw_shadow_create(struct nw_shadow **out, const struct nw_shadow_c
     if (!sh)
         return nw_fail_nomem(err, "the shadow pager");
     sh->config = *config;
+    if (!sh->config.agile_writes)
+        sh->config.agile_writes = NW_SHADOW_AGILE_WRITES;
     *out = sh;
     return NW_OK;
 }
@@ -196,7 +198,7 @@ enum nw_status nw_shadow_fault(struct nw_shadow *sh, gva_t address, const struct
         sh->counters.dirty_traps++;
 
     enum nw_status s = shadow_fill(sh, gva, access, &software, &out->guest, &backing, out, err);
-    if (!s && store && nw_shadow_is_table(sh, out->gpa))
+    if (!s && store && !out->switched && nw_shadow_is_table(sh, out->gpa))
         out->kind = NW_SHADOW_TABLE_WRITE;
     return s;
 }
@@ -233,7 +235,8 @@ static void forget_page(struct nw_shadow *sh, uint64_t gva, struct nw_shadow_inv
 void nw_shadow_invlpg(struct nw_shadow *sh, gva_t gva, struct nw_shadow_invalidation *out)
 {
     uint64_t first = gva.v & ~(NW_PAGE_BYTES - 1);
-    *out = (struct nw_shadow_invalidation){ NW_SHADOW_RANGE, first, first + NW_PAGE_BYTES - 1 };
+    *out =
+        (struct nw_shadow_invalidation){ .kind = NW_SHADOW_RANGE, .first = first, .last = first + NW_PAGE_BYTES - 1 };
     if (sh->config.policy == NW_SHADOW_VIRTUAL_TLB && sh->loaded)
         forget_page(sh, truncated(&sh->root[sh->current].guest, gva), out);
 }
@@ -242,7 +245,7 @@ enum nw_status nw_shadow_unmap_gpa(struct nw_shadow *sh, gpa_t gpa, uint64_t byt
                                    struct nw_error *err)
 {
     static const uint8_t sizes[] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
-    *out = (struct nw_shadow_invalidation){ NW_SHADOW_NOTHING, 0, 0 };
+    *out = (struct nw_shadow_invalidation){ .kind = NW_SHADOW_NOTHING };
     if (!bytes || gpa.v + bytes < gpa.v)
         return nw_fail(err, NW_ERR_INPUT, "0x%llx bytes at GPA 0x%llx are no range", (unsigned long long)bytes,
                        (unsigned long long)gpa.v);
@@ -250,5 +253,8 @@ enum nw_status nw_shadow_unmap_gpa(struct nw_shadow *sh, gpa_t gpa, uint64_t byt
         for (uint64_t page = gpa.v >> sizes[i]; page <= (gpa.v + bytes - 1) >> sizes[i]; page++)
             for (uint32_t node; (node = shadow_leaf_of(sh, page << 6 | sizes[i], NONE)) != NONE;)
                 shadow_zap(sh, sh->leaf[node].page, sh->leaf[node].index, out);
+    if (sh->config.policy == NW_SHADOW_AGILE)
+        for (uint64_t page = gpa.v >> NW_PAGE_LOG2; page <= (gpa.v + bytes - 1) >> NW_PAGE_LOG2; page++)
+            shadow_agile_unmap(sh, page, out);
     return NW_OK;
 }

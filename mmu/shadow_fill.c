@@ -61,7 +61,7 @@ void shadow_guest_walk(struct software *s, const struct nw_paging *guest, gva_t 
 }
 
 /* Looks, and sets nothing. Every page that is present can be read this way: SMAP is suspended, and no key denies. */
-static void probe(struct software *s, const struct nw_paging *guest, uint64_t gva, struct nw_walk_result *out)
+void shadow_guest_probe(struct software *s, const struct nw_paging *guest, uint64_t gva, struct nw_walk_result *out)
 {
     struct nw_paging open = *guest;
     open.pkru = open.pkrs = 0;
@@ -76,6 +76,14 @@ void shadow_guest_pdptes(struct software *s, uint64_t root, uint64_t pdpte[4])
 {
     for (unsigned i = 0; i < 4; i++)
         pdpte[i] = software_load(s, nw_hpa(root + i * 8u));
+}
+
+bool shadow_guest_accessed(const struct software *s, const struct nw_paging *guest, unsigned level)
+{
+    for (; level < guest->levels; level++)
+        if (s->used[level] && (~s->entry[level] & guest->level[level].accessed))
+            return false;
+    return true;
 }
 
 /* ---- write protection --------------------------------------------------------------------------- */
@@ -146,43 +154,83 @@ static enum nw_status mirror(struct nw_shadow *sh, const struct nw_paging *guest
     return NW_OK;
 }
 
-/* The page that holds the entry for gva at `leaf_level`, with the tables on the way to it. */
-static enum nw_status descend(struct nw_shadow *sh, uint64_t gva, const struct software *software, unsigned leaf_level,
-                              uint32_t *out, struct nw_shadow_invalidation *inv, struct nw_error *err)
+/* A shadow table below entry `index` of `parent`. */
+static enum nw_status make_table(struct nw_shadow *sh, uint64_t gva, const struct software *software, uint32_t parent,
+                                 uint32_t index, struct nw_shadow_invalidation *inv, struct nw_error *err)
+{
+    unsigned level = sh->page[parent]->level;
+    uint32_t child;
+    enum nw_status s = shadow_page_new(sh, &child, err);
+    if (s)
+        return s;
+    struct shadow_page *page = sh->page[child];
+    page->level = (uint8_t)(level - 1);
+    page->base = gva >> entry_log2(level) << entry_log2(level);
+    page->root = sh->current;
+    page->parent = parent;
+    page->parent_index = index;
+    if ((s = mirror(sh, &sh->root[sh->current].guest, software, child, inv, err)) ||
+        (s = shadow_write(sh, parent, index, page->hpa | SHADOW_P | SHADOW_W | SHADOW_U | SHADOW_A, err))) {
+        shadow_page_free(sh, child);
+        return s;
+    }
+    sh->page[parent]->link[index] = child;
+    return NW_OK;
+}
+
+/* Where descend() has arrived. */
+struct place {
+    uint32_t page; /* holds the entry */
+    bool switched; /* not there: a switching entry leads out of the shadow tree */
+    bool made;     /* ... which is new */
+};
+
+static enum nw_status descend_root(struct nw_shadow *sh, const struct software *software, struct place *out,
+                                   struct nw_shadow_invalidation *inv, struct nw_error *err)
 {
     struct shadow_root *root = &sh->root[sh->current];
     enum nw_status s;
-    uint32_t id = root->page;
-    if (!root->registered) {
-        if ((s = mirror(sh, &root->guest, software, id, inv, err)))
+    *out = (struct place){ .page = root->page, .switched = root->switched };
+    if (root->registered || root->switched)
+        return NW_OK;
+    if (root->guest.levels == root->paging.levels) {
+        if ((s = shadow_agile_enter(sh, software, root->guest.levels - 1u, NONE, 0, &out->switched, inv, err)))
             return s;
-        root->registered = true;
+        if ((out->made = out->switched))
+            return NW_OK;
     }
-    for (unsigned level = root->paging.levels - 1u; level > leaf_level; level--) {
-        uint32_t index = shadow_index(gva, level), child;
-        uint64_t entry = shadow_read(sh, id, index);
-        if (shadow_is_leaf(sh, id, entry))
-            shadow_zap(sh, id, index, inv);
-        if (!(shadow_read(sh, id, index) & SHADOW_P)) {
-            if ((s = shadow_page_new(sh, &child, err)))
-                return s;
-            struct shadow_page *page = sh->page[child];
-            page->level = (uint8_t)(level - 1);
-            page->base = gva >> entry_log2(level) << entry_log2(level);
-            page->root = sh->current;
-            page->parent = id;
-            page->parent_index = index;
-            if ((s = mirror(sh, &root->guest, software, child, inv, err)) ||
-                (s = shadow_write(sh, id, index, page->hpa | SHADOW_P | SHADOW_W | SHADOW_U | SHADOW_A, err))) {
-                shadow_page_free(sh, child);
-                return s;
-            }
-            sh->page[id]->link[index] = child;
-        }
-        id = sh->page[id]->link[index];
-    }
-    *out = id;
+    if ((s = mirror(sh, &root->guest, software, root->page, inv, err)))
+        return s;
+    root->registered = true;
     return NW_OK;
+}
+
+/* The page that holds the entry for gva at `leaf_level`, with the tables on the way to it. */
+static enum nw_status descend(struct nw_shadow *sh, uint64_t gva, const struct software *software, unsigned leaf_level,
+                              struct place *out, struct nw_shadow_invalidation *inv, struct nw_error *err)
+{
+    enum nw_status s = descend_root(sh, software, out, inv, err);
+    for (unsigned level = sh->root[sh->current].paging.levels - 1u; !s && !out->switched && level > leaf_level;
+         level--) {
+        uint32_t index = shadow_index(gva, level);
+        uint64_t entry = shadow_read(sh, out->page, index);
+        if ((entry & SHADOW_P) && (entry & SHADOW_SWITCH)) {
+            out->switched = true;
+            return NW_OK;
+        }
+        if (shadow_is_leaf(sh, out->page, entry))
+            shadow_zap(sh, out->page, index, inv);
+        if (!(shadow_read(sh, out->page, index) & SHADOW_P)) {
+            if ((s = shadow_agile_enter(sh, software, level - 1, out->page, index, &out->switched, inv, err)))
+                return s;
+            if ((out->made = out->switched))
+                return NW_OK;
+            if ((s = make_table(sh, gva, software, out->page, index, inv, err)))
+                return s;
+        }
+        out->page = sh->page[out->page]->link[index];
+    }
+    return s;
 }
 
 static unsigned leaf_level_of(const struct nw_shadow *sh, const struct nw_walk_result *guest,
@@ -253,7 +301,7 @@ bool shadow_leaf_exists(const struct nw_shadow *sh, uint64_t gva)
         uint32_t index = shadow_index(gva, level);
         uint64_t entry = shadow_read(sh, id, index);
         if (!(entry & SHADOW_P) || shadow_is_leaf(sh, id, entry))
-            return entry & SHADOW_P;
+            return (entry & SHADOW_P) && !(entry & SHADOW_SWITCH);
         id = sh->page[id]->link[index];
     }
 }
@@ -262,18 +310,23 @@ enum nw_status shadow_fill(struct nw_shadow *sh, uint64_t gva, const struct nw_a
                            struct software *software, const struct nw_walk_result *walk,
                            const struct nw_shadow_backing *backing, struct nw_shadow_outcome *out, struct nw_error *err)
 {
-    uint32_t page;
+    struct place at;
     unsigned level = leaf_level_of(sh, walk, backing), chosen;
     enum nw_status s;
     do { /* making tables may have put one into the page to be mapped */
         chosen = level;
-        if ((s = descend(sh, gva, software, chosen, &page, &out->invalidation, err)))
+        if ((s = descend(sh, gva, software, chosen, &at, &out->invalidation, err)))
             return s;
+        if (at.switched) {
+            out->switched = true;
+            out->kind = at.made ? NW_SHADOW_FILLED : NW_SHADOW_RETRY;
+            return NW_OK;
+        }
         level = leaf_level_of(sh, walk, backing);
     } while (level < chosen);
     bool changed;
     uint64_t entry = leaf_entry(sh, &sh->root[sh->current].guest, access, walk, backing, chosen);
-    if ((s = put_leaf(sh, page, shadow_index(gva, chosen), walk, entry, &out->invalidation, &changed, err)))
+    if ((s = put_leaf(sh, at.page, shadow_index(gva, chosen), walk, entry, &out->invalidation, &changed, err)))
         return s;
     sh->counters.fills += changed;
     out->page_log2 = (uint8_t)entry_log2(chosen);
@@ -289,9 +342,8 @@ static bool usable(const struct software *software, const struct nw_paging *gues
 {
     if (walk->outcome != NW_WALK_OK || software->unbacked)
         return false;
-    for (unsigned level = 0; level < guest->levels; level++)
-        if (software->used[level] && (~software->entry[level] & guest->level[level].accessed))
-            return false;
+    if (!shadow_guest_accessed(software, guest, 0))
+        return false;
     return !page->mirrors || software->table[page->guest_level] == page->guest_table;
 }
 
@@ -307,7 +359,7 @@ enum nw_status shadow_refresh(struct nw_shadow *sh, uint32_t id, uint32_t index,
     *made = false;
     if (!shadow_is_leaf(sh, id, old)) /* first, because the tables below may lie in the page to be mapped */
         shadow_zap(sh, id, index, inv);
-    probe(&software, guest, page->base + ((uint64_t)index << entry_log2(page->level)), &walk);
+    shadow_guest_probe(&software, guest, page->base + ((uint64_t)index << entry_log2(page->level)), &walk);
     if (usable(&software, guest, page, &walk))
         sh->config.backing(sh->config.context, walk.gpa, &backing);
     if (!backing.present || leaf_level_of(sh, &walk, &backing) != page->level) {

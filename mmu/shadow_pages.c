@@ -4,11 +4,9 @@
 
 enum { ENTRIES = NW_WORDS_PER_PAGE };
 
-static uint32_t bucket_of(uint64_t key, uint32_t buckets) { return (uint32_t)nw_mix64(key) & (buckets - 1); }
-
 bool shadow_is_leaf(const struct nw_shadow *sh, uint32_t page, uint64_t entry)
 {
-    return (entry & SHADOW_P) && (sh->page[page]->level == 0 || (entry & SHADOW_LARGE));
+    return (entry & SHADOW_P) && (sh->page[page]->level == 0 || (entry & (SHADOW_LARGE | SHADOW_SWITCH)));
 }
 
 uint64_t shadow_read(const struct nw_shadow *sh, uint32_t page, uint32_t index)
@@ -31,8 +29,11 @@ void shadow_invalidation_add(struct nw_shadow_invalidation *inv, const struct nw
     }
     if (inv->kind == NW_SHADOW_ALL)
         return;
-    if (inv->kind == NW_SHADOW_NOTHING)
-        *inv = (struct nw_shadow_invalidation){ NW_SHADOW_RANGE, base, last };
+    if (inv->kind == NW_SHADOW_NOTHING) {
+        inv->kind = NW_SHADOW_RANGE;
+        inv->first = base;
+        inv->last = last;
+    }
     inv->first = base < inv->first ? base : inv->first;
     inv->last = last > inv->last ? last : inv->last;
 }
@@ -88,7 +89,7 @@ enum nw_status shadow_page_new(struct nw_shadow *sh, uint32_t *out, struct nw_er
     return NW_OK;
 }
 
-static enum nw_status grow_buckets(uint32_t **bucket, uint32_t *buckets, uint64_t members, struct nw_error *err)
+enum nw_status shadow_buckets_grow(uint32_t **bucket, uint32_t *buckets, uint64_t members, struct nw_error *err)
 {
     if (*buckets >= members)
         return NW_OK;
@@ -111,7 +112,7 @@ enum nw_status shadow_page_mirror(struct nw_shadow *sh, uint32_t page, struct nw
 {
     uint32_t before = sh->page_buckets;
     bool known = shadow_page_of(sh, sh->page[page]->guest_table >> NW_PAGE_LOG2, NONE) != NONE;
-    enum nw_status s = grow_buckets(&sh->page_bucket, &sh->page_buckets, sh->page_count, err);
+    enum nw_status s = shadow_buckets_grow(&sh->page_bucket, &sh->page_buckets, sh->page_count, err);
     if (s)
         return s;
     sh->counters.guest_tables += !known;
@@ -138,22 +139,29 @@ uint32_t shadow_page_of(const struct nw_shadow *sh, uint64_t guest_pfn, uint32_t
     return page;
 }
 
+void shadow_page_unmirror(struct nw_shadow *sh, uint32_t id)
+{
+    struct shadow_page *page = sh->page[id];
+    if (!page->mirrors)
+        return;
+    uint32_t *at = page_bucket(sh, id);
+    while (*at != id)
+        at = &sh->page[*at]->next;
+    *at = page->next;
+    page->mirrors = false;
+    if (!shadow_page_of(sh, page->guest_table >> NW_PAGE_LOG2, NONE))
+        sh->counters.guest_tables--;
+}
+
 void shadow_page_free(struct nw_shadow *sh, uint32_t id)
 {
     struct shadow_page *page = sh->page[id];
-    struct nw_shadow_invalidation unused = { NW_SHADOW_ALL, 0, 0 };
+    struct nw_shadow_invalidation unused = { .kind = NW_SHADOW_ALL };
     for (uint32_t i = 0; i < ENTRIES; i++)
         shadow_zap(sh, id, i, &unused);
-    if (page->mirrors) {
-        uint32_t *at = page_bucket(sh, id);
-        while (*at != id)
-            at = &sh->page[*at]->next;
-        *at = page->next;
-        if (!shadow_page_of(sh, page->guest_table >> NW_PAGE_LOG2, NONE))
-            sh->counters.guest_tables--;
-    }
+    shadow_page_unmirror(sh, id);
     sh->config.release(sh->config.context, page->hpa);
-    page->used = page->mirrors = false;
+    page->used = false;
     page->next = sh->page_free;
     sh->page_free = id;
     sh->counters.pages--;
@@ -186,7 +194,7 @@ enum nw_status shadow_leaf_enter(struct nw_shadow *sh, uint32_t page, uint32_t i
             if (!sh->leaf_count)
                 sh->leaf[sh->leaf_count++] = (struct leaf_node){ 0 };
         }
-        enum nw_status s = grow_buckets(&sh->leaf_bucket, &sh->leaf_buckets, sh->leaf_count, err);
+        enum nw_status s = shadow_buckets_grow(&sh->leaf_bucket, &sh->leaf_buckets, sh->leaf_count, err);
         if (s)
             return s;
         node = sh->leaf_count++;
@@ -266,4 +274,6 @@ void shadow_pools_fini(struct nw_shadow *sh)
     free(sh->leaf);
     free(sh->page_bucket);
     free(sh->leaf_bucket);
+    free(sh->agile);
+    free(sh->agile_bucket);
 }

@@ -26,13 +26,15 @@ static enum nw_status propagate(struct nw_shadow *sh, uint32_t id, uint64_t firs
 enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
                                      struct nw_shadow_invalidation *out, struct nw_error *err)
 {
-    *out = (struct nw_shadow_invalidation){ NW_SHADOW_NOTHING, 0, 0 };
+    *out = (struct nw_shadow_invalidation){ .kind = NW_SHADOW_NOTHING };
     uint64_t pfn = gpa.v >> NW_PAGE_LOG2, offset = gpa.v & (NW_PAGE_BYTES - 1);
     if (!bytes || offset + bytes > NW_PAGE_BYTES)
         return nw_fail(err, NW_ERR_INPUT, "a table write of %u bytes at GPA 0x%llx leaves its page", bytes,
                        (unsigned long long)gpa.v);
-    if (!shadow_page_of(sh, pfn, NONE))
-        return NW_OK;
+    out->trapped = shadow_page_of(sh, pfn, NONE) != NONE;
+    enum nw_status s = shadow_agile_written(sh, pfn, out, err);
+    if (s || !out->trapped)
+        return s;
     sh->counters.table_writes++;
     sh->writes++;
     for (uint32_t id = shadow_page_of(sh, pfn, NONE); id;) {
@@ -47,9 +49,9 @@ enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned b
         uint64_t size = NW_BIT(guest->level[page->guest_level].index_bits) << guest->entry_log2;
         uint64_t first = offset < start ? start : offset, last = offset + bytes - 1;
         last = last >= start + size ? start + size - 1 : last;
-        enum nw_status s = first > last ? NW_OK
-                                        : propagate(sh, id, (first - start) >> guest->entry_log2,
-                                                    (last - start) >> guest->entry_log2, out, err);
+        s = first > last ? NW_OK
+                         : propagate(sh, id, (first - start) >> guest->entry_log2, (last - start) >> guest->entry_log2,
+                                     out, err);
         if (s)
             return s;
         id = shadow_page_of(sh, pfn, NONE); /* the chain may have changed: begin again, past those visited */

@@ -42,7 +42,9 @@ static inline void plain_reference(void *context, const struct nw_reference *ref
     if (log->count < NW_REFERENCES_MAX)
         log->reference[log->count] = *reference;
     log->count++;
-    if (reference->dimension == NW_GUEST)
+    if (reference->shadow)
+        log->shadow++;
+    else if (reference->dimension == NW_GUEST)
         log->guest++;
     else
         log->nested++;
@@ -57,7 +59,7 @@ static const struct nw_walk_hooks plain_hooks = {
 static void log_start(struct nw_walk_log *log)
 {
     if (log)
-        log->count = log->guest = log->nested = 0;
+        log->count = log->guest = log->nested = log->shadow = 0;
 }
 
 void nw_walk_native(struct nw_physmem *pm, const struct nw_paging *paging, gva_t gva, const struct nw_access *access,
@@ -74,6 +76,15 @@ void nw_walk_nested(struct nw_physmem *pm, const struct nw_paging *guest, const 
     struct plain plain = { pm, log };
     log_start(log);
     nw_walk_run(&plain_hooks, &plain, guest, nested, gva, access, out);
+}
+
+void nw_walk_agile(struct nw_physmem *pm, const struct nw_paging *shadow, const struct nw_paging *guest,
+                   const struct nw_paging *nested, gva_t gva, const struct nw_access *access, struct nw_walk_log *log,
+                   struct nw_walk_result *out)
+{
+    struct plain plain = { pm, log };
+    log_start(log);
+    nw_walk_agile_run(&plain_hooks, &plain, shadow, guest, nested, gva, access, out);
 }
 
 void nw_walk_gpa(struct nw_physmem *pm, const struct nw_paging *nested, gpa_t gpa, enum nw_access_kind kind,

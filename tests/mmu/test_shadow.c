@@ -1,6 +1,7 @@
 /* The shadow pager against a machine with nested paging over the same memory: whatever the guest does to its
  * tables, an access through TLB and shadow tables gives what the two-dimensional walk gives, and has set the same A
- * and D bits. Under the virtual TLB that holds once the guest has flushed what it changed. */
+ * and D bits. Under the virtual TLB, and in nested tables of agile paging, that holds once the guest has flushed what it
+ * changed. */
 #include "mmu_common.h"
 #include <nestwalk/mmu/shadow.h>
 #include <nestwalk/mmu/tlb.h>
@@ -16,10 +17,11 @@ struct vmm {
     struct nw_tlb tlb;
     struct nw_builder space[SPACES];
     unsigned current;
-    uint32_t small; /* bit n: the n-th 2 MiB of guest memory is backed by 4 KiB pages */
-    gpa_t absent;   /* this guest page is not backed; ~0 none */
-    bool quiet;     /* a table is being written before the guest runs */
-    uint64_t trapped;
+    uint32_t small;  /* bit n: the n-th 2 MiB of guest memory is backed by 4 KiB pages */
+    gpa_t absent;    /* this guest page is not backed; ~0 none */
+    gpa_t read_only; /* this one is, but not to be written; ~0 none */
+    bool quiet;      /* a table is being written before the guest runs */
+    uint64_t trapped, switched_walks;
 };
 
 static void backing(void *context, gpa_t gpa, struct nw_shadow_backing *out)
@@ -28,7 +30,8 @@ static void backing(void *context, gpa_t gpa, struct nw_shadow_backing *out)
     *out = (struct nw_shadow_backing){ 0 };
     if (gpa.v >= GUEST_BYTES || gpa.v >> 12 == v->absent.v >> 12)
         return;
-    out->present = out->writable = true;
+    out->present = true;
+    out->writable = gpa.v >> 12 != v->read_only.v >> 12;
     out->hpa = nw_hpa(HOST_BASE + gpa.v);
     out->page_log2 = v->small >> (gpa.v >> 21) & 1 ? 12 : 21;
 }
@@ -62,8 +65,10 @@ static void table_written(void *context, uint64_t address, hpa_t hpa, uint64_t o
     struct nw_shadow_invalidation inv;
     if (v->quiet)
         return;
-    v->trapped += nw_shadow_is_table(v->shadow, nw_gpa(address));
+    bool trapped = nw_shadow_is_table(v->shadow, nw_gpa(address));
+    v->trapped += trapped;
     must(nw_shadow_table_write(v->shadow, nw_gpa(address), 8, &inv, err));
+    assert_int_equal(inv.trapped, trapped);
     apply(v, &inv);
 }
 
@@ -101,7 +106,7 @@ static void load_cr3(struct vmm *v, unsigned space)
 {
     v->current = space;
     must(nw_shadow_load_cr3(v->shadow, &v->space[space].paging, err));
-    if (v->policy == NW_SHADOW_VIRTUAL_TLB)
+    if (v->policy != NW_SHADOW_EAGER) /* which alone sees what a guest does to tables it does not use now */
         nw_tlb_invalidate(&v->tlb, &(struct nw_tlb_predicate){ 0 });
 }
 
@@ -112,7 +117,7 @@ static void vmm_init_policy(struct vmm *v, enum nw_shadow_policy policy, enum nw
     v->policy = policy;
     machine_init(&v->m);
     v->small = small;
-    v->absent = nw_gpa(UINT64_MAX);
+    v->absent = v->read_only = nw_gpa(UINT64_MAX);
     nw_frames_init(&v->m.frames, UINT64_C(1) << 20, UINT64_C(1) << 21);
     struct nw_shadow_config config = { .pm = v->m.pm,
                                        .maxphyaddr = 46,
@@ -165,6 +170,16 @@ static void vmm_fini(struct vmm *v)
     machine_fini(&v->m);
 }
 
+static void processor_walk(struct vmm *v, uint64_t gva, const struct nw_access *a, struct nw_walk_log *log,
+                           struct nw_walk_result *r)
+{
+    const struct nw_paging *p = nw_shadow_paging(v->shadow);
+    if (v->policy == NW_SHADOW_AGILE)
+        nw_walk_agile(v->m.pm, p, &v->space[v->current].paging, &v->m.nested.paging, nw_gva(gva), a, log, r);
+    else
+        nw_walk_native(v->m.pm, p, nw_gva(gva), a, log, r);
+}
+
 /* An access as the processor and the VMM make it together. */
 static struct nw_walk_result shadow_access(struct vmm *v, uint64_t gva, const struct nw_access *a, bool *table_write)
 {
@@ -178,9 +193,10 @@ static struct nw_walk_result shadow_access(struct vmm *v, uint64_t gva, const st
             return (struct nw_walk_result){ .outcome = NW_WALK_OK,
                                             .hpa = nw_hpa(e->hpa | (linear & (NW_BIT(e->page_log2) - 1))) };
         struct nw_walk_result r;
-        nw_walk_native(v->m.pm, p, nw_gva(gva), a, NULL, &r);
-        if (r.outcome == NW_WALK_NONCANONICAL)
-            return r;
+        processor_walk(v, gva, a, NULL, &r);
+        if (r.outcome == NW_WALK_NONCANONICAL ||
+            (v->policy == NW_SHADOW_AGILE && r.outcome != NW_WALK_OK && !r.fault.shadow))
+            return r; /* no exit */
         if (r.outcome == NW_WALK_OK) {
             struct nw_tlb_entry entry = { .page_log2 = r.page_log2,
                                           .tag = tag,
@@ -236,7 +252,9 @@ static void check_access(struct vmm *v, uint64_t gva, const struct nw_access *a,
     }
     if (s.outcome == NW_WALK_OK) {
         bool store = a->kind == NW_ACCESS_WRITE || a->kind == NW_ACCESS_RMW;
-        assert_int_equal(table_write, store && nw_shadow_is_table(v->shadow, n.gpa));
+        bool expected = store && nw_shadow_is_table(v->shadow, n.gpa);
+        if (v->policy != NW_SHADOW_AGILE || !expected) /* a nested part of the tree does not stop it */
+            assert_int_equal(table_write, expected);
         if (check_digest && before != tables_digest(v))
             fail_msg("gva 0x%llx access %d: the nested walk found an A or D bit to set that shadow paging had not set",
                      (unsigned long long)gva, (int)a->kind);
@@ -259,14 +277,16 @@ static uint64_t random_page(struct nw_rng *rng, const struct nw_paging *p, unsig
 /* Every translation in the tree is one that the guest's tables and the backing give. */
 static void check_tree(struct vmm *v)
 {
+    unsigned switched = 0;
     static const uint64_t region[] = { 0, UINT64_C(0x40000000), UINT64_C(0x7f0000000000),
                                        UINT64_C(0xffff900000000000) };
-    const struct nw_paging *p = nw_shadow_paging(v->shadow);
     for (uint64_t i = 0; i < 4 * 6 * 4; i++) {
         uint64_t gva = region[i & 3] + ((i >> 2) % 6 << 21) + ((i >> 2) / 6 << 12);
         struct nw_access read = { .kind = NW_ACCESS_READ, .ac = true };
         struct nw_walk_result s, n;
-        nw_walk_native(v->m.pm, p, nw_gva(gva), &read, NULL, &s);
+        struct nw_walk_log log;
+        processor_walk(v, gva, &read, &log, &s);
+        switched += log.nested != 0;
         if (s.outcome != NW_WALK_OK)
             continue;
         nw_walk_nested(v->m.pm, &v->space[v->current].paging, &v->m.nested.paging, nw_gva(gva), &read, NULL, &n);
@@ -274,6 +294,7 @@ static void check_tree(struct vmm *v)
         assert_int_equal(s.hpa.v, n.hpa.v);
         assert_true(s.page_log2 <= n.page_log2);
     }
+    v->switched_walks += switched;
 }
 
 /* The guest flushes what it changed: one page, or everything. */
@@ -286,6 +307,11 @@ static void flush(struct vmm *v, uint64_t gva, bool all)
     }
     nw_shadow_invlpg(v->shadow, nw_gva(gva), &inv);
     apply(v, &inv);
+    /* INVLPG itself reaches every piece of a large page; this TLB does not know which belong together. */
+    inv = (struct nw_shadow_invalidation){ .kind = NW_SHADOW_RANGE, .first = gva & ~(NW_BIT(22) - 1) };
+    inv.last = inv.first + NW_BIT(22) - 1;
+    if (v->policy == NW_SHADOW_AGILE)
+        apply(v, &inv);
 }
 
 static void random_guest(enum nw_shadow_policy policy, enum nw_format_id id, bool write_protect, uint64_t seed,
@@ -323,6 +349,15 @@ static void random_guest(enum nw_shadow_policy policy, enum nw_format_id id, boo
             flush_all = leaf.present && what >= 12 && !leaf.level;
         } else if (what < 18) {
             load_cr3(&v, (unsigned)nw_rng_below(&rng, SPACES));
+        } else if (what == 18) { /* the VMM moves some memory: here to where it was */
+            struct nw_shadow_invalidation inv;
+            target = nw_rng_below(&rng, 4) ? target : (0x100 + nw_rng_below(&rng, 16)) << 12;
+            must(nw_shadow_unmap_gpa(v.shadow, nw_gpa(target), NW_PAGE_BYTES, &inv, err));
+            apply(&v, &inv);
+        } else if (what == 19 && nw_rng_below(&rng, 4) == 0) {
+            struct nw_shadow_invalidation inv;
+            nw_shadow_interval(v.shadow, &inv);
+            apply(&v, &inv);
         } else {
             struct nw_access access = { .kind = (enum nw_access_kind)nw_rng_below(&rng, 4),
                                         .user = nw_rng_below(&rng, 2) };
@@ -342,6 +377,9 @@ static void random_guest(enum nw_shadow_policy policy, enum nw_format_id id, boo
     else
         assert_true(c->table_writes && c->propagated && c->syncs && c->guest_tables);
     assert_true(c->pages <= c->pages_peak && c->pages_peak < c->pages_made);
+    bool switches = policy == NW_SHADOW_AGILE && id != NW_FORMAT_X86_2LEVEL;
+    assert_int_equal(switches, c->switched_to_nested && c->switched_to_shadow && v.switched_walks);
+    assert_int_equal(c->nested_tables, c->switched_to_nested - c->switched_to_shadow);
     vmm_fini(&v);
 }
 
@@ -366,6 +404,12 @@ static void virtual_tlb__agrees_with_nested_paging_once_flushed(void **state)
 {
     (void)state;
     random_guests(NW_SHADOW_VIRTUAL_TLB);
+}
+
+static void agile__agrees_with_nested_paging_once_flushed(void **state)
+{
+    (void)state;
+    random_guests(NW_SHADOW_AGILE);
 }
 
 /* ---- single rules ------------------------------------------------------------------------------- */
@@ -456,11 +500,10 @@ static void shadow__missing_backing_is_the_vmms_affair(void **state)
     vmm_fini(&v);
 }
 
-/* The processor's walk of the shadow tree. */
 static struct nw_walk_result walk(struct vmm *v, uint64_t gva, enum nw_access_kind kind)
 {
     struct nw_walk_result r;
-    nw_walk_native(v->m.pm, nw_shadow_paging(v->shadow), nw_gva(gva), &(struct nw_access){ .kind = kind }, NULL, &r);
+    processor_walk(v, gva, &(struct nw_access){ .kind = kind }, NULL, &r);
     return r;
 }
 
@@ -624,6 +667,204 @@ static void virtual_tlb__invlpg_removes_all_pieces_of_a_large_page(void **state)
     check_pieces(NW_FORMAT_X86_2LEVEL, 22, 0);
 }
 
+/* ---- agile -------------------------------------------------------------------------------------- */
+
+static unsigned references(struct vmm *v, uint64_t gva)
+{
+    struct nw_walk_log log;
+    struct nw_walk_result r;
+    processor_walk(v, gva, &(struct nw_access){ .kind = NW_ACCESS_READ }, &log, &r);
+    assert_int_equal(r.outcome, NW_WALK_OK);
+    return log.count;
+}
+
+/* GPA of the guest's table at `level` on the way to gva. */
+static gpa_t table_at(struct vmm *v, uint64_t gva, unsigned level)
+{
+    struct nw_walk_log log;
+    struct nw_walk_result r;
+    nw_walk_nested(v->m.pm, &v->space[0].paging, &v->m.nested.paging, nw_gva(gva),
+                   &(struct nw_access){ .kind = NW_ACCESS_READ }, &log, &r);
+    for (unsigned i = 0; i < log.count; i++)
+        if (log.reference[i].dimension == NW_GUEST && log.reference[i].level == level)
+            return nw_gpa(log.reference[i].address & ~(NW_PAGE_BYTES - 1));
+    fail_msg("no table at level %u", level);
+    return nw_gpa(0);
+}
+
+static struct nw_shadow_invalidation interval(struct vmm *v)
+{
+    struct nw_shadow_invalidation inv;
+    nw_shadow_interval(v->shadow, &inv);
+    return inv;
+}
+
+/* An entry of the table that nothing uses is written: with the 0 that it holds. */
+static bool write_unused(struct vmm *v, gpa_t table)
+{
+    struct nw_shadow_invalidation inv;
+    must(nw_shadow_table_write(v->shadow, nw_gpa(table.v + 0x800), 8, &inv, err));
+    return inv.trapped;
+}
+
+static void agile_init(struct vmm *v)
+{
+    vmm_init_policy(v, NW_SHADOW_AGILE, NW_FORMAT_X86_4LEVEL, true, ~UINT32_C(0));
+    for (unsigned i = 0; i < 32; i++) /* the second stage too has small pages: 4 references a GPA */
+        must(nw_builder_map(&v->space[0], 0x1000 + i * UINT64_C(0x1000), 0x2000000 + i * UINT64_C(0x1000), 12,
+                            SET_A_AND_D, err));
+    assert_int_equal(fault(v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+}
+
+static void agile__second_write_in_an_interval_makes_a_table_nested(void **state)
+{
+    (void)state;
+    struct vmm v;
+    agile_init(&v);
+    const struct nw_shadow_counters *c = nw_shadow_counters(v.shadow);
+    gpa_t table = table_at(&v, 0x1000, 0);
+    must(nw_builder_map(&v.space[0], 0x20000, table.v, 12, SET_A_AND_D, err)); /* the guest sees its table there */
+    interval(&v);
+    assert_int_equal(references(&v, 0x1000), 4);
+    assert_int_equal(walk(&v, 0x20000, NW_ACCESS_WRITE).outcome, NW_WALK_PAGE_FAULT);
+    must(nw_builder_protect(&v.space[0], 0x1000, NW_MAP_READ | NW_MAP_ACCESSED, err));
+    assert_true(nw_shadow_is_table(v.shadow, table));
+    assert_int_equal(c->switched_to_nested, 0);
+    must(nw_builder_protect(&v.space[0], 0x1000, SET_A_AND_D, err));
+    assert_false(nw_shadow_is_table(v.shadow, table));
+    assert_int_equal(c->switched_to_nested, 1);
+    assert_int_equal(c->nested_tables, 1);
+    assert_int_equal(c->guest_tables, 3);
+    assert_int_equal(references(&v, 0x1000), 8);
+    uint64_t writes = c->table_writes, faults = c->faults;
+    must(nw_builder_unmap(&v.space[0], 0x2000, err));
+    must(nw_builder_map(&v.space[0], 0x2000, 0x2345000, 12, NW_MAP_RWX, err));
+    assert_int_equal(walk(&v, 0x2008, NW_ACCESS_WRITE).hpa.v, HOST_BASE + 0x2345008);
+    assert_int_equal(walk(&v, 0x20000, NW_ACCESS_WRITE).outcome, NW_WALK_OK);
+    assert_int_equal(c->table_writes, writes);
+    assert_int_equal(c->faults, faults);
+    struct nw_walk_result r = walk(&v, 0x100000, NW_ACCESS_READ); /* the guest's own fault */
+    assert_int_equal(r.outcome, NW_WALK_PAGE_FAULT);
+    assert_false(r.fault.shadow);
+    vmm_fini(&v);
+}
+
+static void agile__writes_of_different_intervals_do_not_add_up(void **state)
+{
+    (void)state;
+    struct vmm v;
+    agile_init(&v);
+    gpa_t table = table_at(&v, 0x1000, 0);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_true(write_unused(&v, table));
+        interval(&v);
+    }
+    assert_true(nw_shadow_is_table(v.shadow, table));
+    assert_int_equal(nw_shadow_counters(v.shadow)->switched_to_nested, 0);
+    vmm_fini(&v);
+}
+
+static void agile__table_left_alone_for_an_interval_goes_back(void **state)
+{
+    (void)state;
+    struct vmm v;
+    agile_init(&v);
+    const struct nw_shadow_counters *c = nw_shadow_counters(v.shadow);
+    gpa_t table = table_at(&v, 0x1000, 0);
+    assert_true(write_unused(&v, table) && write_unused(&v, table));
+    assert_int_equal(interval(&v).kind, NW_SHADOW_NOTHING); /* it was written during this one */
+    assert_false(write_unused(&v, table));
+    assert_int_equal(interval(&v).kind, NW_SHADOW_NOTHING); /* and this one */
+    assert_int_equal(references(&v, 0x1000), 8);
+    assert_int_equal(interval(&v).kind, NW_SHADOW_RANGE);
+    assert_int_equal(c->switched_to_shadow, 1);
+    assert_int_equal(c->nested_tables, 0);
+    struct nw_walk_result r = walk(&v, 0x1000, NW_ACCESS_READ);
+    assert_int_equal(r.outcome, NW_WALK_PAGE_FAULT);
+    assert_true(r.fault.shadow);
+    struct nw_shadow_outcome o = fault(&v, 0x1000, NW_ACCESS_READ);
+    assert_int_equal(o.kind, NW_SHADOW_FILLED);
+    assert_false(o.switched);
+    assert_true(nw_shadow_is_table(v.shadow, table));
+    assert_int_equal(references(&v, 0x1000), 4);
+    vmm_fini(&v);
+}
+
+static void agile__all_below_a_nested_table_is_nested(void **state)
+{
+    (void)state;
+    static const unsigned expected[] = { 8, 12, 16, 20 };
+    for (unsigned level = 0; level < 4; level++) {
+        struct vmm v;
+        agile_init(&v);
+        const struct nw_shadow_counters *c = nw_shadow_counters(v.shadow);
+        gpa_t table = table_at(&v, 0x1000, level);
+        for (int again = 0; again < 2; again++) {
+            assert_true(write_unused(&v, table) && write_unused(&v, table));
+            assert_int_equal(c->nested_tables, 1);
+            assert_int_equal(c->guest_tables, 3 - level);
+            for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(nw_shadow_is_table(v.shadow, table_at(&v, 0x1000, i)), i > level);
+            assert_int_equal(references(&v, 0x1000), expected[level]);
+            interval(&v);
+            interval(&v);
+            assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+            assert_int_equal(references(&v, 0x1000), 4);
+            assert_int_equal(c->guest_tables, 4);
+        }
+        vmm_fini(&v);
+    }
+}
+
+static void agile__switching_entry_is_made_again_after_its_way_or_its_page_changed(void **state)
+{
+    (void)state;
+    struct vmm v;
+    struct nw_shadow_invalidation inv;
+    agile_init(&v);
+    gpa_t table = table_at(&v, 0x1000, 0), above = table_at(&v, 0x1000, 1), root = table_at(&v, 0x1000, 3);
+    assert_true(write_unused(&v, table) && write_unused(&v, table));
+    must(nw_shadow_table_write(v.shadow, above, 8, &inv, err)); /* entry 0 leads to the table */
+    assert_true(inv.trapped && inv.kind == NW_SHADOW_RANGE);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_true(walk(&v, 0x1000, NW_ACCESS_READ).fault.shadow);
+        struct nw_shadow_outcome o = fault(&v, 0x1000, NW_ACCESS_READ);
+        assert_int_equal(o.kind, NW_SHADOW_FILLED);
+        assert_true(o.switched);
+        assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_RETRY);
+        assert_int_equal(references(&v, 0x1000), 8);
+        must(nw_shadow_unmap_gpa(v.shadow, table, NW_PAGE_BYTES, &inv, err));
+        assert_int_equal(inv.kind, NW_SHADOW_RANGE);
+    }
+    assert_int_equal(fault(&v, 0x1000, NW_ACCESS_READ).kind, NW_SHADOW_FILLED);
+    assert_true(write_unused(&v, root) && write_unused(&v, root));
+    assert_int_equal(references(&v, 0x1000), 20);
+    load_cr3(&v, 1);
+    load_cr3(&v, 0);
+    assert_int_equal(references(&v, 0x1000), 20);
+    must(nw_shadow_unmap_gpa(v.shadow, root, NW_PAGE_BYTES, &inv, err));
+    assert_int_equal(inv.kind, NW_SHADOW_ALL);
+    assert_true(walk(&v, 0x1000, NW_ACCESS_READ).fault.shadow);
+    assert_true(fault(&v, 0x1000, NW_ACCESS_READ).switched);
+    assert_int_equal(references(&v, 0x1000), 20);
+    assert_int_equal(nw_shadow_counters(v.shadow)->switched_to_shadow, 0);
+    vmm_fini(&v);
+}
+
+static void agile__table_that_may_not_be_written_stays_shadowed(void **state)
+{
+    (void)state;
+    struct vmm v;
+    agile_init(&v);
+    gpa_t table = table_at(&v, 0x1000, 0);
+    v.read_only = table;
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(write_unused(&v, table));
+    assert_int_equal(references(&v, 0x1000), 4);
+    assert_int_equal(nw_shadow_counters(v.shadow)->nested_tables, 0);
+    vmm_fini(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,8 +878,15 @@ int main(void)
         cmocka_unit_test(virtual_tlb__load_of_cr3_empties_the_tree),
         cmocka_unit_test(virtual_tlb__tables_are_written_freely_and_seen_after_invlpg),
         cmocka_unit_test(virtual_tlb__invlpg_removes_all_pieces_of_a_large_page),
+        cmocka_unit_test(agile__second_write_in_an_interval_makes_a_table_nested),
+        cmocka_unit_test(agile__writes_of_different_intervals_do_not_add_up),
+        cmocka_unit_test(agile__table_left_alone_for_an_interval_goes_back),
+        cmocka_unit_test(agile__all_below_a_nested_table_is_nested),
+        cmocka_unit_test(agile__switching_entry_is_made_again_after_its_way_or_its_page_changed),
+        cmocka_unit_test(agile__table_that_may_not_be_written_stays_shadowed),
         cmocka_unit_test(eager__agrees_with_nested_paging_whatever_the_guest_does),
         cmocka_unit_test(virtual_tlb__agrees_with_nested_paging_once_flushed),
+        cmocka_unit_test(agile__agrees_with_nested_paging_once_flushed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

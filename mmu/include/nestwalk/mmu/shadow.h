@@ -26,6 +26,17 @@
  * Nothing is write-protected. There is one tree; every load of CR3, also of the same value, empties it; INVLPG removes
  * the entries of its page; a hidden fault adds an entry and sets the guest's A and D.
  *
+ * NW_SHADOW_AGILE. Gandhi, Hill and Swift, "Agile Paging: Exceeding the Best of Nested and Shadow Paging" (ISCA 2016). As
+ * EAGER, until a table has been written agile_writes times within an interval. Then it and all below it change to
+ * *nested*: the shadow entries that led to its mirrors become *switching entries* (NW_AGILE_SWITCH) with the HPA of the
+ * guest's table, writes to it no longer trap, and the processor's walk (nw_walk_agile_run()) goes on from there through
+ * the guest's own tables and the second stage. At the end of an interval (nw_shadow_interval()) each nested table that
+ * was not written during it goes back. The VMM tells nw_shadow_table_write() of every write to a page that is or was a
+ * table: `trapped` says whether it had cost an exit. (A real VMM learns of the others from the dirty flags of its
+ * second stage.) A store that arrives through a nested part of the tree is not stopped by the shadow entries of its
+ * page, so the VMM write-protects what nw_shadow_is_table() says in its second stage as well, or sees such stores
+ * otherwise. Tables of 32-bit paging never change: their shape is not that of the shadow tables.
+ *
  * The processor walks the shadow tree with CR0.WP set and NX enabled whatever the guest has. A supervisor store
  * that the guest allows only because its WP is clear gets a writable supervisor leaf; the next user access takes it
  * back.
@@ -40,7 +51,9 @@ struct nw_shadow;
 
 enum { NW_SHADOW_ROOTS = 64 /* cached; the one unused longest goes */ };
 
-enum nw_shadow_policy { NW_SHADOW_EAGER, NW_SHADOW_VIRTUAL_TLB };
+enum { NW_SHADOW_AGILE_WRITES = 2 }; /* of a table within an interval, as in the paper */
+
+enum nw_shadow_policy { NW_SHADOW_EAGER, NW_SHADOW_VIRTUAL_TLB, NW_SHADOW_AGILE };
 
 /* The VMM's memory map. */
 struct nw_shadow_backing {
@@ -56,6 +69,7 @@ struct nw_shadow_config {
     struct nw_physmem *pm;
     unsigned maxphyaddr;
     enum nw_shadow_policy policy;
+    unsigned agile_writes; /* AGILE: trapped writes that make a table nested; 0: NW_SHADOW_AGILE_WRITES */
     /* GPA -> HPA. present false: not backed, the fault is the VMM's to resolve (NW_SHADOW_NO_BACKING). */
     void (*backing)(void *context, gpa_t gpa, struct nw_shadow_backing *out);
     /* Frames for shadow tables, as HPAs. */
@@ -79,14 +93,17 @@ struct nw_shadow_counters {
     uint64_t pages_made;      /* ... ever made */
     uint64_t pages_peak;      /* ... at once, at most */
     uint64_t guest_tables;    /* guest table pages that are shadowed */
-    uint64_t leaves;          /* shadow leaves in use */
+    uint64_t leaves;          /* shadow leaves and switching entries in use */
     uint64_t roots;           /* shadow roots in use */
+    uint64_t nested_tables;   /* AGILE: guest table pages that are nested; not counting those below them */
+    uint64_t switched_to_nested, switched_to_shadow; /* ... changes of a guest table page */
 };
 
 /* What must leave the TLBs because shadow entries went away or became stricter. */
 struct nw_shadow_invalidation {
     enum { NW_SHADOW_NOTHING, NW_SHADOW_RANGE, NW_SHADOW_ALL } kind;
     uint64_t first, last; /* GVAs, inclusive, of every address space that uses the table: RANGE */
+    bool trapped;         /* nw_shadow_table_write(): the page was write-protected, so the write cost an exit */
 };
 
 enum nw_shadow_kind {
@@ -101,7 +118,8 @@ struct nw_shadow_outcome {
     enum nw_shadow_kind kind;
     struct nw_walk_result guest; /* of the guest walk that was made in software */
     gpa_t gpa;
-    uint8_t page_log2; /* FILLED, TABLE_WRITE: of the shadow leaf */
+    uint8_t page_log2; /* FILLED, TABLE_WRITE: of the shadow leaf; 0 with `switched` */
+    bool switched;     /* AGILE: the way to the page leaves the shadow tree by a switching entry */
     /* A guest page became a shadowed table: translations that let it be written must leave the TLBs. */
     struct nw_shadow_invalidation invalidation;
 };
@@ -116,14 +134,15 @@ void nw_shadow_destroy(struct nw_shadow *sh); /* NULL is allowed */
  * MODEL: a load that keeps the translations of its PCID (bit 63) empties the tree like any other. */
 enum nw_status nw_shadow_load_cr3(struct nw_shadow *sh, const struct nw_paging *guest,
                                   struct nw_error *err) NW_MUST_USE;
-/* The tree the processor walks now; valid until the next load. Its walks report the guest's rights. */
+/* The tree the processor walks now; valid until the next load. Its walks report the guest's rights. AGILE: for
+ * nw_walk_agile(); `root` changes when the guest's root table changes between shadow and nested. */
 const struct nw_paging *nw_shadow_paging(const struct nw_shadow *sh);
 
-/* A walk of the shadow tree faulted. NW_ERR_NOMEM: no frame for a shadow table. */
+/* A walk of the shadow tree faulted (AGILE: with fault.shadow). NW_ERR_NOMEM: no frame for a shadow table. */
 enum nw_status nw_shadow_fault(struct nw_shadow *sh, gva_t gva, const struct nw_access *access,
                                struct nw_shadow_outcome *out, struct nw_error *err) NW_MUST_USE;
 
-/* True while the page that holds `gpa` is shadowed; with VIRTUAL_TLB never. */
+/* True while the page that holds `gpa` is shadowed; with VIRTUAL_TLB never, with AGILE not while it is nested. */
 bool nw_shadow_is_table(const struct nw_shadow *sh, gpa_t gpa);
 /* The guest wrote `bytes` bytes at `gpa`, which the VMM has already put in memory. A page that is not shadowed: nothing
  * happens. */
@@ -137,6 +156,10 @@ void nw_shadow_invlpg(struct nw_shadow *sh, gva_t gva, struct nw_shadow_invalida
 /* Backing of [gpa, gpa + bytes) changed: every shadow entry that maps it goes. */
 enum nw_status nw_shadow_unmap_gpa(struct nw_shadow *sh, gpa_t gpa, uint64_t bytes, struct nw_shadow_invalidation *out,
                                    struct nw_error *err) NW_MUST_USE;
+
+/* AGILE: an interval ends. Counts of writes begin again, and nested tables that were not written during it, or that no
+ * switching entry leads to any more, go back to shadow. With another policy nothing happens. */
+void nw_shadow_interval(struct nw_shadow *sh, struct nw_shadow_invalidation *out);
 
 const struct nw_shadow_counters *nw_shadow_counters(const struct nw_shadow *sh);
 

@@ -52,6 +52,7 @@ struct nw_fault {
     uint64_t address; /* PAGE_FAULT: CR2. EPT_*, PML_FULL: GPA. NPF: EXITINFO2 */
     uint64_t gla;     /* EPT_VIOLATION, PML_FULL: guest linear address */
     bool nested;      /* the entry that stopped the walk belongs to the nested dimension */
+    bool shadow;      /* agile walk: ... to the shadow tree, so that this is an exit to the VMM */
     int8_t level;     /* its level; -1: no entry was read */
     int8_t for_guest_level; /* as in nw_reference */
 };
@@ -81,6 +82,7 @@ enum { NW_FOR_FINAL = -1 };                /* nw_reference.for_guest_level: the 
 /* One read of a table entry. */
 struct nw_reference {
     uint8_t dimension;      /* enum nw_dimension */
+    bool shadow;            /* agile walk: an entry of the shadow tree; `dimension` is NW_GUEST, `address` its HPA */
     uint8_t level;          /* 0 = leaf table */
     int8_t for_guest_level; /* nested: level of the guest table being translated, or NW_FOR_FINAL; guest: = level */
     hpa_t hpa;              /* of the entry */
@@ -93,6 +95,7 @@ struct nw_reference {
 enum { NW_REFERENCES_MAX = 40 };
 struct nw_walk_log {
     unsigned count, guest, nested;
+    unsigned shadow; /* agile walk: in the shadow tree; not among `guest` */
     struct nw_reference reference[NW_REFERENCES_MAX];
 };
 
@@ -101,6 +104,13 @@ void nw_walk_native(struct nw_physmem *pm, const struct nw_paging *paging, gva_t
                     struct nw_walk_log *log, struct nw_walk_result *out);
 void nw_walk_nested(struct nw_physmem *pm, const struct nw_paging *guest, const struct nw_paging *nested, gva_t gva,
                     const struct nw_access *access, struct nw_walk_log *log, struct nw_walk_result *out);
+/* Agile paging: a shadow tree whose switching entries lead into the guest's tables (walk_template.h,
+ * nw_walk_agile_run()). */
+#define NW_AGILE_SWITCH                                                                                                \
+    NW_BIT(9) /* of a shadow entry that is no leaf, and of nw_paging.root: one of the bits left to software */
+void nw_walk_agile(struct nw_physmem *pm, const struct nw_paging *shadow, const struct nw_paging *guest,
+                   const struct nw_paging *nested, gva_t gva, const struct nw_access *access, struct nw_walk_log *log,
+                   struct nw_walk_result *out);
 /* The second dimension alone: an access by GPA (what a device model, or a VMM emulating an access, sees). */
 void nw_walk_gpa(struct nw_physmem *pm, const struct nw_paging *nested, gpa_t gpa, enum nw_access_kind kind,
                  struct nw_walk_log *log, struct nw_walk_result *out);

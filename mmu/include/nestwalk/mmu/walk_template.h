@@ -33,11 +33,13 @@
 /* Where a walk may continue: what a paging-structure cache holds. */
 struct nw_walk_start {
     uint8_t level;       /* of the next table to read */
+    bool switched;       /* agile walk: that is a guest table, and the walk goes on nested; false: a shadow table */
     bool table_known;    /* `table` is valid; false only for the root of a guest walk under nested paging */
     bool table_writable; /* the nested entries permit the processor to write this guest table (to set A and D); true
                             natively */
     hpa_t table;         /* HPA of that table: combined, so that its nested translation is skipped too */
-    gpa_t table_gpa;     /* GPA of that table (natively and in the nested dimension: the same number as `table`) */
+    gpa_t table_gpa;     /* GPA of that table (natively, in the nested dimension, and of a table that a switching entry
+                            points to: the same number as `table`) */
     uint64_t allowed;    /* allowed bits (format.h) of the entries above, combined; ~0 at the root */
 };
 
@@ -355,12 +357,11 @@ NW_INLINE bool nw_walk_guest_flags(const struct nw_walk_hooks *hooks, void *cont
     return true;
 }
 
-/* Steps 1 to 4: the guest's own walk. On success out->gpa, guest_page_log2, pkey and *allowed are set. */
-NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *guest,
-                                   const struct nw_paging *nested, uint64_t gva, const struct nw_access *access,
-                                   uint64_t *allowed_out, bool *dirty_out, struct nw_walk_result *out)
+/* Where a walk of the guest's tables begins: at the root, or at what a paging-structure cache has. */
+NW_INLINE struct nw_walk_start nw_walk_guest_start(const struct nw_walk_hooks *hooks, void *context,
+                                                   const struct nw_paging *guest, const struct nw_paging *nested,
+                                                   uint64_t gva)
 {
-    const bool store = access->kind == NW_ACCESS_WRITE || access->kind == NW_ACCESS_RMW;
     struct nw_walk_start at = { .level = (uint8_t)(guest->levels - 1),
                                 .table_known = !nested,
                                 .table_writable = true,
@@ -369,7 +370,16 @@ NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *cont
                                 .allowed = ~UINT64_C(0) };
     if (hooks->start)
         hooks->start(context, NW_GUEST, gva, &at);
+    return at;
+}
 
+/* Steps 2 to 4: the guest's own walk. On success out->gpa, guest_page_log2, pkey and *allowed are set. */
+NW_INLINE bool nw_walk_guest_steps(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *guest,
+                                   const struct nw_paging *nested, uint64_t gva, const struct nw_access *access,
+                                   struct nw_walk_start at, uint64_t *allowed_out, bool *dirty_out,
+                                   struct nw_walk_result *out)
+{
+    const bool store = access->kind == NW_ACCESS_WRITE || access->kind == NW_ACCESS_RMW;
     struct nw_walk_pending pending[NW_LEVELS_MAX];
     struct nw_walk_start reached[NW_LEVELS_MAX];
     unsigned pending_count = 0, reached_count = 0;
@@ -459,42 +469,25 @@ NW_INLINE bool nw_walk_input(const struct nw_paging *guest, uint64_t *gva)
     return true;
 }
 
-/* One walk. `nested` NULL: native. */
-NW_INLINE void nw_walk_run(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *guest,
-                           const struct nw_paging *nested, gva_t address, const struct nw_access *access,
-                           struct nw_walk_result *out)
+NW_INLINE uint16_t nw_walk_guest_rights(const struct nw_paging *guest, uint64_t allowed)
 {
-    uint64_t gva = address.v, allowed = ~UINT64_C(0);
-    bool dirty = true, user_page = true;
-    out->outcome = NW_WALK_OK;
-    out->rights = 0;
-    out->pkey = 0;
-    out->nested_page_log2 = 0;
-    if (NW_UNLIKELY(!nw_walk_input(guest, &gva))) {
-        out->outcome = NW_WALK_NONCANONICAL;
-        out->fault = (struct nw_fault){ .address = gva, .gla = gva, .level = -1, .for_guest_level = NW_FOR_FINAL };
-        return;
-    }
-    if (NW_UNLIKELY(guest->levels == 0)) {
-        out->gpa = nw_gpa(gva);
-        out->guest_page_log2 = guest->input_bits;
-        out->rights = NW_RIGHT_READ | NW_RIGHT_WRITE | NW_RIGHT_EXECUTE | NW_RIGHT_USER;
-    } else {
-        if (!nw_walk_guest_steps(hooks, context, guest, nested, gva, access, &allowed, &dirty, out))
-            return;
-        user_page = allowed & guest->format->user;
-        out->rights |=
-            (uint16_t)(NW_RIGHT_READ | (allowed & guest->format->write ? NW_RIGHT_WRITE : 0) |
-                       (!guest->format->no_execute || (allowed & guest->format->no_execute) ? NW_RIGHT_EXECUTE : 0) |
-                       (user_page ? NW_RIGHT_USER : 0));
-    }
+    const struct nw_format *f = guest->format;
+    return (uint16_t)(NW_RIGHT_READ | (allowed & f->write ? NW_RIGHT_WRITE : 0) |
+                      (!f->no_execute || (allowed & f->no_execute) ? NW_RIGHT_EXECUTE : 0) |
+                      (allowed & f->user ? NW_RIGHT_USER : 0));
+}
+
+/* Step 5; out->rights has the guest's. */
+NW_INLINE void nw_walk_final(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *nested,
+                             uint64_t gva, const struct nw_access *access, bool dirty, struct nw_walk_result *out)
+{
     out->rights |= NW_RIGHT_NESTED_WRITE;
     out->page_log2 = out->guest_page_log2;
     out->hpa = nw_hpa(out->gpa.v);
     if (nested) {
         /* Mode-based execute control looks at the linear address, not at CPL (SDM vol. 3, "EPT Translation:
          * permissions"). */
-        enum nw_privilege who = user_page ? NW_USER : NW_SUPERVISOR;
+        enum nw_privilege who = out->rights & NW_RIGHT_USER ? NW_USER : NW_SUPERVISOR;
         struct nw_nested_translation t;
         struct nw_nested_request q = { .need = nested->need[who][access->kind],
                                        .store = access->kind == NW_ACCESS_WRITE || access->kind == NW_ACCESS_RMW,
@@ -517,6 +510,146 @@ NW_INLINE void nw_walk_run(const struct nw_walk_hooks *hooks, void *context, con
     }
     if (dirty)
         out->rights |= NW_RIGHT_DIRTY;
+}
+
+/* Step 1; false: *out has the fault. */
+NW_INLINE bool nw_walk_begin(const struct nw_paging *paging, uint64_t *gva, struct nw_walk_result *out)
+{
+    out->outcome = NW_WALK_OK;
+    out->rights = 0;
+    out->pkey = 0;
+    out->nested_page_log2 = 0;
+    if (NW_LIKELY(nw_walk_input(paging, gva)))
+        return true;
+    out->outcome = NW_WALK_NONCANONICAL;
+    out->fault = (struct nw_fault){ .address = *gva, .gla = *gva, .level = -1, .for_guest_level = NW_FOR_FINAL };
+    return false;
+}
+
+/* One walk. `nested` NULL: native. */
+NW_INLINE void nw_walk_run(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *guest,
+                           const struct nw_paging *nested, gva_t address, const struct nw_access *access,
+                           struct nw_walk_result *out)
+{
+    uint64_t gva = address.v, allowed = ~UINT64_C(0);
+    bool dirty = true;
+    if (!nw_walk_begin(guest, &gva, out))
+        return;
+    if (NW_UNLIKELY(guest->levels == 0)) {
+        out->gpa = nw_gpa(gva);
+        out->guest_page_log2 = guest->input_bits;
+        out->rights = NW_RIGHT_READ | NW_RIGHT_WRITE | NW_RIGHT_EXECUTE | NW_RIGHT_USER;
+    } else {
+        struct nw_walk_start at = nw_walk_guest_start(hooks, context, guest, nested, gva);
+        if (!nw_walk_guest_steps(hooks, context, guest, nested, gva, access, at, &allowed, &dirty, out))
+            return;
+        out->rights |= nw_walk_guest_rights(guest, allowed);
+    }
+    nw_walk_final(hooks, context, nested, gva, access, dirty, out);
+}
+
+/* ---- agile paging ------------------------------------------------------------------------------- */
+
+NW_INLINE bool nw_walk_shadow_fault(const struct nw_paging *shadow, uint64_t gva, const struct nw_access *access,
+                                    unsigned level, uint64_t cause, struct nw_walk_result *out)
+{
+    nw_walk_page_fault(shadow, gva, access, (int)level, cause, out);
+    out->fault.shadow = true;
+    return false;
+}
+
+/* The part of an agile walk in shadow tables: to a leaf (at->switched stays false; *allowed and *dirty are set), or to a
+ * switching entry (at->switched). False: *out has the fault. */
+NW_INLINE bool nw_walk_shadow_steps(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *shadow,
+                                    uint64_t gva, const struct nw_access *access, struct nw_walk_start *at,
+                                    uint64_t *allowed, bool *dirty, struct nw_walk_result *out)
+{
+    const bool store = access->kind == NW_ACCESS_WRITE || access->kind == NW_ACCESS_RMW;
+    for (;;) {
+        unsigned level = at->level;
+        hpa_t hpa = nw_hpa(at->table.v + (nw_paging_index(shadow, level, gva) << shadow->entry_log2));
+        uint64_t entry = nw_walk_load(hooks, context, shadow, hpa);
+        if (hooks->reference)
+            hooks->reference(context, &(struct nw_reference){ .dimension = NW_GUEST,
+                                                              .shadow = true,
+                                                              .level = (uint8_t)level,
+                                                              .for_guest_level = (int8_t)level,
+                                                              .hpa = hpa,
+                                                              .address = hpa.v,
+                                                              .entry = entry });
+        if (NW_UNLIKELY(!nw_entry_present(shadow, entry)))
+            return nw_walk_shadow_fault(shadow, gva, access, level, 0, out);
+        bool leaf = nw_entry_is_leaf(shadow, level, entry);
+        if (NW_UNLIKELY(nw_entry_is_bad(shadow, level, entry, leaf)))
+            return nw_walk_shadow_fault(shadow, gva, access, level, NW_PF_P | NW_PF_RSVD, out);
+        at->allowed &= (entry ^ shadow->invert) | shadow->level[level].grants;
+        uint64_t lacks = ~entry & shadow->level[level].accessed;
+        if (leaf) {
+            *allowed = at->allowed;
+            *dirty = store || !(~entry & shadow->dirty);
+            if (!nw_walk_guest_leaf(shadow, gva, access, level, entry, at->allowed, out)) {
+                out->fault.shadow = true;
+                return false;
+            }
+            lacks |= store ? ~entry & shadow->dirty : 0;
+        }
+        if (NW_UNLIKELY(lacks)) /* a VMM presets them */
+            nw_walk_update(hooks, context, hpa, lacks);
+        if (leaf)
+            return true;
+        at->level--;
+        at->table = nw_hpa(entry & shadow->table_address);
+        at->table_gpa = nw_gpa(at->table.v);
+        at->switched = entry & NW_AGILE_SWITCH;
+        if (hooks->table)
+            hooks->table(context, NW_GUEST, gva, at);
+        if (at->switched)
+            return true;
+    }
+}
+
+/* An agile walk (Gandhi, Hill and Swift, "Agile Paging: Exceeding the Best of Nested and Shadow Paging", ISCA 2016): it
+ * begins in the shadow tree, and goes on nested below an entry with NW_AGILE_SWITCH, which holds the HPA of the guest's
+ * table of the next level and what the guest's entries above it allow. shadow->root with NW_AGILE_SWITCH: the HPA of
+ * the guest's root; the walk is nested from there on. Four levels over four, nothing cached: 4 references all in shadow
+ * tables, 8 when the leaf table alone is the guest's, 12, 16, and 20 when the root is (the 24 of a nested walk less the 4
+ * that find the root).
+ *
+ * `guest` and `nested` are what a nested walk is given; levels of the shadow tree and of the guest correspond from the
+ * leaf up.
+ *
+ * A fault with out->fault.shadow is an exit to the VMM, whatever the guest's tables say. Any other one is the guest's
+ * own or the second stage's. An access that no switching entry met has an HPA for out->gpa.
+ * MODEL: A and D in the table that a switching entry points to are set without asking the second stage, as the
+ * processor knows no GPA for it. A VMM switches only to tables that it lets the guest write. */
+NW_INLINE void nw_walk_agile_run(const struct nw_walk_hooks *hooks, void *context, const struct nw_paging *shadow,
+                                 const struct nw_paging *guest, const struct nw_paging *nested, gva_t address,
+                                 const struct nw_access *access, struct nw_walk_result *out)
+{
+    uint64_t gva = address.v, allowed = ~UINT64_C(0);
+    bool dirty = true;
+    if (!nw_walk_begin(shadow, &gva, out))
+        return;
+    struct nw_walk_start at = { .level = (uint8_t)(shadow->levels - 1),
+                                .switched = shadow->root & NW_AGILE_SWITCH,
+                                .table_known = true,
+                                .table_writable = true,
+                                .table = nw_hpa(shadow->root & shadow->table_address),
+                                .allowed = ~UINT64_C(0) };
+    at.table_gpa = nw_gpa(at.table.v);
+    if (hooks->start)
+        hooks->start(context, NW_GUEST, gva, &at);
+    if (!at.switched && !nw_walk_shadow_steps(hooks, context, shadow, gva, access, &at, &allowed, &dirty, out))
+        return;
+    if (!at.switched) {
+        out->rights |= nw_walk_guest_rights(shadow, allowed);
+        nw_walk_final(hooks, context, NULL, gva, access, dirty, out);
+        return;
+    }
+    if (!nw_walk_guest_steps(hooks, context, guest, nested, gva, access, at, &allowed, &dirty, out))
+        return;
+    out->rights |= nw_walk_guest_rights(guest, allowed);
+    nw_walk_final(hooks, context, nested, gva, access, dirty, out);
 }
 
 /* The nested dimension alone: an access by GPA, without any linear address. */
