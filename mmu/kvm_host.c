@@ -34,6 +34,8 @@ uint64_t kvm_gfn_hpa(const struct nw_kvm *k, uint64_t gfn)
 
 /* ---- host pages --------------------------------------------------------------------------------------------- */
 
+static const uint64_t HUGE_PAGES = 512;
+
 static uint8_t *host_page(const struct slot *s, uint64_t gfn) { return &s->host[gfn - s->as.first_gfn]; }
 
 bool kvm_host_ready(const struct slot *s, uint64_t gfn)
@@ -118,17 +120,45 @@ static void drop(struct nw_kvm *k, struct slot *s, uint64_t first, uint64_t end,
 
 void nw_kvm_host_drop(struct nw_kvm *k, gpa_t gpa, uint64_t bytes) { each_part(k, gpa, bytes, drop, false); }
 
+/* A host mapping [first, end) is cut at page `at`: the 2 MiB around it that lie in the mapping are unmapped, as they might
+ * have been one large page. Linux does that before it looks whether they are (mm/huge_memory.c, vma_adjust_trans_huge()
+ * and __split_huge_pmd()). */
+static void mapping_cut(struct nw_kvm *k, struct slot *s, uint64_t first, uint64_t end, uint64_t at)
+{
+    uint64_t from = at & ~(HUGE_PAGES - 1);
+    if (at != from && from >= first && end - from >= HUGE_PAGES)
+        notify(k, s, from, from + HUGE_PAGES);
+}
+
+static bool mapping_writable(const struct slot *s, uint64_t gfn) { return !(*host_page(s, gfn) & HOST_PROTECTED); }
+
+/* Mapping by mapping, as mprotect() goes through them; one is as many pages of a slot as have one protection.
+ * MODEL: a slot's host addresses lie in their 2 MiB as its guest-physical addresses do. */
 static void protect(struct nw_kvm *k, struct slot *s, uint64_t first, uint64_t end, bool writable)
 {
-    for (uint64_t gfn = first; gfn < end; gfn++) {
-        uint8_t *page = host_page(s, gfn);
-        if (writable)
-            *page = (uint8_t)((*page & ~HOST_PROTECTED) | (*page & HOST_RESIDENT ? HOST_WRITABLE : 0));
-        else
-            *page = (uint8_t)((*page | HOST_PROTECTED) & ~HOST_WRITABLE);
+    const uint64_t slot_first = s->as.first_gfn, slot_end = slot_first + s->as.pages;
+    for (uint64_t gfn = first, to; gfn < end; gfn = to) {
+        const bool before = mapping_writable(s, gfn);
+        uint64_t from = gfn;
+        for (to = gfn + 1; to < slot_end && mapping_writable(s, to) == before;)
+            to++;
+        if (before == writable)
+            continue;
+        while (from > slot_first && mapping_writable(s, from - 1) == before)
+            from--;
+        mapping_cut(k, s, from, to, gfn);
+        if (end < to)
+            mapping_cut(k, s, gfn, to, end), to = end;
+        for (uint64_t changed = gfn; changed < to; changed++) {
+            uint8_t *page = host_page(s, changed);
+            if (writable)
+                *page = (uint8_t)((*page & ~HOST_PROTECTED) | (*page & HOST_RESIDENT ? HOST_WRITABLE : 0));
+            else
+                *page = (uint8_t)((*page | HOST_PROTECTED) & ~HOST_WRITABLE);
+        }
+        split_large(s, gfn, to);
+        notify(k, s, gfn, to);
     }
-    split_large(s, first, end);
-    notify(k, s, first, end);
 }
 
 void nw_kvm_host_protect(struct nw_kvm *k, gpa_t gpa, uint64_t bytes, bool writable)

@@ -23,8 +23,6 @@ enum {
     START_CR3 = 0x10000,
     PATIENCE = 200, /* exits of one access */
 };
-/* How far a change of protection reaches: the recorded host's notifier told of whole groups of eight pages. */
-enum { PROTECT_GRAIN = 8 * 4096 };
 
 struct run {
     const struct nw_kvm_program *program;
@@ -307,8 +305,7 @@ static enum nw_status act(struct run *r, const struct nw_kvm_action *a, struct n
     case NW_KVM_ACTION_DROP: nw_kvm_host_drop(r->kvm, nw_gpa(a->gpa), a->bytes); return NW_OK;
     case NW_KVM_ACTION_READ_ONLY:
     case NW_KVM_ACTION_READ_WRITE:
-        nw_kvm_host_protect(r->kvm, nw_gpa(a->gpa), (a->bytes + PROTECT_GRAIN - 1) / PROTECT_GRAIN * PROTECT_GRAIN,
-                            a->kind == NW_KVM_ACTION_READ_WRITE);
+        nw_kvm_host_protect(r->kvm, nw_gpa(a->gpa), a->bytes, a->kind == NW_KVM_ACTION_READ_WRITE);
         return NW_OK;
     case NW_KVM_ACTION_DIRTY_LOG: return nw_kvm_get_dirty_log(r->kvm, 0, &dirty, err);
     case NW_KVM_ACTION_SLOT_FLAGS: return nw_kvm_slot_set_dirty_logging(r->kvm, 0, a->gpa & 1, err);

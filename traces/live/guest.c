@@ -68,20 +68,28 @@ void live_load(uint8_t *memory, const struct nw_kvm_program *p)
 
 uint8_t *live_memory_map(uint64_t bytes, bool large, struct nw_error *err)
 {
+    /* Aligned to 2 MiB, for large pages and because the host's treatment of its mappings follows such borders: room is
+     * taken first, and the ends are given back. */
+    const uint64_t step = UINT64_C(2) << 20;
+    uint8_t *wide = mmap(NULL, bytes + step, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     uint8_t *p = MAP_FAILED;
     int fd = -1;
-    if (large) { /* aligned, so that the kernel can use 2 MiB pages: map more, give the ends back */
-        const uint64_t step = UINT64_C(2) << 20;
-        uint8_t *wide = mmap(NULL, bytes + step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (wide != MAP_FAILED) {
-            uint64_t skip = -(uintptr_t)wide & (step - 1);
-            p = wide + skip;
+    if (wide != MAP_FAILED) {
+        uint64_t skip = -(uintptr_t)wide & (step - 1);
+        uint8_t *at = wide + skip;
+        if (large)
+            p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        else if ((fd = memfd_create("nestwalk guest", MFD_CLOEXEC)) >= 0 && !ftruncate(fd, (off_t)bytes))
+            p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+        int reason = errno;
+        if (p == MAP_FAILED) {
+            munmap(wide, bytes + step);
+        } else {
             if (skip)
                 munmap(wide, skip);
-            munmap(p + bytes, step - skip);
+            munmap(at + bytes, step - skip);
         }
-    } else if ((fd = memfd_create("nestwalk guest", MFD_CLOEXEC)) >= 0 && !ftruncate(fd, (off_t)bytes)) {
-        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        errno = reason;
     }
     if (p == MAP_FAILED)
         (void)nw_fail_errno(err, NW_ERR_NOMEM, errno, "cannot map %llu MiB of guest memory",

@@ -265,6 +265,20 @@ static void host_protect(struct builder *b)
     touch(b, NW_KVM_OP_WRITE, 16);
 }
 
+static void host_protect_parts(struct builder *b)
+{
+    area(b, PTE_USED);
+    touch(b, NW_KVM_OP_WRITE, 16);
+    build_action(b, NW_KVM_ACTION_READ_ONLY, FRAMES_GPA + 3 * 4096, 5 * 4096);
+    touch(b, NW_KVM_OP_READ, 16);
+    build_action(b, NW_KVM_ACTION_READ_WRITE, FRAMES_GPA + 4 * 4096, 2 * 4096);
+    touch(b, NW_KVM_OP_READ, 16);
+    build_action(b, NW_KVM_ACTION_READ_ONLY, FRAMES_GPA + 12 * 4096, 4096);
+    touch(b, NW_KVM_OP_READ, 16);
+    build_action(b, NW_KVM_ACTION_READ_WRITE, FRAMES_GPA, 16 * 4096);
+    touch(b, NW_KVM_OP_WRITE, 16);
+}
+
 static void host_slot(struct builder *b)
 {
     area(b, PTE_USED);
@@ -351,6 +365,7 @@ static const struct {
     { "host-dirty-log", "host", "Writes with dirty logging, and the log read in between.", host_dirty_log },
     { "host-drop", "host", "The host drops eight pages.", host_drop },
     { "host-protect", "host", "The host makes eight pages read-only, and writable again.", host_protect },
+    { "host-protect-parts", "host", "The host's protection changes in pieces within 2 MiB.", host_protect_parts },
     { "host-slot", "host", "A memory slot comes and goes.", host_slot },
     { "host-sregs", "host", "The host loads another CR3.", host_sregs },
     { "supervisor-access", "supervisor", "Supervisor code reads and writes user pages.", supervisor_access },

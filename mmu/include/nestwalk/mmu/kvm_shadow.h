@@ -101,7 +101,8 @@ enum nw_status nw_kvm_get_dirty_log(struct nw_kvm *k, uint64_t first_gfn, uint64
                                     struct nw_error *err) NW_MUST_USE;
 /* The host drops the backing of [gpa, gpa + bytes): contents are lost, large host pages there are split. */
 void nw_kvm_host_drop(struct nw_kvm *k, gpa_t gpa, uint64_t bytes);
-/* The host's protection of the range changes. */
+/* The host's protection of the range changes, as by mprotect(). Where that cuts a mapping of the host at a page that is not
+ * aligned to 2 MiB, the 2 MiB around it lose their shadow entries too. */
 void nw_kvm_host_protect(struct nw_kvm *k, gpa_t gpa, uint64_t bytes, bool writable);
 /* KVM_SET_NR_MMU_PAGES. */
 void nw_kvm_set_max_pages(struct nw_kvm *k, uint64_t pages);
