@@ -35,8 +35,31 @@ static NW_NOINLINE enum nw_status find_region(struct kernel *k, uint64_t key, st
         k->region[at]->key = key;
         k->region_used++;
     }
-    k->last_region = k->region[at];
+    k->last_region = k->lately[key % REGIONS_LATELY] = k->region[at];
     return NW_OK;
+}
+
+/* The page's region, or NULL when it was not asked for lately. */
+NW_INLINE struct prepared_region *region_known(const struct kernel *k, uint64_t page)
+{
+    uint64_t key = page >> REGION_LOG2;
+    struct prepared_region *region = k->lately[key % REGIONS_LATELY];
+    return NW_LIKELY(region && region->key == key) ? region : NULL;
+}
+
+NW_INLINE bool region_bit(const uint64_t *bit, uint64_t page)
+{
+    return bit[page >> 6 & (REGION_WORDS - 1)] >> (page & 63) & 1;
+}
+NW_INLINE void region_set(uint64_t *bit, uint64_t page)
+{
+    bit[page >> 6 & (REGION_WORDS - 1)] |= UINT64_C(1) << (page & 63);
+}
+
+/* What stands for all pages of a translation in `regular` and `dirty`. */
+NW_INLINE uint64_t regular_page(const struct kernel *k, uint64_t page)
+{
+    return page_of_class(page, k->regular.size) << 9 * k->regular.size;
 }
 
 static NW_NOINLINE void forget(struct kernel *k);
@@ -50,8 +73,7 @@ NW_INLINE enum nw_status prepare(struct kernel *k, uint64_t page, uint64_t gva, 
         uint64_t key = page >> REGION_LOG2;
         if (NW_UNLIKELY(!k->last_region || k->last_region->key != key) && (s = find_region(k, key, err)))
             return s;
-        uint64_t *bits = &k->last_region->bit[page >> 6 & ((1u << (REGION_LOG2 - 6)) - 1)], bit = UINT64_C(1)
-                                                                                                  << (page & 63);
+        uint64_t *bits = &k->last_region->bit[page >> 6 & (REGION_WORDS - 1)], bit = UINT64_C(1) << (page & 63);
         if (NW_LIKELY(*bits & bit))
             return NW_OK;
         if (!k->c->guest.demand_faults) /* else the page is not there yet, and must be asked for again */
@@ -137,7 +159,7 @@ static void unprepare(struct kernel *k, const struct invalidation *v)
             continue;
         uint64_t start = region->key << REGION_LOG2, end = start + (UINT64_C(1) << REGION_LOG2) - 1;
         for (uint64_t page = first > start ? first : start; page <= (last < end ? last : end); page++)
-            region->bit[page >> 6 & ((1u << (REGION_LOG2 - 6)) - 1)] &= ~(UINT64_C(1) << (page & 63));
+            region->bit[page >> 6 & (REGION_WORDS - 1)] &= ~(UINT64_C(1) << (page & 63));
     }
 }
 

@@ -13,8 +13,9 @@
  *   - Caches last: the latency of a line never decides what a walk does next, so the lines can wait, in order.
  *   - prepare: a page of an imitation guest that was prepared once stays so until its range is invalidated (`prepared`).
  *   - Flat machines (nothing walked): entries differ in nothing but their page, so looking up and filling are one movement. */
-#include "stage_tlb.h"
+#include "stage_regular.h"
 #include <inttypes.h>
+#include <sys/mman.h>
 
 #define JOIN2(a, b) a##b
 #define JOIN(a, b)  JOIN2(a, b)
@@ -111,6 +112,13 @@ static enum nw_status take_stretch(struct kernel *k, const struct nw_block *b, u
                                       lower_dropped ? nw_kind_type((uint8_t)b->touch[t].kind) == NW_FETCH : -1);
             booked = upto + 1;
         }
+        if (k->regular.possible && !b->fetches)
+            while (t < end) {
+                uint32_t start = t;
+                t = take_regular(k, b->touch, t, end, &touched[0]);
+                if (t < end && t - start < REGULAR_WALKS_MAX)
+                    break;
+            }
         if (t == end)
             break;
         const struct nw_touch *x = &b->touch[t];
@@ -193,13 +201,19 @@ static void kernel_destroy(void *state)
     free(k->walk);
     free(k->which);
     free(k->found);
+    free(k->regular.page);
+    free(k->regular.path[0]);
+    free(k->regular.path[1]);
     free(k);
 }
 
-/* `count` words, EMPTY, aligned for whole-register access. */
+/* `count` words, EMPTY, aligned for whole-register access; of huge pages when they are many, since every access to them is a random one. */
 static uint64_t *empty_words(uint64_t count)
 {
-    uint64_t *words = aligned_alloc(64, count * sizeof *words);
+    const size_t huge = (size_t)1 << NW_PAGE_2M_LOG2, bytes = count * sizeof(uint64_t);
+    uint64_t *words = aligned_alloc(bytes < huge ? 64 : huge, bytes < huge ? bytes : (bytes + huge - 1) / huge * huge);
+    if (words && bytes >= huge)
+        madvise(words, bytes, MADV_HUGEPAGE);
     if (words)
         memset(words, 0xff, count * sizeof *words);
     return words;
@@ -303,6 +317,8 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
         k->hint[d] = calloc(1u << HINTS_LOG2, sizeof *k->hint[d]);
     if (!s && (!k->line || !k->walk || !k->which || !k->found || !k->hint[0] || !k->hint[1]))
         s = nw_fail_nomem(err, "the replay engine");
+    if (!s)
+        s = regular_init(k, err);
     if (s)
         kernel_destroy(k);
     else

@@ -16,11 +16,17 @@ enum {
     HINTS_LOG2 = 12,      /* remembered leaf tables, see `struct hint` */
     FAR_AHEAD = 24,       /* touches */
     NEAR_AHEAD = 12,
+    REGULAR_WALKS_MAX = 2048,
+    REGIONS_LATELY = 64,
+    PATHS_LOG2 = 12,
 };
+#define REGULAR_RIGHTS_UNKNOWN UINT64_MAX
 
+enum { REGION_WORDS = 1u << (REGION_LOG2 - 6) };
 struct prepared_region {
     uint64_t key;
-    uint64_t bit[1u << (REGION_LOG2 - 6)];
+    uint64_t bit[REGION_WORDS];
+    uint64_t regular[REGION_WORDS], dirty[REGION_WORDS]; /* stage_regular.h; by the first 4 KiB of a translation */
 };
 
 /* Where the leaf table for an address probably is in our own memory. Only ever used to prefetch: a wrong hint costs time, not exactness, and
@@ -28,6 +34,14 @@ struct prepared_region {
 struct hint {
     uint64_t key; /* address >> 21, plus 1 */
     const uint64_t *table;
+};
+
+/* All that a walk of a regular page reads above the leaf; the same for all pages of one table of leaves. */
+struct regular_path {
+    uint64_t key;                             /* 0: none */
+    const uint64_t *leaf;                     /* the table of leaves, in our own memory */
+    struct packed_entry table[NW_LEVELS_MAX]; /* by level: as a paging-structure cache keeps the table */
+    uint64_t line[NW_LEVELS_MAX];             /* by level, above the leaf's: of the entry there */
 };
 
 struct kernel {
@@ -70,7 +84,17 @@ struct kernel {
 
     struct prepared_region **region; /* open addressing by page >> REGION_LOG2 */
     size_t region_capacity, region_used;
-    struct prepared_region *last_region;
+    struct prepared_region *last_region, *lately[REGIONS_LATELY]; /* the latter by the low bits of the key */
+
+    struct { /* stage_regular.h */
+        bool possible;
+        unsigned size;                /* class of every translation */
+        uint64_t rights;              /* of every regular page, without D */
+        unsigned leaf_level[2];       /* by dimension */
+        struct regular_path *path[2]; /* direct-mapped by key */
+        uint64_t *page;               /* missed, to be walked */
+        uint32_t count;
+    } regular;
 };
 
 #endif

@@ -23,6 +23,34 @@ NW_INLINE void count_misses(struct kernel *k, unsigned class, unsigned levels, u
         k->home[class][l][size].array->misses++;
 }
 
+/* On a regular machine words have no D. */
+static NW_NOINLINE bool is_dirty(struct kernel *k, uint64_t page)
+{
+    uint64_t first = regular_page(k, page);
+    struct nw_error err;
+    const struct prepared_region *region = region_known(k, first);
+    if (!region && !find_region(k, first >> REGION_LOG2, &err))
+        region = k->last_region;
+    return region && region_bit(region->dirty, first);
+}
+
+/* The page was walked: it is regular from now on (stage_regular.h). */
+static NW_NOINLINE enum nw_status note_regular(struct kernel *k, uint64_t page, uint64_t *rights, struct nw_error *err)
+{
+    uint64_t first = regular_page(k, page);
+    enum nw_status s = find_region(k, first >> REGION_LOG2, err);
+    if (s)
+        return s;
+    if (*rights & RIGHT_D)
+        region_set(k->last_region->dirty, first);
+    *rights &= ~(uint64_t)RIGHT_D;
+    if (k->regular.rights == REGULAR_RIGHTS_UNKNOWN)
+        k->regular.rights = *rights;
+    if (k->regular.rights == *rights)
+        region_set(k->last_region->regular, first);
+    return NW_OK;
+}
+
 enum lookup { LOOKUP_MISS, LOOKUP_HIT, LOOKUP_NEEDS_DIRTY };
 
 NW_INLINE enum lookup look_up(struct kernel *k, unsigned class, uint64_t page, uint8_t kind)
@@ -35,6 +63,8 @@ NW_INLINE enum lookup look_up(struct kernel *k, unsigned class, uint64_t page, u
             if (!place.set)
                 continue;
             uint64_t word = tlb_use(array, place), rights = word & WORD_RIGHTS, lacks = rule.need & ~rights;
+            if (lacks == RIGHT_D && k->regular.possible && is_dirty(k, page))
+                lacks = 0;
             if (NW_UNLIKELY((lacks & ~(uint64_t)RIGHT_D) || (rule.forbid & rights))) {
                 drop_page(k, page);
                 break;
@@ -53,6 +83,8 @@ NW_INLINE enum lookup look_up(struct kernel *k, unsigned class, uint64_t page, u
 
 static void set_dirty(struct kernel *k, uint64_t page)
 {
+    if (k->regular.possible)
+        return; /* note_regular() has it */
     for (size_t i = 0; i < k->c->tlb_count; i++) {
         struct tlb_place place = tlb_peek(&k->tlb[i], page, k->space);
         if (place.set)
@@ -94,11 +126,14 @@ static NW_NOINLINE enum nw_status miss(struct kernel *k, unsigned class, uint64_
             return s;
         walk(k, gva, kind, found == LOOKUP_NEEDS_DIRTY ? WALK_ASSIST : WALK_MISS, &w);
         if (NW_LIKELY(w.outcome == NW_WALK_OK)) {
+            uint64_t rights = rights_of(w.rights);
+            if (k->regular.possible && (s = note_regular(k, page, &rights, err)))
+                return s;
             if (found == LOOKUP_NEEDS_DIRTY) {
                 set_dirty(k, page);
                 return NW_OK;
             }
-            struct translation t = { size_class(w.page_log2), rights_of(w.rights),
+            struct translation t = { size_class(w.page_log2), rights,
                                      w.rights & NW_RIGHT_GLOBAL ? GLOBAL_SPACE : k->space };
             note_if_splintered(k->p, class, gva, &w);
             count_misses(k, class, k->p->levels, t.size);
