@@ -309,7 +309,7 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
         if (!(lines->line = empty_words(sets * lines->lanes)))
             s = nw_fail_nomem(err, "a modelled cache");
     }
-    k->line = malloc(LINES_MAX * sizeof *k->line);
+    k->line = calloc(LINES_MAX + LINES_AHEAD, sizeof *k->line);
     k->walk = malloc(LINES_MAX * sizeof *k->walk);
     k->which = malloc(LINES_MAX * sizeof *k->which);
     k->found = malloc(LINES_MAX * sizeof *k->found);
@@ -329,6 +329,7 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
 static void kernel_finish(void *state)
 {
     struct kernel *k = state;
+    book_walks_of(k);
     for (size_t i = 0; i < k->c->tlb_count; i++) {
         k->r->tlb[i].hits = k->tlb[i].hits;
         k->r->tlb[i].misses = k->tlb[i].misses;

@@ -11,6 +11,7 @@ enum {
     LINES_MAX = 4096,     /* emitted lines that wait */
     LINES_A_WALK = 64,    /* more than any walk reads */
     REGION_LOG2 = 15,     /* pages a region of `prepared` */
+    LATENCIES = 2048,     /* walks of fewer cycles are counted by their cycles */
     LINES_AHEAD = 16,     /* sets of the modelled caches are prefetched so many lines ahead */
     AT_HAND_WORDS = 4096, /* a modelled cache of fewer words stays in the processor's own first level */
     HINTS_LOG2 = 12,      /* remembered leaf tables, see `struct hint` */
@@ -78,6 +79,7 @@ struct kernel {
         enum walk_purpose { WALK_MISS, WALK_ASSIST, WALK_PREFETCH } purpose;
     } * walk;
     unsigned walk_count;
+    uint64_t walks_of[LATENCIES];
     uint64_t guest_references, nested_references; /* of the walk under way */
 
     struct hint *hint[2]; /* by dimension */

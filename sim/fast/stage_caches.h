@@ -4,38 +4,66 @@
 
 #include "kernel.h"
 
+/* Walks of one latency are counted together; kernel_finish() books them. */
 NW_INLINE void book_cycles(struct kernel *k, enum walk_purpose purpose, uint64_t cycles)
 {
-    if (NW_LIKELY(purpose == WALK_MISS))
+    if (NW_UNLIKELY(purpose != WALK_MISS))
+        k->p->assist_cycles += purpose == WALK_ASSIST ? cycles : 0;
+    else if (NW_LIKELY(cycles < LATENCIES))
+        k->walks_of[cycles]++;
+    else
         book_walk(k->r, cycles);
-    else if (purpose == WALK_ASSIST)
-        k->p->assist_cycles += cycles;
 }
 
-NW_INLINE uint64_t *set_of_line(const struct packed_lines *cache, uint64_t line)
+static void book_walks_of(struct kernel *k)
 {
-    return cache->line + packed_mod(&cache->sets, line) * cache->lanes;
+    for (unsigned cycles = 0; cycles < LATENCIES; cycles++) {
+        k->r->walks.count += k->walks_of[cycles];
+        k->r->walks.cycles += k->walks_of[cycles] * cycles;
+        k->r->walks.histogram[histogram_bucket(cycles)] += k->walks_of[cycles];
+    }
 }
 
-/* One cache: of the lines whose numbers are in which[0..count), those that miss are left there, in order. Returns how many. */
-NW_INLINE uint32_t pass_cache(struct kernel *k, size_t level, uint32_t count, unsigned lanes)
+/* One cache: `line` has `count` lines, whose numbers are `which`. Those that miss are left at the front of both, in order; found[number] of
+ * the others is `level`, of these level + 1. Returns how many. What is fixed for the cache comes as arguments, so that the loop has it in registers. */
+NW_INLINE uint32_t pass_lines(uint64_t *restrict words, struct packed_modulus sets, unsigned ways, const unsigned lanes,
+                              const bool far, uint64_t *restrict line, uint32_t *restrict which,
+                              uint8_t *restrict found, uint8_t level, uint32_t count)
 {
-    const struct packed_lines *cache = &k->cache[level];
-    const bool far = cache->sets.divisor * cache->lanes >= AT_HAND_WORDS;
-    uint32_t missed = 0, *which = k->which;
+    uint32_t missed = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t number = which[i];
-        uint64_t line = k->line[number], evicted;
-        if (far && i + LINES_AHEAD < count) {
-            const uint64_t *set = set_of_line(cache, k->line[which[i + LINES_AHEAD]]);
+        const uint64_t here = line[i];
+        const uint32_t number = which[i];
+        uint64_t evicted;
+        if (far) { /* beyond the end there are other lines, which does no harm */
+            const uint64_t *set = words + packed_mod(&sets, line[i + LINES_AHEAD]) * lanes;
             for (unsigned lane = 0; lane < lanes; lane += PACKED_LANES)
                 NW_PREFETCH(set + lane);
         }
-        int hit = packed_touch(set_of_line(cache, line), lanes, cache->ways, line, &evicted);
-        k->found[number] = (uint8_t)level; /* of a miss: overwritten by the next cache, or by settle_lines */
+        const int hit = packed_touch(words + packed_mod(&sets, here) * lanes, lanes, ways, here, &evicted);
+        found[number] = (uint8_t)(level + !hit);
+        line[missed] = here;
         which[missed] = number;
         missed += !hit;
     }
+    return missed;
+}
+
+NW_INLINE uint32_t pass_cache(struct kernel *k, size_t level, uint32_t count, const unsigned lanes)
+{
+    const struct packed_lines *cache = &k->cache[level];
+    const bool far = cache->sets.divisor * lanes >= AT_HAND_WORDS;
+    uint64_t *words = cache->line;
+    const struct packed_modulus sets = cache->sets;
+    uint32_t missed;
+    if (sets.mask && far)
+        missed = pass_lines(words, (struct packed_modulus){ 1, sets.mask }, cache->ways, lanes, true, k->line, k->which,
+                            k->found, (uint8_t)level, count);
+    else if (sets.mask)
+        missed = pass_lines(words, (struct packed_modulus){ 1, sets.mask }, cache->ways, lanes, false, k->line,
+                            k->which, k->found, (uint8_t)level, count);
+    else
+        missed = pass_lines(words, sets, cache->ways, lanes, false, k->line, k->which, k->found, (uint8_t)level, count);
     k->r->cache[level].hits += count - missed;
     k->r->cache[level].misses += missed;
     return missed;
@@ -51,6 +79,7 @@ static NW_NOINLINE void settle_lines(struct kernel *k)
     uint32_t left = k->line_count;
     for (uint32_t i = 0; i < left; i++)
         k->which[i] = i;
+    memset(k->found, (int)level, left);
     for (; level < end; level++) {
         latency[level] = c->cache[level].latency_cycles + c->walker.level_cycles;
         unsigned lanes = k->cache[level].lanes; /* the common shapes as constants */
@@ -59,8 +88,6 @@ static NW_NOINLINE void settle_lines(struct kernel *k)
                              : pass_cache(k, level, left, lanes);
     }
     latency[end] = c->memory.dram_latency_cycles + c->walker.level_cycles;
-    for (uint32_t i = 0; i < left; i++)
-        k->found[k->which[i]] = (uint8_t)end;
     k->r->memory_references += left;
     uint32_t i = 0;
     for (unsigned w = 0; w < k->walk_count; w++) {
