@@ -132,6 +132,11 @@ static void forget_in_tlbs(struct kernel *k, const struct invalidation *v)
 /* Drops the entries whose tags equal `tag` in the bits of `mask`, keeping the order of the rest. */
 static void forget_in_assoc(struct packed_assoc *a, uint64_t mask, uint64_t tag)
 {
+    for (unsigned place = 0; a->ring && place < a->entries; place++)
+        if (a->ring->tag[place] != RING_EMPTY && !((a->ring->tag[place] ^ tag) & mask))
+            ring_remove(a->ring, place);
+    if (a->ring)
+        return;
     for (uint64_t *order = a->order, *end = order + a->sets.divisor * a->lanes; a->entries && order < end;
          order += a->lanes)
         for (unsigned at = a->ways; at-- > 0;) {

@@ -175,6 +175,7 @@ static void assoc_fini(struct packed_assoc *a)
 {
     free(a->order);
     free(a->entry);
+    free(a->ring);
     policy_fini(&a->policy);
 }
 
@@ -230,6 +231,11 @@ static enum nw_status make_assoc(struct packed_assoc *a, const char *name, const
     a->lanes = packed_lanes(a->ways);
     a->lru = c->policy == NW_TLB_LRU;
     a->sets = packed_modulus_of(sets);
+    if (a->lru && sets == 1 && a->entries <= RING_ENTRIES_MAX) {
+        a->entry = calloc(c->entries, sizeof *a->entry);
+        a->ring = ring_create(a->entries);
+        return a->entry && a->ring ? NW_OK : nw_fail_nomem(err, "a modelled walk cache");
+    }
     a->order = empty_words(sets * a->lanes);
     a->entry = calloc(c->entries, sizeof *a->entry);
     if (!a->order || !a->entry)

@@ -41,6 +41,7 @@ struct hint {
 struct regular_path {
     uint64_t key;                             /* 0: none */
     const uint64_t *leaf;                     /* the table of leaves, in our own memory */
+    uint64_t leaf_line;                       /* its first line */
     struct packed_entry table[NW_LEVELS_MAX]; /* by level: as a paging-structure cache keeps the table */
     uint64_t line[NW_LEVELS_MAX];             /* by level, above the leaf's: of the entry there */
 };

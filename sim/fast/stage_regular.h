@@ -14,7 +14,7 @@
 
 #include "stage_tlb.h"
 
-static bool assoc_is_regular(const struct packed_assoc *a) { return !a->entries || (a->lru && a->sets.divisor == 1); }
+static bool assoc_is_regular(const struct packed_assoc *a) { return !a->entries || a->ring; }
 
 static bool machine_is_regular(const struct kernel *k)
 {
@@ -34,18 +34,6 @@ static bool machine_is_regular(const struct kernel *k)
         if (!assoc_is_regular(&k->psc_guest[i]) || !assoc_is_regular(&k->psc_nested[i]))
             return false;
     return assoc_is_regular(&k->nested_tlb);
-}
-
-/* ---- paths: all that a walk reads above the leaf, by the leaves' table ---- */
-
-NW_INLINE uint64_t regular_key(const struct kernel *k, enum nw_dimension d, uint64_t address)
-{
-    return (address >> (NW_PAGE_2M_LOG2 + 9 * k->regular.leaf_level[d])) + 1;
-}
-NW_INLINE struct regular_path *regular_path_slot(const struct kernel *k, enum nw_dimension d, uint64_t address)
-{
-    uint64_t key = regular_key(k, d, address);
-    return &k->regular.path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
 }
 
 static enum nw_status regular_init(struct kernel *k, struct nw_error *err)
@@ -103,154 +91,185 @@ static void regular_path_make(struct kernel *k, enum nw_dimension d, uint64_t ad
         at.c &= (word ^ p->invert) | p->level[level].grants;
         at.a = at.b = word & p->table_address;
     }
+    path->leaf_line = at.a >> NW_LINE_LOG2;
     path->leaf = nw_physmem_find(k->m->pm, nw_hpa(at.a));
-    path->key = regular_key(k, d, address);
+    path->key = (address >> (NW_PAGE_2M_LOG2 + 9 * k->regular.leaf_level[d])) + 1;
 }
 
-NW_INLINE const struct regular_path *regular_path(struct kernel *k, enum nw_dimension d, uint64_t address)
+/* What the walks of a batch work on: copied once into locals, so that no store makes the compiler read it again. */
+struct regular_walker {
+    struct regular_path *path[2];
+    struct ring *psc[2][NW_PSC_LEVELS], *nested_tlb; /* NULL: there is none */
+    struct packed_entry *kept[2][NW_PSC_LEVELS], *translation;
+    uint64_t hits[2][NW_PSC_LEVELS], misses[2][NW_PSC_LEVELS], nested_tlb_hits, nested_tlb_misses, references[2];
+    uint64_t space, *line;
+    uint64_t leaf_address; /* of a guest leaf: its page */
+    unsigned root_level[2], leaf_level[2];
+    bool tables_only;
+};
+
+NW_INLINE const struct regular_path *walker_path(struct kernel *k, const struct regular_walker *w, enum nw_dimension d,
+                                                 uint64_t address)
 {
-    struct regular_path *path = regular_path_slot(k, d, address);
-    if (NW_UNLIKELY(path->key != regular_key(k, d, address)))
+    const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf_level[d])) + 1;
+    struct regular_path *path = &w->path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+    if (NW_UNLIKELY(path->key != key))
         regular_path_make(k, d, address, path);
     return path;
 }
-
-NW_INLINE unsigned leaf_index(const struct kernel *k, enum nw_dimension d, uint64_t address)
+NW_INLINE unsigned walker_index(const struct regular_walker *w, enum nw_dimension d, unsigned level, uint64_t address)
 {
-    return address >> (NW_PAGE_LOG2 + 9 * k->regular.leaf_level[d]) & 511;
+    (void)w, (void)d;
+    return address >> (NW_PAGE_LOG2 + 9 * level) & 511;
+}
+
+NW_INLINE uint64_t walker_tag(const struct regular_walker *w, enum nw_dimension d, unsigned i, uint64_t address)
+{
+    uint64_t piece = psc_piece(i, address);
+    return d == NW_GUEST ? piece << PSC_TAG_SHIFT | w->space : piece;
 }
 
 /* Where the walk begins: the level of the first table read. *hit: a cache knows it, else it is the root. */
-NW_INLINE unsigned regular_start(struct kernel *k, enum nw_dimension d, uint64_t address, unsigned root_level,
-                                 bool *hit)
+NW_INLINE unsigned walker_start(struct regular_walker *w, enum nw_dimension d, uint64_t address, bool *hit)
 {
-    struct packed_assoc *psc = d == NW_GUEST ? k->psc_guest : k->psc_nested;
-    struct nw_hitmiss *count = d == NW_GUEST ? k->r->psc_guest : k->r->psc_nested;
-    for (unsigned n = 0; n < k->psc_count[d]; n++) {
-        unsigned i = k->psc_index[d][n];
-        if (i >= root_level)
-            break;
-        if (assoc_lookup(&psc[i], 0, psc_tag(k, d, i, address))) {
-            count[i].hits++;
-            *hit = true;
+    *hit = true;
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
+        if (!w->psc[d][i] || i >= w->root_level[d])
+            continue;
+        if (ring_use(w->psc[d][i], walker_tag(w, d, i, address)) >= 0) {
+            w->hits[d][i]++;
             return i;
         }
-        count[i].misses++;
+        w->misses[d][i]++;
     }
     *hit = false;
-    return root_level;
+    return w->root_level[d];
 }
 
-NW_INLINE void regular_keep(struct kernel *k, enum nw_dimension d, uint64_t address, unsigned level,
-                            const struct regular_path *path)
+NW_INLINE void walker_keep(struct regular_walker *w, enum nw_dimension d, uint64_t address, unsigned level,
+                           const struct regular_path *path)
 {
-    struct packed_assoc *psc = d == NW_GUEST ? k->psc_guest : k->psc_nested;
-    if (level < NW_PSC_LEVELS && psc[level].entries)
-        *assoc_insert(&psc[level], 0, psc_tag(k, d, level, address)) = path->table[level];
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < NW_PSC_LEVELS; i++)
+        if (i == level && w->psc[d][i])
+            w->kept[d][i][ring_insert(w->psc[d][i], walker_tag(w, d, i, address))] = path->table[i];
 }
 
-/* As nw_walk_nested_step(), without what cannot happen. */
-NW_INLINE void regular_nested_step(struct kernel *k, uint64_t gpa, bool final)
+/* As nw_walk_nested_step(), without what cannot happen. What the nested TLB keeps is found when somebody asks for it (resolve_lazy()). */
+NW_INLINE void walker_nested_step(struct kernel *k, struct regular_walker *w, uint64_t gpa, bool final)
 {
-    const struct nw_paging *nested = k->m->hw_nested;
-    const unsigned leaf_level = k->regular.leaf_level[NW_NESTED], log2 = NW_PAGE_LOG2 + 9 * leaf_level,
-                   size = leaf_level;
-    const bool ask = k->nested_tlb.entries && !(final && k->c->nested_tlb_tables_only);
+    const unsigned leaf = w->leaf_level[NW_NESTED];
+    const bool ask = w->nested_tlb && !(final && w->tables_only);
+    const uint64_t tag = gpa >> (NW_PAGE_LOG2 + 9 * leaf) << 2 | leaf; /* nested_tag(): size classes are levels */
     if (ask) {
-        if (assoc_lookup(&k->nested_tlb, 0, nested_tag(gpa, size))) {
-            k->r->nested_tlb.hits++;
+        if (ring_use(w->nested_tlb, tag) >= 0) {
+            w->nested_tlb_hits++;
             return;
         }
-        k->r->nested_tlb.misses++;
+        w->nested_tlb_misses++;
     }
     bool hit;
-    unsigned level = regular_start(k, NW_NESTED, gpa, nested->levels - 1u, &hit);
-    const struct regular_path *path = regular_path(k, NW_NESTED, gpa);
-    k->nested_references += level - leaf_level + 1;
-    for (; level > leaf_level; level--) {
-        k->line[k->line_count++] = path->line[level];
-        regular_keep(k, NW_NESTED, gpa, level - 1, path);
+    unsigned level = walker_start(w, NW_NESTED, gpa, &hit);
+    const struct regular_path *path = walker_path(k, w, NW_NESTED, gpa);
+    w->references[NW_NESTED] += level - leaf + 1;
+    for (; level > leaf; level--) {
+        *w->line++ = path->line[level];
+        walker_keep(w, NW_NESTED, gpa, level - 1, path);
     }
-    const unsigned index = leaf_index(k, NW_NESTED, gpa);
-    k->line[k->line_count++] = (path->table[leaf_level].a >> NW_LINE_LOG2) + (index >> 3);
-    if (ask) {
-        const uint64_t entry = path->leaf[index];
-        k->nested_tlb.present |= 1u << size;
-        *assoc_insert(&k->nested_tlb, 0, nested_tag(gpa, size)) =
-            (struct packed_entry){ nw_entry_page(nested, leaf_level, entry) & ~(NW_BIT(log2) - 1), 0,
-                                   path->table[leaf_level].c &
-                                       ((entry ^ nested->invert) | nested->level[leaf_level].grants),
-                                   !(~entry & nested->dirty) };
-    }
+    *w->line++ = path->leaf_line + (walker_index(w, NW_NESTED, leaf, gpa) >> 3);
+    if (ask)
+        w->translation[ring_insert(w->nested_tlb, tag)] = (struct packed_entry){ .b = gpa, .d = ENTRY_LAZY };
 }
 
 /* As nw_walk_run(), without what cannot happen. */
-NW_INLINE void regular_walk(struct kernel *k, uint64_t page, const bool nested)
+NW_INLINE void walker_walk(struct kernel *k, struct regular_walker *w, uint64_t page, const bool nested)
 {
-    const struct nw_paging *guest = k->m->hw_guest;
     const uint64_t gva = page << NW_PAGE_LOG2;
-    const unsigned leaf_level = k->regular.leaf_level[NW_GUEST], index = leaf_index(k, NW_GUEST, gva);
+    const unsigned leaf = w->leaf_level[NW_GUEST], index = walker_index(w, NW_GUEST, leaf, gva);
     bool known;
-    const unsigned start = regular_start(k, NW_GUEST, gva, guest->levels - 1u, &known);
-    const struct regular_path *path = regular_path(k, NW_GUEST, gva);
-    k->guest_references += start - leaf_level + 1;
+    const unsigned start = walker_start(w, NW_GUEST, gva, &known);
+    const struct regular_path *path = walker_path(k, w, NW_GUEST, gva);
+    w->references[NW_GUEST] += start - leaf + 1;
     for (unsigned level = start;; level--) {
         if (nested && !known)
-            regular_nested_step(k, path->table[level].b + (gva >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8, false);
+            walker_nested_step(k, w, path->table[level].b + walker_index(w, NW_GUEST, level, gva) * 8, false);
         known = false;
         if (level != start)
-            regular_keep(k, NW_GUEST, gva, level, path);
-        if (level == leaf_level)
+            walker_keep(w, NW_GUEST, gva, level, path);
+        if (level == leaf)
             break;
-        k->line[k->line_count++] = path->line[level];
+        *w->line++ = path->line[level];
     }
-    k->line[k->line_count++] = (path->table[leaf_level].a >> NW_LINE_LOG2) + (index >> 3);
+    *w->line++ = path->leaf_line + (index >> 3);
     if (nested)
-        regular_nested_step(k,
-                            nw_entry_page(guest, leaf_level, path->leaf[index]) |
-                                (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf_level) - 1)),
-                            true);
+        walker_nested_step(k, w, (path->leaf[index] & w->leaf_address) | (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1)),
+                           true);
 }
 
-/* Words and paths are scattered: bring them near some walks before. */
-NW_INLINE void look_ahead_at(struct kernel *k, const uint64_t *page, uint32_t left, const bool nested)
-{
-    if (!nested || left <= FAR_AHEAD)
-        return;
-    const uint64_t far = page[FAR_AHEAD] << NW_PAGE_LOG2, near = page[NEAR_AHEAD] << NW_PAGE_LOG2;
-    const struct regular_path *path = regular_path_slot(k, NW_GUEST, far);
-    if (NW_LIKELY(path->key == regular_key(k, NW_GUEST, far)))
-        NW_PREFETCH(path->leaf + leaf_index(k, NW_GUEST, far));
-    path = regular_path_slot(k, NW_GUEST, near);
-    if (NW_LIKELY(path->key == regular_key(k, NW_GUEST, near))) {
-        const unsigned level = k->regular.leaf_level[NW_GUEST];
-        uint64_t gpa = nw_entry_page(k->m->hw_guest, level, path->leaf[leaf_index(k, NW_GUEST, near)]) |
-                       (near & (NW_BIT(NW_PAGE_LOG2 + 9 * level) - 1));
-        const struct regular_path *next = regular_path_slot(k, NW_NESTED, gpa);
-        if (NW_LIKELY(next->key == regular_key(k, NW_NESTED, gpa)))
-            NW_PREFETCH(next->leaf + leaf_index(k, NW_NESTED, gpa));
-    }
-}
-
-NW_INLINE void regular_walks(struct kernel *k, const bool nested)
+NW_INLINE void regular_walks(struct kernel *k, const bool nested, const bool small)
 {
     const uint32_t count = k->regular.count;
-    k->guest_references = k->nested_references = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        look_ahead_at(k, k->regular.page + i, count - i, nested);
-        regular_walk(k, k->regular.page[i], nested);
-        k->walk[k->walk_count++] = (struct waiting_walk){ k->line_count, WALK_MISS };
-        if (NW_UNLIKELY(k->line_count > LINES_MAX - LINES_A_WALK || k->walk_count == LINES_MAX))
-            settle_lines(k);
+    const uint64_t *page = k->regular.page;
+    struct regular_walker w = {
+        .path = { k->regular.path[0], k->regular.path[1] },
+        .nested_tlb = k->nested_tlb.ring,
+        .translation = k->nested_tlb.entry,
+        .space = k->space,
+        .line = k->line + k->line_count,
+        .root_level = { k->m->hw_guest->levels - 1u, nested ? k->m->hw_nested->levels - 1u : 0 },
+        .leaf_level = { small ? 0 : k->regular.leaf_level[0], small ? 0 : k->regular.leaf_level[1] },
+        .tables_only = k->c->nested_tlb_tables_only
+    };
+    w.leaf_address = k->m->hw_guest->level[w.leaf_level[NW_GUEST]].leaf_address;
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
+        w.psc[NW_GUEST][i] = k->psc_guest[i].ring, w.kept[NW_GUEST][i] = k->psc_guest[i].entry;
+        w.psc[NW_NESTED][i] = k->psc_nested[i].ring, w.kept[NW_NESTED][i] = k->psc_nested[i].entry;
     }
-    k->r->walks.references += k->guest_references + k->nested_references;
-    k->r->walks.references_guest += k->guest_references;
-    k->r->walks.references_nested += k->nested_references;
+    const uint64_t *full = k->line + (LINES_MAX - LINES_A_WALK);
+    unsigned walks = k->walk_count;
+    struct waiting_walk *walk = k->walk;
+    for (uint32_t i = 0; i < count; i++) {
+        if (nested && i + FAR_AHEAD < count) { /* the guest's leaves are scattered over our memory */
+            const uint64_t far = page[i + FAR_AHEAD] << NW_PAGE_LOG2;
+            const uint64_t key = (far >> (NW_PAGE_2M_LOG2 + 9 * w.leaf_level[NW_GUEST])) + 1;
+            const struct regular_path *path = &w.path[NW_GUEST][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+            if (NW_LIKELY(path->key == key))
+                NW_PREFETCH(path->leaf + walker_index(&w, NW_GUEST, w.leaf_level[NW_GUEST], far));
+        }
+        walker_walk(k, &w, page[i], nested);
+        walk[walks++] = (struct waiting_walk){ (uint32_t)(w.line - k->line), WALK_MISS };
+        if (NW_UNLIKELY(w.line > full || walks == LINES_MAX)) {
+            k->line_count = (unsigned)(w.line - k->line);
+            k->walk_count = walks;
+            settle_lines(k);
+            w.line = k->line;
+            walks = 0;
+        }
+    }
+    k->line_count = (unsigned)(w.line - k->line);
+    k->walk_count = walks;
+    struct nw_result *r = k->r;
+    for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
+        r->psc_guest[i].hits += w.hits[NW_GUEST][i], r->psc_guest[i].misses += w.misses[NW_GUEST][i];
+        r->psc_nested[i].hits += w.hits[NW_NESTED][i], r->psc_nested[i].misses += w.misses[NW_NESTED][i];
+    }
+    r->nested_tlb.hits += w.nested_tlb_hits;
+    r->nested_tlb.misses += w.nested_tlb_misses;
+    if (w.nested_tlb_misses)
+        k->nested_tlb.present |= 1u << w.leaf_level[NW_NESTED];
+    r->walks.references += w.references[NW_GUEST] + w.references[NW_NESTED];
+    r->walks.references_guest += w.references[NW_GUEST];
+    r->walks.references_nested += w.references[NW_NESTED];
     k->regular.count = 0;
 }
 
-static NW_NOINLINE void regular_walks_native(struct kernel *k) { regular_walks(k, false); }
-static NW_NOINLINE void regular_walks_nested(struct kernel *k) { regular_walks(k, true); }
+/* Small: leaves are 4 KiB pages in both dimensions. */
+static NW_NOINLINE void regular_walks_native(struct kernel *k) { regular_walks(k, false, false); }
+static NW_NOINLINE void regular_walks_native_small(struct kernel *k) { regular_walks(k, false, true); }
+static NW_NOINLINE void regular_walks_nested(struct kernel *k) { regular_walks(k, true, false); }
+static NW_NOINLINE void regular_walks_nested_small(struct kernel *k) { regular_walks(k, true, true); }
 
 /* ---- TLBs ---- */
 
@@ -312,10 +331,11 @@ static uint32_t take_regular(struct kernel *k, const struct nw_touch *touch, uin
     l2->held[size] += misses - out2;
     l1->present |= (unsigned)(l1->held[size] != 0) << size;
     l2->present |= (unsigned)(l2->held[size] != 0) << size;
-    if (k->m->hw_nested)
-        regular_walks_nested(k);
-    else
-        regular_walks_native(k);
+    const bool small = !k->regular.leaf_level[NW_GUEST] && !k->regular.leaf_level[NW_NESTED];
+    if (k->regular.count && k->m->hw_nested)
+        (small ? regular_walks_nested_small : regular_walks_nested)(k);
+    else if (k->regular.count)
+        (small ? regular_walks_native_small : regular_walks_native)(k);
     return t;
 }
 

@@ -113,6 +113,22 @@ NW_INLINE void hook_table(void *context, enum nw_dimension d, uint64_t address, 
 
 NW_INLINE uint64_t nested_tag(uint64_t gpa, unsigned size) { return gpa >> size_log2[size] << 2 | size; }
 
+/* Finds what the entry of a regular page keeps: its tables say so still. */
+static NW_NOINLINE void resolve_lazy(const struct kernel *k, struct packed_entry *entry)
+{
+    const struct nw_paging *nested = k->m->hw_nested;
+    uint64_t table = nested->root, allowed = ~UINT64_C(0), gpa = entry->b;
+    for (unsigned level = nested->levels - 1u;; level--) {
+        uint64_t word = nw_physmem_read64(k->m->pm, nw_hpa(table + (gpa >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8));
+        allowed &= (word ^ nested->invert) | nested->level[level].grants;
+        if (nw_entry_is_leaf(nested, level, word)) {
+            *entry = (struct packed_entry){ nw_entry_page(nested, level, word), 0, allowed, !(~word & nested->dirty) };
+            return;
+        }
+        table = word & nested->table_address;
+    }
+}
+
 NW_INLINE bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nested_request *q,
                                   struct nw_nested_translation *out)
 {
@@ -121,10 +137,11 @@ NW_INLINE bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nest
         return false;
     for (unsigned left = k->nested_tlb.present; left; left &= left - 1) {
         unsigned size = (unsigned)__builtin_ctz(left);
-        const struct packed_entry *hit =
-            assoc_lookup(&k->nested_tlb, gpa.v >> size_log2[size], nested_tag(gpa.v, size));
+        struct packed_entry *hit = assoc_lookup(&k->nested_tlb, gpa.v >> size_log2[size], nested_tag(gpa.v, size));
         if (!hit)
             continue;
+        if (NW_UNLIKELY(hit->d & ENTRY_LAZY))
+            resolve_lazy(k, hit);
         *out = (struct nw_nested_translation){ .hpa = nw_hpa(hit->a + (gpa.v & ((UINT64_C(1) << size_log2[size]) - 1))),
                                                .allowed = hit->c,
                                                .page_log2 = (uint8_t)size_log2[size],

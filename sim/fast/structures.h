@@ -3,7 +3,7 @@
 #define NW_SIM_STRUCTURES_H
 
 #include "../engine.h"
-#include "packed.h"
+#include "ring.h"
 #include <nestwalk/base/rng.h>
 #include <stdlib.h>
 
@@ -219,13 +219,15 @@ enum { SLOT_BITS = 13 };
 struct packed_entry {
     uint64_t a, b, c, d; /* PSC: table HPA, table GPA, allowed bits, flags. Nested TLB: page HPA, -, allowed bits, D */
 };
+enum { ENTRY_LAZY = 4 }; /* in d: a nested TLB entry of which only the GPA is known yet, in b (stage_regular.h) */
 struct packed_assoc {
     uint64_t *order;
     struct packed_entry *entry; /* [set * ways + slot] */
     struct packed_modulus sets;
     unsigned entries, ways, lanes; /* entries 0: there is none */
     bool lru;
-    unsigned present; /* nested TLB: bit s: an entry of size class s may be there */
+    unsigned present;  /* nested TLB: bit s: an entry of size class s may be there */
+    struct ring *ring; /* one set of true LRU: it has the tags, and `order` and `policy` nothing; else NULL */
     struct packed_policy policy;
 };
 
@@ -234,6 +236,10 @@ static inline bool order_is_empty(uint64_t word) { return word >> SLOT_BITS == T
 /* `number` chooses the set: the address's page number at the size that the entry covers. */
 NW_INLINE struct packed_entry *assoc_lookup(struct packed_assoc *k, uint64_t number, uint64_t tag)
 {
+    if (NW_LIKELY(k->ring)) {
+        int place = ring_use(k->ring, tag);
+        return place < 0 ? NULL : &k->entry[place];
+    }
     uint64_t set = packed_mod(&k->sets, number), *order = k->order + set * k->lanes;
     struct packed_entry *entry = k->entry + set * k->ways;
     uint64_t word = order[0]; /* the most recent one needs no search and no move */
@@ -253,6 +259,8 @@ NW_INLINE struct packed_entry *assoc_lookup(struct packed_assoc *k, uint64_t num
 /* The entry to fill for `tag`, which a look-up has just missed. */
 NW_INLINE struct packed_entry *assoc_insert(struct packed_assoc *k, uint64_t number, uint64_t tag)
 {
+    if (NW_LIKELY(k->ring))
+        return &k->entry[ring_insert(k->ring, tag)];
     uint64_t set = packed_mod(&k->sets, number), *order = k->order + set * k->lanes, slot;
     if (NW_LIKELY(k->lru)) {
         slot = order[k->ways - 1] & SLOT_MASK;
