@@ -200,8 +200,7 @@ static void kernel_destroy(void *state)
     free(k->hint[1]);
     free(k->line);
     free(k->walk);
-    free(k->which);
-    free(k->found);
+    free(k->walk_cycles);
     free(k->regular.page);
     free(k->regular.path[0]);
     free(k->regular.path[1]);
@@ -317,11 +316,10 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
     }
     k->line = calloc(LINES_MAX + LINES_AHEAD, sizeof *k->line);
     k->walk = malloc(LINES_MAX * sizeof *k->walk);
-    k->which = malloc(LINES_MAX * sizeof *k->which);
-    k->found = malloc(LINES_MAX * sizeof *k->found);
+    k->walk_cycles = malloc(LINES_MAX * sizeof *k->walk_cycles);
     for (unsigned d = 0; d < 2; d++)
         k->hint[d] = calloc(1u << HINTS_LOG2, sizeof *k->hint[d]);
-    if (!s && (!k->line || !k->walk || !k->which || !k->found || !k->hint[0] || !k->hint[1]))
+    if (!s && (!k->line || !k->walk || !k->walk_cycles || !k->hint[0] || !k->hint[1]))
         s = nw_fail_nomem(err, "the replay engine");
     if (!s)
         s = regular_init(k, err);

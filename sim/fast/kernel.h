@@ -21,6 +21,10 @@ enum {
     REGIONS_LATELY = 64,
     PATHS_LOG2 = 12,
 };
+/* An emitted line has the number of its walk (of those that wait) above its own. */
+enum { LINE_WALK_SHIFT = NW_PHYS_BITS_MAX - NW_LINE_LOG2 };
+#define LINE_MASK ((UINT64_C(1) << LINE_WALK_SHIFT) - 1)
+_Static_assert(LINES_MAX <= 1 << (64 - LINE_WALK_SHIFT), "a walk's number fits");
 #define REGULAR_RIGHTS_UNKNOWN UINT64_MAX
 
 enum { REGION_WORDS = 1u << (REGION_LOG2 - 6) };
@@ -71,15 +75,14 @@ struct kernel {
     bool refill; /* the nested TLB has an entry for the last GPA asked for, but one that did not serve */
     struct packed_lines cache[NW_CACHES_MAX];
 
-    uint32_t *which; /* numbers of lines on their way through the caches */
-    uint8_t *found;  /* by line number: the cache that had it */
-    uint64_t *line;  /* emitted, waiting */
+    uint64_t *line; /* emitted, waiting */
     unsigned line_count;
     struct waiting_walk {
         uint32_t end; /* of its lines */
         enum walk_purpose { WALK_MISS, WALK_ASSIST, WALK_PREFETCH } purpose;
     } * walk;
     unsigned walk_count;
+    uint64_t *walk_cycles; /* of those walks, for settle_lines() */
     uint64_t walks_of[LATENCIES];
     uint64_t guest_references, nested_references; /* of the walk under way */
 

@@ -32,6 +32,15 @@ NW_INLINE int packed_find(const uint64_t *set, unsigned lanes, uint64_t key, uin
 {
 #if defined(__AVX512F__)
     const __m512i wanted = _mm512_set1_epi64((long long)key), care = _mm512_set1_epi64((long long)~ignore);
+    if (lanes == 8 && !ignore) {
+        __mmask8 hit = _mm512_cmpeq_epi64_mask(_mm512_load_si512((const void *)set), wanted);
+        return hit ? (int)__builtin_ctz(hit) : -1;
+    }
+    if (lanes == 16 && !ignore) {
+        unsigned hit = (unsigned)_mm512_cmpeq_epi64_mask(_mm512_load_si512((const void *)set), wanted) |
+                       (unsigned)_mm512_cmpeq_epi64_mask(_mm512_load_si512((const void *)(set + 8)), wanted) << 8;
+        return hit ? (int)__builtin_ctz(hit) : -1;
+    }
     if (lanes == 8) {
         __mmask8 hit = _mm512_testn_epi64_mask(_mm512_xor_si512(_mm512_load_si512((const void *)set), wanted), care);
         return hit ? (int)__builtin_ctz(hit) : -1;

@@ -24,26 +24,22 @@ static void book_walks_of(struct kernel *k)
     }
 }
 
-/* One cache: `line` has `count` lines, whose numbers are `which`. Those that miss are left at the front of both, in order; found[number] of
- * the others is `level`, of these level + 1. Returns how many. What is fixed for the cache comes as arguments, so that the loop has it in registers. */
+/* One cache: of the `count` lines those that miss are left at the front, in order. Returns how many. What is fixed for the cache comes as
+ * arguments, so that the loop has it in registers. */
 NW_INLINE uint32_t pass_lines(uint64_t *restrict words, struct packed_modulus sets, unsigned ways, const unsigned lanes,
-                              const bool far, uint64_t *restrict line, uint32_t *restrict which,
-                              uint8_t *restrict found, uint8_t level, uint32_t count)
+                              const bool far, uint64_t *restrict line, uint32_t count)
 {
     uint32_t missed = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t here = line[i];
-        const uint32_t number = which[i];
+        const uint64_t here = line[i], number = here & LINE_MASK;
         uint64_t evicted;
         if (far) { /* beyond the end there are other lines, which does no harm */
-            const uint64_t *set = words + packed_mod(&sets, line[i + LINES_AHEAD]) * lanes;
+            const uint64_t *set = words + packed_mod(&sets, line[i + LINES_AHEAD] & LINE_MASK) * lanes;
             for (unsigned lane = 0; lane < lanes; lane += PACKED_LANES)
                 NW_PREFETCH(set + lane);
         }
-        const int hit = packed_touch(words + packed_mod(&sets, here) * lanes, lanes, ways, here, &evicted);
-        found[number] = (uint8_t)(level + !hit);
+        const int hit = packed_touch(words + packed_mod(&sets, number) * lanes, lanes, ways, number, &evicted);
         line[missed] = here;
-        which[missed] = number;
         missed += !hit;
     }
     return missed;
@@ -53,49 +49,48 @@ NW_INLINE uint32_t pass_cache(struct kernel *k, size_t level, uint32_t count, co
 {
     const struct packed_lines *cache = &k->cache[level];
     const bool far = cache->sets.divisor * lanes >= AT_HAND_WORDS;
+    const struct packed_modulus sets = cache->sets, pow2 = { 1, sets.mask };
     uint64_t *words = cache->line;
-    const struct packed_modulus sets = cache->sets;
-    uint32_t missed;
-    if (sets.mask && far)
-        missed = pass_lines(words, (struct packed_modulus){ 1, sets.mask }, cache->ways, lanes, true, k->line, k->which,
-                            k->found, (uint8_t)level, count);
-    else if (sets.mask)
-        missed = pass_lines(words, (struct packed_modulus){ 1, sets.mask }, cache->ways, lanes, false, k->line,
-                            k->which, k->found, (uint8_t)level, count);
-    else
-        missed = pass_lines(words, sets, cache->ways, lanes, false, k->line, k->which, k->found, (uint8_t)level, count);
+    uint32_t missed = !sets.mask ? pass_lines(words, sets, cache->ways, lanes, false, k->line, count)
+                      : far      ? pass_lines(words, pow2, cache->ways, lanes, true, k->line, count)
+                                 : pass_lines(words, pow2, cache->ways, lanes, false, k->line, count);
     k->r->cache[level].hits += count - missed;
     k->r->cache[level].misses += missed;
     return missed;
 }
 
 /* Each cache sees the same lines in the same order as if every line had gone through all of them before the next, because none hears of
- * another. */
+ * another. A line costs the first cache's latency, and at each miss what the next one takes more. */
 static NW_NOINLINE void settle_lines(struct kernel *k)
 {
     const struct nw_config *c = k->c;
-    uint64_t latency[NW_CACHES_MAX + 1];
-    size_t level = c->walker.first_cache, end = c->cache_count;
-    uint32_t left = k->line_count;
-    for (uint32_t i = 0; i < left; i++)
-        k->which[i] = i;
-    memset(k->found, (int)level, left);
-    for (; level < end; level++) {
+    const size_t first = c->walker.first_cache, end = c->cache_count;
+    const uint64_t *line = k->line;
+    uint64_t *cycles = k->walk_cycles, *const of_latency = k->walks_of, latency[NW_CACHES_MAX + 1];
+    uint32_t left = k->line_count, from = 0;
+    const unsigned walks = k->walk_count;
+    for (size_t level = first; level < end; level++)
         latency[level] = c->cache[level].latency_cycles + c->walker.level_cycles;
-        unsigned lanes = k->cache[level].lanes; /* the common shapes as constants */
+    latency[end] = c->memory.dram_latency_cycles + c->walker.level_cycles;
+    for (unsigned w = 0; w < walks; w++) {
+        cycles[w] = (k->walk[w].end - from) * latency[first];
+        from = k->walk[w].end;
+    }
+    for (size_t level = first; level < end; level++) {
+        const unsigned lanes = k->cache[level].lanes; /* the common shapes as constants */
         left = lanes == 8    ? pass_cache(k, level, left, 8)
                : lanes == 16 ? pass_cache(k, level, left, 16)
                              : pass_cache(k, level, left, lanes);
+        const uint64_t more = latency[level + 1] - latency[level];
+        for (uint32_t i = 0; i < left; i++)
+            cycles[line[i] >> LINE_WALK_SHIFT] += more;
     }
-    latency[end] = c->memory.dram_latency_cycles + c->walker.level_cycles;
     k->r->memory_references += left;
-    uint32_t i = 0;
-    for (unsigned w = 0; w < k->walk_count; w++) {
-        uint64_t cycles = 0;
-        for (; i < k->walk[w].end; i++)
-            cycles += latency[k->found[i]];
-        book_cycles(k, k->walk[w].purpose, cycles);
-    }
+    for (unsigned w = 0; w < walks; w++)
+        if (NW_LIKELY(k->walk[w].purpose == WALK_MISS && cycles[w] < LATENCIES))
+            of_latency[cycles[w]]++;
+        else
+            book_cycles(k, k->walk[w].purpose, cycles[w]);
     k->line_count = k->walk_count = 0;
 }
 

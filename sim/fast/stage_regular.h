@@ -103,6 +103,7 @@ struct regular_walker {
     struct packed_entry *kept[2][NW_PSC_LEVELS], *translation;
     uint64_t hits[2][NW_PSC_LEVELS], misses[2][NW_PSC_LEVELS], nested_tlb_hits, nested_tlb_misses, references[2];
     uint64_t space, *line;
+    uint64_t walk;         /* number of the walk under way, as lines carry it */
     uint64_t leaf_address; /* of a guest leaf: its page */
     unsigned root_level[2], leaf_level[2];
     bool tables_only;
@@ -174,10 +175,10 @@ NW_INLINE void walker_nested_step(struct kernel *k, struct regular_walker *w, ui
     const struct regular_path *path = walker_path(k, w, NW_NESTED, gpa);
     w->references[NW_NESTED] += level - leaf + 1;
     for (; level > leaf; level--) {
-        *w->line++ = path->line[level];
+        *w->line++ = path->line[level] | w->walk;
         walker_keep(w, NW_NESTED, gpa, level - 1, path);
     }
-    *w->line++ = path->leaf_line + (walker_index(w, NW_NESTED, leaf, gpa) >> 3);
+    *w->line++ = (path->leaf_line + (walker_index(w, NW_NESTED, leaf, gpa) >> 3)) | w->walk;
     if (ask)
         w->translation[ring_insert(w->nested_tlb, tag)] = (struct packed_entry){ .b = gpa, .d = ENTRY_LAZY };
 }
@@ -199,9 +200,9 @@ NW_INLINE void walker_walk(struct kernel *k, struct regular_walker *w, uint64_t 
             walker_keep(w, NW_GUEST, gva, level, path);
         if (level == leaf)
             break;
-        *w->line++ = path->line[level];
+        *w->line++ = path->line[level] | w->walk;
     }
-    *w->line++ = path->leaf_line + (index >> 3);
+    *w->line++ = (path->leaf_line + (index >> 3)) | w->walk;
     if (nested)
         walker_nested_step(k, w, (path->leaf[index] & w->leaf_address) | (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1)),
                            true);
@@ -238,6 +239,7 @@ NW_INLINE void regular_walks(struct kernel *k, const bool nested, const bool sma
             if (NW_LIKELY(path->key == key))
                 NW_PREFETCH(path->leaf + walker_index(&w, NW_GUEST, w.leaf_level[NW_GUEST], far));
         }
+        w.walk = (uint64_t)walks << LINE_WALK_SHIFT;
         walker_walk(k, &w, page[i], nested);
         walk[walks++] = (struct waiting_walk){ (uint32_t)(w.line - k->line), WALK_MISS };
         if (NW_UNLIKELY(w.line > full || walks == LINES_MAX)) {
@@ -273,54 +275,57 @@ static NW_NOINLINE void regular_walks_nested_small(struct kernel *k) { regular_w
 
 /* ---- TLBs ---- */
 
-/* Takes touches [t, end) up to the first that has to go the general way; the walks that they call for are made. *accesses: of them, those that
- * are no upper page of a crossing access. */
-static uint32_t take_regular(struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end,
-                             uint32_t *accesses)
+/* One line of the tables of regular and of dirty pages. */
+NW_INLINE bool is_regular(const struct kernel *k, uint64_t page, bool store)
+{
+    const struct prepared_region *region = region_known(k, page);
+    return NW_LIKELY(region != NULL) && region_bit(store ? region->dirty : region->regular, regular_page(k, page));
+}
+
+/* Touches [t, end) up to the first that has to go the general way; pages to be walked are listed. *uppers: how many of them are upper pages
+ * of a crossing access. `lanes` are arguments so that the common shapes are constants. */
+NW_INLINE uint32_t regular_look_up(struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end,
+                                   const unsigned lanes1, const unsigned lanes2, uint32_t *uppers)
 {
     struct packed_tlb *l1 = k->looks[0][0].array[0], *l2 = k->looks[0][1].array[0];
-    const unsigned lanes1 = l1->lanes, lanes2 = l2->lanes, ways1 = l1->ways, ways2 = l2->ways, size = k->regular.size;
+    const unsigned ways1 = l1->ways, ways2 = l2->ways, size = k->regular.size;
     const struct packed_modulus sets1 = l1->sets, sets2 = l2->sets;
     const uint64_t space = k->space, rights = k->regular.rights;
     uint64_t hits1 = 0, hits2 = 0, misses = 0, out1 = 0, out2 = 0, *const words1 = l1->word, *const words2 = l2->word;
-    uint32_t upper = 0, from = t;
-    if (rights == REGULAR_RIGHTS_UNKNOWN)
-        return t;
+    uint64_t *missed = k->regular.page;
+    uint32_t upper = 0;
     for (; t < end; t++) {
         const uint64_t page = touch[t].page, piece = page_of_class(page, size);
         const uint64_t word = tlb_word(page, space, size, rights);
-        uint64_t *set1 = words1 + packed_mod(&sets1, piece) * lanes1, evicted;
         const bool store = nw_kind_type((uint8_t)touch[t].kind) == NW_STORE;
-        int at = packed_find(set1, lanes1, word, 0);
-        if (at >= 0 && !store) {
-            packed_push(set1, lanes1, (unsigned)at, word);
+        uint64_t *set1 = words1 + packed_mod(&sets1, piece) * lanes1;
+        const int at1 = packed_find(set1, lanes1, word, 0);
+        if (NW_UNLIKELY(store) && !is_regular(k, page, true))
+            break;
+        if (at1 >= 0) {
+            packed_push(set1, lanes1, (unsigned)at1, word);
             hits1++;
         } else {
-            const struct prepared_region *region = region_known(k, page);
-            if (!region || !region_bit(store ? region->dirty : region->regular, regular_page(k, page)))
-                break;
-            if (at >= 0) {
-                packed_push(set1, lanes1, (unsigned)at, word);
-                hits1++;
+            uint64_t *set2 = words2 + packed_mod(&sets2, piece) * lanes2;
+            const int at2 = packed_find(set2, lanes2, word, 0);
+            if (at2 < 0) {
+                if (NW_UNLIKELY(!is_regular(k, page, false)))
+                    break;
+                out2 += packed_push(set2, lanes2, ways2 - 1, word) != PACKED_EMPTY;
+                missed[misses++] = page;
             } else {
-                out1 += packed_push(set1, lanes1, ways1 - 1, word) != PACKED_EMPTY;
-                if (packed_touch(words2 + packed_mod(&sets2, piece) * lanes2, lanes2, ways2, word, &evicted)) {
-                    hits2++;
-                } else {
-                    out2 += evicted != PACKED_EMPTY;
-                    misses++;
-                    k->regular.page[k->regular.count++] = page;
-                    if (k->regular.count == REGULAR_WALKS_MAX) {
-                        upper += (touch[t].kind & NW_TOUCH_UPPER) != 0;
-                        t++;
-                        break;
-                    }
-                }
+                packed_push(set2, lanes2, (unsigned)at2, word);
+                hits2++;
             }
+            out1 += packed_push(set1, lanes1, ways1 - 1, word) != PACKED_EMPTY;
         }
         upper += (touch[t].kind & NW_TOUCH_UPPER) != 0;
+        if (NW_UNLIKELY(misses == REGULAR_WALKS_MAX)) {
+            t++;
+            break;
+        }
     }
-    *accesses += t - from - upper;
+    *uppers = upper;
     l1->hits += hits1;
     l1->misses += hits2 + misses;
     l2->hits += hits2;
@@ -331,6 +336,29 @@ static uint32_t take_regular(struct kernel *k, const struct nw_touch *touch, uin
     l2->held[size] += misses - out2;
     l1->present |= (unsigned)(l1->held[size] != 0) << size;
     l2->present |= (unsigned)(l2->held[size] != 0) << size;
+    k->regular.count = (uint32_t)misses;
+    return t;
+}
+
+static NW_NOINLINE uint32_t regular_look_up_small(struct kernel *k, const struct nw_touch *touch, uint32_t t,
+                                                  uint32_t end, uint32_t *uppers)
+{
+    return regular_look_up(k, touch, t, end, 8, 16, uppers);
+}
+
+/* Takes touches [t, end) up to the first that has to go the general way; the walks that they call for are made. *accesses: of them, those that
+ * are no upper page of a crossing access. */
+static uint32_t take_regular(struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end,
+                             uint32_t *accesses)
+{
+    const unsigned lanes1 = k->looks[0][0].array[0]->lanes, lanes2 = k->looks[0][1].array[0]->lanes;
+    const uint32_t from = t;
+    uint32_t uppers;
+    if (k->regular.rights == REGULAR_RIGHTS_UNKNOWN)
+        return t;
+    t = lanes1 == 8 && lanes2 == 16 ? regular_look_up_small(k, touch, t, end, &uppers)
+                                    : regular_look_up(k, touch, t, end, lanes1, lanes2, &uppers);
+    *accesses += t - from - uppers;
     const bool small = !k->regular.leaf_level[NW_GUEST] && !k->regular.leaf_level[NW_NESTED];
     if (k->regular.count && k->m->hw_nested)
         (small ? regular_walks_nested_small : regular_walks_nested)(k);

@@ -19,7 +19,7 @@ static void hook_update(void *context, hpa_t hpa, uint64_t set)
 NW_INLINE void hook_reference(void *context, const struct nw_reference *reference)
 {
     struct kernel *k = context;
-    k->line[k->line_count++] = reference->hpa.v >> NW_LINE_LOG2;
+    k->line[k->line_count++] = reference->hpa.v >> NW_LINE_LOG2 | (uint64_t)k->walk_count << LINE_WALK_SHIFT;
     if (reference->dimension == NW_NESTED)
         k->nested_references++;
     else
