@@ -12,11 +12,12 @@ enum {
     LINES_A_WALK = 64,    /* more than any walk reads */
     REGION_LOG2 = 15,     /* pages a region of `prepared` */
     LATENCIES = 2048,     /* walks of fewer cycles are counted by their cycles */
-    LINES_AHEAD = 16,     /* sets of the modelled caches are prefetched so many lines ahead */
+    LINES_AHEAD = 32,     /* sets of the modelled caches are prefetched so many lines ahead */
     AT_HAND_WORDS = 4096, /* a modelled cache of fewer words stays in the processor's own first level */
     HINTS_LOG2 = 12,      /* remembered leaf tables, see `struct hint` */
     FAR_AHEAD = 24,       /* touches */
-    NEAR_AHEAD = 12,
+    MIDDLE_AHEAD = 16,
+    NEAR_AHEAD = 8,
     REGULAR_WALKS_MAX = 2048,
     REGIONS_LATELY = 64,
     PATHS_LOG2 = 12,
@@ -43,11 +44,11 @@ struct hint {
 
 /* All that a walk of a regular page reads above the leaf; the same for all pages of one table of leaves. */
 struct regular_path {
-    uint64_t key;                             /* 0: none */
+    _Alignas(64) uint64_t key;                /* 0: none */
     const uint64_t *leaf;                     /* the table of leaves, in our own memory */
     uint64_t leaf_line;                       /* its first line */
-    struct packed_entry table[NW_LEVELS_MAX]; /* by level: as a paging-structure cache keeps the table */
     uint64_t line[NW_LEVELS_MAX];             /* by level, above the leaf's: of the entry there */
+    struct packed_entry table[NW_LEVELS_MAX]; /* by level: as a paging-structure cache keeps the table */
 };
 
 struct kernel {

@@ -50,7 +50,8 @@ static enum nw_status regular_init(struct kernel *k, struct nw_error *err)
     k->regular.leaf_level[NW_NESTED] = (machine_backing_log2(k->c) - NW_PAGE_LOG2) / 9;
     k->regular.page = malloc(REGULAR_WALKS_MAX * sizeof *k->regular.page);
     for (unsigned d = 0; d < 2; d++)
-        k->regular.path[d] = calloc(1u << PATHS_LOG2, sizeof *k->regular.path[d]);
+        if ((k->regular.path[d] = aligned_alloc(64, sizeof *k->regular.path[d] << PATHS_LOG2)))
+            memset(k->regular.path[d], 0, sizeof *k->regular.path[d] << PATHS_LOG2);
     return k->regular.page && k->regular.path[0] && k->regular.path[1] ? NW_OK
                                                                        : nw_fail_nomem(err, "the replay engine");
 }
@@ -109,18 +110,22 @@ struct regular_walker {
     bool tables_only;
 };
 
+NW_INLINE struct regular_path *walker_slot(const struct regular_walker *w, enum nw_dimension d, uint64_t key)
+{
+    return &w->path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+}
+
 NW_INLINE const struct regular_path *walker_path(struct kernel *k, const struct regular_walker *w, enum nw_dimension d,
                                                  uint64_t address)
 {
     const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf_level[d])) + 1;
-    struct regular_path *path = &w->path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+    struct regular_path *path = walker_slot(w, d, key);
     if (NW_UNLIKELY(path->key != key))
         regular_path_make(k, d, address, path);
     return path;
 }
-NW_INLINE unsigned walker_index(const struct regular_walker *w, enum nw_dimension d, unsigned level, uint64_t address)
+NW_INLINE unsigned walker_index(unsigned level, uint64_t address)
 {
-    (void)w, (void)d;
     return address >> (NW_PAGE_LOG2 + 9 * level) & 511;
 }
 
@@ -178,7 +183,7 @@ NW_INLINE void walker_nested_step(struct kernel *k, struct regular_walker *w, ui
         *w->line++ = path->line[level] | w->walk;
         walker_keep(w, NW_NESTED, gpa, level - 1, path);
     }
-    *w->line++ = (path->leaf_line + (walker_index(w, NW_NESTED, leaf, gpa) >> 3)) | w->walk;
+    *w->line++ = (path->leaf_line + (walker_index(leaf, gpa) >> 3)) | w->walk;
     if (ask)
         w->translation[ring_insert(w->nested_tlb, tag)] = (struct packed_entry){ .b = gpa, .d = ENTRY_LAZY };
 }
@@ -187,14 +192,14 @@ NW_INLINE void walker_nested_step(struct kernel *k, struct regular_walker *w, ui
 NW_INLINE void walker_walk(struct kernel *k, struct regular_walker *w, uint64_t page, const bool nested)
 {
     const uint64_t gva = page << NW_PAGE_LOG2;
-    const unsigned leaf = w->leaf_level[NW_GUEST], index = walker_index(w, NW_GUEST, leaf, gva);
+    const unsigned leaf = w->leaf_level[NW_GUEST], index = walker_index(leaf, gva);
     bool known;
     const unsigned start = walker_start(w, NW_GUEST, gva, &known);
     const struct regular_path *path = walker_path(k, w, NW_GUEST, gva);
     w->references[NW_GUEST] += start - leaf + 1;
     for (unsigned level = start;; level--) {
         if (nested && !known)
-            walker_nested_step(k, w, path->table[level].b + walker_index(w, NW_GUEST, level, gva) * 8, false);
+            walker_nested_step(k, w, path->table[level].b + walker_index(level, gva) * 8, false);
         known = false;
         if (level != start)
             walker_keep(w, NW_GUEST, gva, level, path);
@@ -206,6 +211,30 @@ NW_INLINE void walker_walk(struct kernel *k, struct regular_walker *w, uint64_t 
     if (nested)
         walker_nested_step(k, w, (path->leaf[index] & w->leaf_address) | (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1)),
                            true);
+}
+
+/* Paths, and the guest's leaves, are scattered over our memory: bring them near some walks before. */
+NW_INLINE void walker_look_ahead(const struct regular_walker *w, const uint64_t *page, const bool nested)
+{
+    const unsigned leaf = w->leaf_level[NW_GUEST], key_shift = 9 + 9 * leaf;
+    const struct regular_path *path = walker_slot(w, NW_GUEST, (page[FAR_AHEAD] >> key_shift) + 1);
+    NW_PREFETCH(path);
+    NW_PREFETCH(path->table);
+    if (!nested)
+        return;
+    const uint64_t mid = page[MIDDLE_AHEAD] >> key_shift, near = page[NEAR_AHEAD] >> key_shift;
+    path = walker_slot(w, NW_GUEST, mid + 1);
+    if (NW_LIKELY(path->key == mid + 1))
+        NW_PREFETCH(path->leaf + walker_index(leaf, page[MIDDLE_AHEAD] << NW_PAGE_LOG2));
+    path = walker_slot(w, NW_GUEST, near + 1);
+    if (NW_LIKELY(path->key == near + 1)) {
+        const uint64_t gva = page[NEAR_AHEAD] << NW_PAGE_LOG2;
+        const uint64_t gpa =
+            (path->leaf[walker_index(leaf, gva)] & w->leaf_address) | (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1));
+        path = walker_slot(w, NW_NESTED, (gpa >> (NW_PAGE_2M_LOG2 + 9 * w->leaf_level[NW_NESTED])) + 1);
+        NW_PREFETCH(path);
+        NW_PREFETCH(path->table);
+    }
 }
 
 NW_INLINE void regular_walks(struct kernel *k, const bool nested, const bool small)
@@ -232,13 +261,8 @@ NW_INLINE void regular_walks(struct kernel *k, const bool nested, const bool sma
     unsigned walks = k->walk_count;
     struct waiting_walk *walk = k->walk;
     for (uint32_t i = 0; i < count; i++) {
-        if (nested && i + FAR_AHEAD < count) { /* the guest's leaves are scattered over our memory */
-            const uint64_t far = page[i + FAR_AHEAD] << NW_PAGE_LOG2;
-            const uint64_t key = (far >> (NW_PAGE_2M_LOG2 + 9 * w.leaf_level[NW_GUEST])) + 1;
-            const struct regular_path *path = &w.path[NW_GUEST][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
-            if (NW_LIKELY(path->key == key))
-                NW_PREFETCH(path->leaf + walker_index(&w, NW_GUEST, w.leaf_level[NW_GUEST], far));
-        }
+        if (i + FAR_AHEAD < count)
+            walker_look_ahead(&w, page + i, nested);
         w.walk = (uint64_t)walks << LINE_WALK_SHIFT;
         walker_walk(k, &w, page[i], nested);
         walk[walks++] = (struct waiting_walk){ (uint32_t)(w.line - k->line), WALK_MISS };
