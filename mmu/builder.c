@@ -98,6 +98,48 @@ static enum nw_status read_step(const struct nw_builder *b, uint64_t table, unsi
     return s;
 }
 
+static bool way_is_kept(const struct nw_builder *b) { return !b->memory.locate || b->memory.locate_is_stable; }
+
+static bool way_is_known(const struct nw_builder *b, uint64_t address)
+{
+    const struct nw_builder_way *w = &b->way;
+    if (w->key != (address >> nw_level_log2(&b->paging, 1)) + 1)
+        return false;
+    for (unsigned level = 1; level < b->paging.levels; level++)
+        if (read_entry(b, w->entry_hpa[level]) != w->entry[level])
+            return false;
+    return true;
+}
+
+static void way_keep(struct nw_builder *b, uint64_t address, const struct step way[NW_LEVELS_MAX])
+{
+    struct nw_builder_way *w = &b->way;
+    if (!way_is_kept(b) || b->paging.levels < 2)
+        return;
+    w->key = (address >> nw_level_log2(&b->paging, 1)) + 1;
+    w->table = way[0].table;
+    w->table_hpa = nw_hpa(way[0].hpa.v - (way[0].address - way[0].table));
+    for (unsigned level = 1; level < b->paging.levels; level++) {
+        w->entry[level] = read_entry(b, way[level].hpa);
+        w->entry_address[level] = way[level].address;
+        w->entry_hpa[level] = way[level].hpa;
+    }
+}
+
+static void way_take(const struct nw_builder *b, uint64_t address, struct step way[NW_LEVELS_MAX])
+{
+    const struct nw_builder_way *w = &b->way;
+    const unsigned entry_log2 = b->paging.entry_log2;
+    uint64_t offset = nw_paging_index(&b->paging, 0, address) << entry_log2;
+    hpa_t hpa = nw_hpa(w->table_hpa.v + offset);
+    way[0] = (struct step){ 0, w->table, w->table + offset, read_entry(b, hpa), hpa };
+    for (unsigned level = 1; level < b->paging.levels; level++) {
+        uint64_t at = nw_paging_index(&b->paging, level, address) << entry_log2;
+        way[level] = (struct step){ level, w->entry_address[level] - at, w->entry_address[level], w->entry[level],
+                                    w->entry_hpa[level] };
+    }
+}
+
 /* Walks towards `address` and stops at a leaf, at an entry that is not present, or at `lowest`. way[i] is the entry at
  * level i; returns the level reached in *reached. */
 static enum nw_status descend(const struct nw_builder *b, uint64_t address, unsigned lowest,
@@ -105,6 +147,11 @@ static enum nw_status descend(const struct nw_builder *b, uint64_t address, unsi
 {
     const struct nw_paging *p = &b->paging;
     uint64_t table = p->root;
+    if (lowest == 0 && way_is_known(b, address)) {
+        way_take(b, address, way);
+        *reached = 0;
+        return NW_OK;
+    }
     for (unsigned level = p->levels - 1u;; level--) {
         enum nw_status s = read_step(b, table, level, address, &way[level], err);
         if (s)
@@ -236,6 +283,8 @@ enum nw_status nw_builder_map(struct nw_builder *b, uint64_t address, uint64_t t
     if (nw_entry_present(p, way[level].entry) && !nw_entry_is_leaf(p, level, way[level].entry))
         return nw_fail(err, NW_ERR_INPUT, "0x%llx has a table of smaller pages (%s entry 0x%llx)", LL(address),
                        p->format->level[level].table, LL(way[level].entry));
+    if (level == 0 && !way_is_known(b, address))
+        way_keep(b, address, way);
     return write_entry(b, way[level].address, way[level].hpa, entry, err);
 }
 

@@ -64,7 +64,9 @@ enum nw_status guest_make(struct machine *m, struct nw_error *err)
                                         .release = table_release,
                                         .locate = m->second_stage ? table_locate : NULL,
                                         .written = table_written,
-                                        .context = m };
+                                        .context = m,
+                                        /* Backing is never taken away; but that a table is backed may be an event. */
+                                        .locate_is_stable = !m->config->vmm.demand_backing };
     if ((s = nw_builder_init(&m->guest_builder, m->pm, &paging, &memory, err)))
         return s;
     m->guest_builder.free_empty_tables = true;

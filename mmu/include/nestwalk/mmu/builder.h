@@ -40,6 +40,15 @@ struct nw_builder_memory {
      */
     void (*written)(void *context, uint64_t address, hpa_t hpa, uint64_t old, uint64_t word);
     void *context;
+    bool locate_is_stable; /* a table that was located once stays where it is, and locating it again has no effect */
+};
+
+/* The way to the table of leaves that was mapped in last; mapping and looking up near it begin there, after its entries were found to be what
+ * they were. */
+struct nw_builder_way {
+    uint64_t key; /* address >> log2 of what the table covers, plus 1; 0: none */
+    uint64_t table, entry[NW_LEVELS_MAX], entry_address[NW_LEVELS_MAX];
+    hpa_t table_hpa, entry_hpa[NW_LEVELS_MAX];
 };
 
 struct nw_builder {
@@ -48,7 +57,8 @@ struct nw_builder {
     struct nw_builder_memory memory;
     uint64_t table_pages;   /* in use, with the root */
     bool free_empty_tables; /* unmap gives empty tables back (needs memory.release) */
-    uint64_t leaf_extra;    /* set in every leaf made: memory type of EPT (default write-back), a software bit */
+    struct nw_builder_way way;
+    uint64_t leaf_extra; /* set in every leaf made: memory type of EPT (default write-back), a software bit */
 };
 
 /* With root UINT64_MAX in `paging`, allocates a root table; else takes that one over as it is. For PAE with
