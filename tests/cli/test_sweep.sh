@@ -157,6 +157,7 @@ refused 2 '--set gives one value to tlb\.l2\.entries, which bad\.xml sweeps' '' 
 refused 2 '--seed gives one value to run\.seed' '' --seed 7
 refused 2 '--mode native is there twice' '' --mode native --mode native
 refused 2 '--jobs 0: expected a whole number from 1 to 1024' '' --jobs 0
+refused 2 '--dry-run makes no results for --csv' '' --dry-run --csv -
 refused 2 'bad\.xml names no trace' 's|<trace[^>]*>||'
 refused 3 'none\.nwt' '' --trace none.nwt
 refused 4 'no/such/place' '' --json no/such/place.json
