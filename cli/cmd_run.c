@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "comparison_table.h"
 #include "internal.h"
+#include "overrides.h"
 #include <errno.h>
 #include <libgen.h>
 #include <nestwalk/reports/export.h>
@@ -97,38 +98,15 @@ static bool is_stdout(const char *path) { return path && !strcmp(path, "-"); }
 
 /* ---- from request to plan ---- */
 
-static enum nw_status set_named(struct nw_config *c, const char *path, const char *value, const char *source,
-                                struct nw_error *err)
-{
-    return value ? nw_config_set(c, path, value, source, err) : NW_OK;
-}
-
-/* "path=value" */
-static enum nw_status set_assignment(struct nw_config *c, const char *assignment, struct nw_error *err)
-{
-    const char *equals = strchr(assignment, '=');
-    char path[128];
-    if (!equals || (size_t)(equals - assignment) >= sizeof path)
-        return nw_fail(err, NW_ERR_USAGE, "--set %s: expected PATH=VALUE, like vmm.backing=2M", assignment);
-    memcpy(path, assignment, (size_t)(equals - assignment));
-    path[equals - assignment] = 0;
-    return nw_config_set(c, path, equals + 1, "--set", err);
-}
-
 /* What the command line says of every run. `mode` NULL leaves the scenario's. */
 static enum nw_status override(struct nw_config *c, const struct request *r, const char *mode, bool several,
                                struct nw_error *err)
 {
-    enum nw_status s;
-    if ((s = set_named(c, "run.mode", mode, "--mode", err)) ||
-        (s = set_named(c, "run.engine", r->engine, "--engine", err)) ||
-        (s = set_named(c, "run.fidelity", r->fidelity, "--fidelity", err)) ||
-        (s = set_named(c, "run.seed", r->seed, "--seed", err)) ||
-        (s = set_named(c, "run.detect_stale", r->detect_stale ? "1" : NULL, "--detect-stale", err)))
+    const struct nw_cli_overrides overrides = { r->engine, r->fidelity, r->seed, r->detect_stale ? "1" : NULL,
+                                                r->set,    r->set_count };
+    enum nw_status s = nw_cli_override(c, &overrides, mode, err);
+    if (s)
         return s;
-    for (size_t i = 0; i < r->set_count; i++)
-        if ((s = set_assignment(c, r->set[i], err)))
-            return s;
     const char *own = c->label[0] ? c->label : nw_mode_name[c->mode];
     char label[256]; /* longer than is allowed, so that an overlong one is refused rather than cut */
     if (r->label && several)

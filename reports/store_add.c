@@ -107,19 +107,23 @@ static enum nw_status add_parameters(struct nw_store *store, const struct nw_run
     return s;
 }
 
+enum nw_status store_add_rows(struct nw_store *store, const struct nw_run *run, int64_t *id, struct nw_error *err)
+{
+    enum nw_status s = add_run_row(store, run, id, err);
+    if (!s)
+        s = add_metrics(store, run, *id, err);
+    if (!s)
+        s = add_histogram(store, run, *id, err);
+    return s ? s : add_parameters(store, run, *id, err);
+}
+
 enum nw_status nw_store_add(struct nw_store *store, const struct nw_run *run, int64_t *id_out, struct nw_error *err)
 {
     int64_t id = 0;
     enum nw_status s = store_execute(store, "BEGIN IMMEDIATE", "adding a run", err);
     if (s)
         return s;
-    s = add_run_row(store, run, &id, err);
-    if (!s)
-        s = add_metrics(store, run, id, err);
-    if (!s)
-        s = add_histogram(store, run, id, err);
-    if (!s)
-        s = add_parameters(store, run, id, err);
+    s = store_add_rows(store, run, &id, err);
     if (!s)
         s = store_execute(store, "COMMIT", "adding a run", err);
     if (s) {

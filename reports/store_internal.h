@@ -30,4 +30,8 @@ enum nw_status store_execute(const struct nw_store *store, const char *sql, cons
 enum nw_status store_prepare(const struct nw_store *store, const char *sql, sqlite3_stmt **out,
                              struct nw_error *err) NW_MUST_USE;
 
+/* All rows of a run, inside the caller's transaction. store_add.c */
+enum nw_status store_add_rows(struct nw_store *store, const struct nw_run *run, int64_t *id,
+                              struct nw_error *err) NW_MUST_USE;
+
 #endif

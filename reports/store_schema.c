@@ -27,6 +27,12 @@ const char *const nw_store_step[] = {
     "  PRIMARY KEY (run_id, path)) WITHOUT ROWID;"
     "CREATE INDEX runs_by_label ON runs(label);"
     "CREATE INDEX runs_by_group ON runs(group_id);",
+    /* 1 -> 2. Points of sweeps: each has a run, or an error. Without its run a point is as if it had never been. */
+    "CREATE TABLE points ("
+    "  identity TEXT PRIMARY KEY,"
+    "  run_id INTEGER UNIQUE REFERENCES runs(id) ON DELETE CASCADE,"
+    "  label TEXT NOT NULL, error TEXT,"
+    "  CHECK ((run_id IS NULL) <> (error IS NULL))) WITHOUT ROWID;",
 };
 const int nw_store_step_count = (int)NW_ARRAY_LEN(nw_store_step);
 

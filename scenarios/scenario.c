@@ -237,6 +237,8 @@ static void sweep_free(struct nw_scenario_sweep *w)
         free(w->value[i]);
     free(w->value);
     free(w->path);
+    free(w->place);
+    free(w->source);
 }
 
 static enum nw_status add_sweep_value(struct loading *l, const xmlNode *e, struct nw_scenario_sweep *w,
@@ -256,18 +258,74 @@ static enum nw_status add_sweep_value(struct loading *l, const xmlNode *e, struc
     return NW_OK;
 }
 
-static enum nw_status load_sweep_values(struct loading *l, const xmlNode *e, struct nw_scenario_sweep *w, char *values)
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Two spellings of one value (1K and 1024) would be one point twice. `text`: room for each value as the parameter says it. */
+static enum nw_status refuse_doubled_values(struct loading *l, const xmlNode *e, const struct nw_scenario_sweep *w,
+                                            char **text)
 {
-    for (size_t i = 0; i < l->s.sweep_count; i++)
-        if (!strcmp(l->s.sweep[i].path, w->path))
-            return nw_xml_fail(&l->xml, e, "path", l->err, NW_ERR_INPUT, "a second sweep of %s", w->path);
-    for (char *word; (word = strsep(&values, " \t\r\n"));) {
-        enum nw_status s = *word ? add_sweep_value(l, e, w, word) : NW_OK;
+    for (size_t i = 0; i < w->value_count; i++) {
+        char value[256];
+        enum nw_status s = nw_config_set(&l->probe, w->path, w->value[i], "", l->err);
+        if (!s)
+            s = nw_config_get(&l->probe, w->path, value, sizeof value, l->err);
         if (s)
             return s;
+        if (!(text[i] = strdup(value)))
+            return nomem(l);
     }
-    return w->value_count ? NW_OK
-                          : nw_xml_fail(&l->xml, e, "values", l->err, NW_ERR_INPUT, "values=\"\": no value to try");
+    qsort(text, w->value_count, sizeof *text, by_text);
+    for (size_t i = 1; i < w->value_count; i++)
+        if (!strcmp(text[i - 1], text[i]))
+            return nw_xml_fail(&l->xml, e, "values", l->err, NW_ERR_INPUT, "%s=%s is there twice", w->path, text[i]);
+    return NW_OK;
+}
+
+static enum nw_status check_sweep_path(struct loading *l, const xmlNode *e, const char *path)
+{
+    char value[256];
+    struct nw_error inner = { 0 };
+    if (nw_config_get(&l->probe, path, value, sizeof value, &inner))
+        return nw_xml_fail(&l->xml, e, "path", l->err, NW_ERR_INPUT, "%s", inner.text);
+    size_t count;
+    const struct nw_param *p = nw_params(&count);
+    for (size_t i = 0; i < count; i++)
+        if (p[i].type == NW_PARAM_TEXT && !strcmp(p[i].path, path))
+            return nw_xml_fail(&l->xml, e, "path", l->err, NW_ERR_INPUT, "%s is a name, which changes no result", path);
+    for (size_t i = 0; i < l->s.sweep_count; i++)
+        if (!strcmp(l->s.sweep[i].path, path))
+            return nw_xml_fail(&l->xml, e, "path", l->err, NW_ERR_INPUT, "a second sweep of %s", path);
+    return NW_OK;
+}
+
+/* "FILE:LINE:COLUMN: <sweep>", for what is found out about it later. */
+static char *place_of_sweep(struct loading *l, const xmlNode *e, const char *attribute)
+{
+    struct nw_error place = { 0 };
+    nw_xml_fail(&l->xml, e, attribute, &place, NW_ERR_INPUT, "%s", "");
+    size_t length = strlen(place.text);
+    while (length && strchr(": ", place.text[length - 1]))
+        length--;
+    return strndup(place.text, length);
+}
+
+static enum nw_status load_sweep_values(struct loading *l, const xmlNode *e, struct nw_scenario_sweep *w, char *values)
+{
+    enum nw_status s = check_sweep_path(l, e, w->path);
+    for (char *word; !s && (word = strsep(&values, " \t\r\n"));)
+        s = *word ? add_sweep_value(l, e, w, word) : NW_OK;
+    if (s)
+        return s;
+    if (!w->value_count)
+        return nw_xml_fail(&l->xml, e, "values", l->err, NW_ERR_INPUT, "values=\"\": no value to try");
+    char **text = calloc(w->value_count, sizeof *text);
+    w->place = place_of_sweep(l, e, "values");
+    w->source = source_of(l, e);
+    s = text && w->place && w->source ? refuse_doubled_values(l, e, w, text) : nomem(l);
+    for (size_t i = 0; text && i < w->value_count; i++)
+        free(text[i]);
+    free(text);
+    return s;
 }
 
 static enum nw_status load_sweep(struct loading *l, const xmlNode *e)
@@ -284,6 +342,28 @@ static enum nw_status load_sweep(struct loading *l, const xmlNode *e)
     }
     more[l->s.sweep_count++] = w;
     l->s.sweep = more;
+    return NW_OK;
+}
+
+/* What only shows when all sweeps and runs are known. */
+static enum nw_status check_sweeps(struct loading *l)
+{
+    size_t runs = l->s.run_count ? l->s.run_count : 1, points = runs;
+    for (size_t i = 0; i < l->s.sweep_count; i++) {
+        const struct nw_scenario_sweep *w = &l->s.sweep[i];
+        for (size_t r = 0; r < l->s.run_count; r++)
+            for (size_t k = 0; k < l->s.run[r].set_count; k++)
+                if (!strcmp(l->s.run[r].set[k].path, w->path))
+                    return nw_fail(l->err, NW_ERR_INPUT,
+                                   "%s: run \"%s\" sets %s itself; what is swept is set by no run", w->place,
+                                   l->s.run[r].label, w->path);
+        if (w->value_count > NW_SCENARIO_POINTS_MAX / points)
+            return nw_fail(l->err, NW_ERR_INPUT,
+                           "%s: its %zu values make more than %d points of the %zu that the runs (%zu) and the sweeps "
+                           "before it make; at most %d are allowed",
+                           w->place, w->value_count, NW_SCENARIO_POINTS_MAX, points, runs, NW_SCENARIO_POINTS_MAX);
+        points *= w->value_count;
+    }
     return NW_OK;
 }
 
@@ -329,7 +409,7 @@ static enum nw_status load_runs(struct loading *l)
         else if (is(e, "sweep"))
             s = load_sweep(l, e);
     }
-    return s;
+    return s ? s : check_sweeps(l);
 }
 
 enum nw_status nw_scenario_load(const char *path, const char *machine, struct nw_scenario *out, struct nw_error *err)

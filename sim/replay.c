@@ -1,4 +1,4 @@
-/* replay.c - the replay loop around either engine, and the cost model's sums. */
+/* replay.c - either engine as one object, the replay loop around it, and the cost model's sums. */
 #include <inttypes.h>
 #include <nestwalk/sim/replay.h>
 #include <stdlib.h>
@@ -79,75 +79,141 @@ static void sum_costs(struct replay *p)
     r->cycles.total = r->cycles.base + r->cycles.translation + r->cycles.exits;
 }
 
-static enum nw_status run(struct replay *p, struct nw_source *source, const struct nw_replay_hooks *hooks,
-                          struct nw_error *err)
+struct nw_replayer {
+    struct replay p;
+    struct nw_result result;
+    const struct engine *engine;
+    void *state; /* the engine's; NULL when it could not be made */
+    double seconds;
+};
+
+static double thread_seconds(void)
 {
-    const struct engine *engine = engine_for(p->config);
-    uint64_t done = 0, total = nw_source_access_total(source);
-    void *state;
-    enum nw_status s = engine->create(p, &state, err);
-    if (s)
-        return s;
-    source->want = engine->want;
-    for (struct nw_block b;;) {
-        if ((s = nw_source_next(source, &b, err)) || b.end)
-            break;
-        if (b.vcpu) {
-            s = nw_fail(err, NW_ERR_UNSUPPORTED, "the trace has accesses of vCPU %u: replay of one vCPU is modelled",
-                        b.vcpu);
-            break;
-        }
-        if ((s = engine->take(state, &b, err)))
-            break;
-        p->r->accesses.fetch += b.fetches;
-        p->r->accesses.load += b.loads;
-        p->r->accesses.store += b.stores;
-        done += b.access_count;
-        if (hooks && hooks->progress && !hooks->progress(hooks->context, done, total)) {
-            s = nw_fail(err, NW_ERR_INTERRUPTED, "interrupted after %" PRIu64 " accesses", done);
-            break;
-        }
-    }
-    if (!s)
-        engine->finish(state);
-    engine->destroy(state);
-    return s;
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-enum nw_status nw_replay(struct nw_source *source, const struct nw_config *config, const struct nw_replay_hooks *hooks,
-                         struct nw_result *out, struct nw_error *err)
+static enum nw_status prepare(struct nw_replayer *r, const struct nw_config *config, const struct nw_trace_info *info,
+                              struct nw_error *err)
 {
-    struct replay p = { .config = config, .r = out };
-    double started = processor_seconds();
-    memset(out, 0, sizeof *out);
+    struct replay *p = &r->p;
+    struct nw_result *out = &r->result;
     enum nw_status s = nw_config_check(config, err);
     if (s)
         return s;
-    if (config->fidelity == NW_FIDELITY_FULL && engine_for(config) != &engine_reference)
+    r->engine = engine_for(config);
+    if (config->fidelity == NW_FIDELITY_FULL && r->engine != &engine_reference)
         return nw_fail(err, NW_ERR_UNSUPPORTED,
                        "fidelity full is modelled by the reference engine: add --engine=reference");
     if ((s = nw_config_copy(&out->config, config, err)))
         return s;
     if (config->detect_stale)
         out->config.engine = NW_ENGINE_REFERENCE; /* what really runs, see engine_for() */
-    if (config->detect_stale && !(out->stale.use = calloc(NW_STALE_USES_MAX, sizeof *out->stale.use))) {
-        nw_result_fini(out);
+    if (config->detect_stale && !(out->stale.use = calloc(NW_STALE_USES_MAX, sizeof *out->stale.use)))
         return nw_fail_nomem(err, "the reports of stale translations");
+    find_homes(p);
+    p->flat = machine_flat_walk(config);
+    p->flat_reference_cycles = machine_flat_reference_cycles(config);
+    p->flat_cycles = p->flat_reference_cycles * (p->flat.references_guest + p->flat.references_nested);
+    if (!(s = machine_init(&p->m, config, info, out, err)))
+        s = r->engine->create(p, &r->state, err);
+    return s;
+}
+
+enum nw_status nw_replayer_create(struct nw_replayer **out, const struct nw_config *config,
+                                  const struct nw_trace_info *info, struct nw_error *err)
+{
+    double started = thread_seconds();
+    struct nw_replayer *r = calloc(1, sizeof *r);
+    if (!r)
+        return nw_fail_nomem(err, "a replay");
+    r->p.config = config;
+    r->p.r = &r->result;
+    enum nw_status s = prepare(r, config, info, err);
+    if (s) {
+        nw_replayer_destroy(r);
+        return s;
     }
-    find_homes(&p);
-    p.flat = machine_flat_walk(config);
-    p.flat_reference_cycles = machine_flat_reference_cycles(config);
-    p.flat_cycles = p.flat_reference_cycles * (p.flat.references_guest + p.flat.references_nested);
-    if (!(s = machine_init(&p.m, config, nw_source_info(source), out, err)))
-        s = run(&p, source, hooks, err);
-    if (!s) {
-        machine_finish(&p.m);
-        sum_costs(&p);
-        out->seconds = processor_seconds() - started;
-        out->accesses_per_second = out->seconds > 0 ? (double)out->accesses.total / out->seconds : 0;
-    }
-    machine_fini(&p.m);
+    r->seconds = thread_seconds() - started;
+    *out = r;
+    return NW_OK;
+}
+
+unsigned nw_replay_want(const struct nw_config *config) { return engine_for(config)->want; }
+
+enum nw_status nw_replayer_take(struct nw_replayer *r, const struct nw_block *b, struct nw_error *err)
+{
+    if (b->vcpu)
+        return nw_fail(err, NW_ERR_UNSUPPORTED, "the trace has accesses of vCPU %u: replay of one vCPU is modelled",
+                       b->vcpu);
+    double started = thread_seconds();
+    enum nw_status s = r->engine->take(r->state, b, err);
+    r->seconds += thread_seconds() - started;
     if (s)
-        nw_result_fini(out);
+        return s;
+    r->result.accesses.fetch += b->fetches;
+    r->result.accesses.load += b->loads;
+    r->result.accesses.store += b->stores;
+    return NW_OK;
+}
+
+static void set_speed(struct nw_result *r, double seconds)
+{
+    r->seconds = seconds;
+    r->accesses_per_second = seconds > 0 ? (double)r->accesses.total / seconds : 0;
+}
+
+void nw_replayer_finish(struct nw_replayer *r, struct nw_result *out)
+{
+    double started = thread_seconds();
+    r->engine->finish(r->state);
+    machine_finish(&r->p.m);
+    sum_costs(&r->p);
+    set_speed(&r->result, r->seconds + thread_seconds() - started);
+    *out = r->result;
+    r->result = (struct nw_result){ 0 };
+}
+
+void nw_replayer_destroy(struct nw_replayer *r)
+{
+    if (!r)
+        return;
+    if (r->state)
+        r->engine->destroy(r->state);
+    machine_fini(&r->p.m);
+    nw_result_fini(&r->result);
+    free(r);
+}
+
+static enum nw_status run(struct nw_replayer *r, struct nw_source *source, const struct nw_replay_hooks *hooks,
+                          struct nw_error *err)
+{
+    uint64_t done = 0, total = nw_source_access_total(source);
+    enum nw_status s;
+    source->want = r->engine->want;
+    for (struct nw_block b;;) {
+        if ((s = nw_source_next(source, &b, err)) || b.end || (s = nw_replayer_take(r, &b, err)))
+            return s;
+        done += b.access_count;
+        if (hooks && hooks->progress && !hooks->progress(hooks->context, done, total))
+            return nw_fail(err, NW_ERR_INTERRUPTED, "interrupted after %" PRIu64 " accesses", done);
+    }
+}
+
+enum nw_status nw_replay(struct nw_source *source, const struct nw_config *config, const struct nw_replay_hooks *hooks,
+                         struct nw_result *out, struct nw_error *err)
+{
+    double started = processor_seconds();
+    struct nw_replayer *r;
+    memset(out, 0, sizeof *out);
+    enum nw_status s = nw_replayer_create(&r, config, nw_source_info(source), err);
+    if (s)
+        return s;
+    if (!(s = run(r, source, hooks, err))) {
+        nw_replayer_finish(r, out);
+        set_speed(out, processor_seconds() - started); /* decoding the trace included */
+    }
+    nw_replayer_destroy(r);
     return s;
 }

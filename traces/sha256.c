@@ -8,12 +8,28 @@
 
 enum { CHUNK = 1 << 20 };
 
+static void finish(struct sha256_ctx *sha, char out[65])
+{
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_digest(sha, sizeof digest, digest);
+    for (unsigned i = 0; i < sizeof digest; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+void nw_bytes_sha256(const void *bytes, size_t count, char out[65])
+{
+    struct sha256_ctx sha;
+    sha256_init(&sha);
+    sha256_update(&sha, count, bytes);
+    finish(&sha, out);
+}
+
 enum nw_status nw_file_sha256(const char *path, char out[65], struct nw_error *err)
 {
     enum nw_status s = NW_OK;
     struct sha256_ctx sha;
     sha256_init(&sha);
-    uint8_t *chunk = malloc(CHUNK), digest[SHA256_DIGEST_SIZE];
+    uint8_t *chunk = malloc(CHUNK);
     if (!chunk)
         return nw_fail_nomem(err, "a file's checksum");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -33,9 +49,7 @@ enum nw_status nw_file_sha256(const char *path, char out[65], struct nw_error *e
             break;
         sha256_update(&sha, (size_t)n, chunk);
     }
-    sha256_digest(&sha, sizeof digest, digest);
-    for (unsigned i = 0; i < sizeof digest; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    finish(&sha, out);
 out:
     if (fd >= 0)
         close(fd);

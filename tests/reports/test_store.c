@@ -501,6 +501,97 @@ static void migration__runs_the_steps_that_a_file_lacks(void **state)
     assert_int_equal(nw_store_step_count, NW_STORE_SCHEMA_VERSION);
 }
 
+static struct nw_store_point point_ok(struct nw_store *store, const char *identity)
+{
+    struct nw_store_point p;
+    struct nw_error err = { 0 };
+    if (nw_store_point_find(store, identity, &p, &err))
+        fail_msg("%s", err.text);
+    return p;
+}
+
+static size_t run_count(struct nw_store *store)
+{
+    struct nw_run *runs;
+    size_t count;
+    struct nw_error err = { 0 };
+    assert_int_equal(nw_store_list(store, &runs, &count, &err), NW_OK);
+    nw_runs_free(runs, count);
+    return count;
+}
+
+static void store__a_point_is_stored_once(void **state)
+{
+    (void)state;
+    const char *path = fixture_path("points.db");
+    struct nw_store *store = open_ok(path, NW_STORE_WRITE), *other = open_ok(path, NW_STORE_WRITE);
+    struct nw_run run = fixture_run(true);
+    struct nw_error err = { 0 };
+    assert_int_equal(point_ok(store, "p").state, NW_POINT_NEW);
+    assert_int_equal(nw_store_point_done(store, "p", &run, &err), NW_OK);
+    assert_int_equal(nw_store_point_done(other, "p", &run, &err), NW_OK);
+    assert_int_equal(nw_store_point_failed(other, "p", "EPT", "too late", &err), NW_OK);
+    struct nw_store_point p = point_ok(other, "p");
+    assert_int_equal(p.state, NW_POINT_DONE);
+    assert_int_equal(p.run, 1);
+    assert_int_equal(p.group, 1);
+    assert_int_equal(run_count(store), 1);
+    nw_store_join_group(other, p.group);
+    assert_int_equal(nw_store_point_done(other, "q", &run, &err), NW_OK);
+    assert_int_equal(point_ok(store, "q").group, 1);
+    nw_run_fini(&run);
+    nw_store_close(other);
+    nw_store_close(store);
+    remove_store(path);
+}
+
+static void store__a_failed_point_may_be_done_later(void **state)
+{
+    (void)state;
+    const char *path = fixture_path("points.db");
+    struct nw_store *store = open_ok(path, NW_STORE_WRITE);
+    struct nw_run run = fixture_run(true);
+    struct nw_error err = { 0 };
+    assert_int_equal(nw_store_point_failed(store, "p", "EPT", "no memory", &err), NW_OK);
+    assert_int_equal(nw_store_point_failed(store, "p", "EPT", "no memory again", &err), NW_OK);
+    struct nw_store_point p = point_ok(store, "p");
+    assert_int_equal(p.state, NW_POINT_FAILED);
+    assert_string_equal(p.error, "no memory again");
+    assert_int_equal(run_count(store), 0);
+    assert_int_equal(nw_store_point_done(store, "p", &run, &err), NW_OK);
+    p = point_ok(store, "p");
+    assert_int_equal(p.state, NW_POINT_DONE);
+    assert_string_equal(p.error, "");
+    assert_int_equal(run_count(store), 1);
+    /* Who deletes the run wants it made again. */
+    assert_int_equal(sqlite3_exec(store->db, "DELETE FROM runs", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(point_ok(store, "p").state, NW_POINT_NEW);
+    nw_run_fini(&run);
+    nw_store_close(store);
+    remove_store(path);
+}
+
+/* A store of schema 1, as the version before points made it. */
+static void store__one_without_points_is_brought_up_to_date(void **state)
+{
+    (void)state;
+    const char *path = fixture_path("one.db");
+    struct nw_error err = { 0 };
+    char pragma[64];
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(nw_store_migrate(db, path, 0, nw_store_step, 1, &err), NW_OK);
+    snprintf(pragma, sizeof pragma, "PRAGMA application_id = %d", NW_STORE_APPLICATION_ID);
+    assert_int_equal(sqlite3_exec(db, pragma, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_refused(path, NW_STORE_READ, "older version");
+    struct nw_store *store = open_ok(path, NW_STORE_WRITE);
+    assert_int_equal(point_ok(store, "p").state, NW_POINT_NEW);
+    nw_store_close(store);
+    nw_store_close(open_ok(path, NW_STORE_READ));
+    remove_store(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,6 +609,9 @@ int main(void)
         cmocka_unit_test(store__is_readable_where_nothing_can_be_written),
         cmocka_unit_test(store__reading_cannot_write),
         cmocka_unit_test(store__a_failed_run_leaves_nothing),
+        cmocka_unit_test(store__a_point_is_stored_once),
+        cmocka_unit_test(store__a_failed_point_may_be_done_later),
+        cmocka_unit_test(store__one_without_points_is_brought_up_to_date),
         cmocka_unit_test(migration__runs_the_steps_that_a_file_lacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

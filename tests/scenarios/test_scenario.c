@@ -152,7 +152,34 @@ static void scenario__sweeps_keep_their_values_in_order(void **state)
     assert_string_equal(sc.sweep[0].value[0], "512");
     assert_string_equal(sc.sweep[0].value[2], "2048");
     assert_int_equal(sc.sweep[1].value_count, 2);
+    assert_string_equal(sc.sweep[0].source, "x.xml:1");
+    char place[300];
+    snprintf(place, sizeof place, "%s:2:34: <sweep>", scratch_path("x.xml"));
+    assert_string_equal(sc.sweep[1].place, place);
     nw_scenario_fini(&sc);
+}
+
+/* 100,000 points are allowed, the runs counted in: 2 runs of 10 x 5000 values. */
+static void scenario__sweeps_make_points_up_to_the_limit(void **state)
+{
+    (void)state;
+    static char text[64 << 10];
+    size_t used = (size_t)snprintf(text, sizeof text, "%s",
+                                   ROOT "><run mode='native'/><run mode='nested'/>"
+                                        "<sweep path='run.seed' values='1 2 3 4 5 6 7 8 9 10'/>"
+                                        "<sweep path='cost.base.load' values='");
+    for (int i = 0; i < 5000; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%d ", i);
+    snprintf(text + used, sizeof text - used, "'/></scenario>");
+    struct nw_scenario sc = load(text);
+    assert_int_equal(sc.run_count * sc.sweep[0].value_count * sc.sweep[1].value_count, NW_SCENARIO_POINTS_MAX);
+    nw_scenario_fini(&sc);
+    snprintf(text + used, sizeof text - used, "5000'/></scenario>");
+    struct nw_error err = { 0 };
+    assert_int_equal(nw_scenario_load(scratch_write("x.xml", text, strlen(text)), NULL, &sc, &err), NW_ERR_INPUT);
+    assert_non_null(strstr(err.text, "x.xml:1:"));
+    assert_non_null(strstr(err.text, "<sweep>: its 5001 values"));
+    assert_non_null(strstr(err.text, "at most 100000 are allowed"));
 }
 
 static void scenario__a_combination_that_an_override_may_mend_loads(void **state)
@@ -238,6 +265,7 @@ int main(void)
         cmocka_unit_test(scenario__a_machine_file_is_relative_to_the_scenario),
         cmocka_unit_test(scenario__an_error_in_its_machine_file_names_that_file),
         cmocka_unit_test(scenario__sweeps_keep_their_values_in_order),
+        cmocka_unit_test(scenario__sweeps_make_points_up_to_the_limit),
         cmocka_unit_test(scenario__a_combination_that_an_override_may_mend_loads),
         cmocka_unit_test(schema__every_guest_vmm_and_run_parameter_is_an_attribute),
         cmocka_unit_test(shipped__every_scenario_loads_and_is_consistent),

@@ -332,6 +332,9 @@ static void sha256__known_answers(void **state)
     write_file(path, "abc", 3); /* FIPS 180-2, appendix B.1 */
     OK(nw_file_sha256(path, hex, err));
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    char again[65];
+    nw_bytes_sha256("abc", 3, again); /* FIPS 180-4, the one-block example */
+    assert_string_equal(again, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     write_file(path, "", 0);
     OK(nw_file_sha256(path, hex, err));
     assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");

@@ -19,7 +19,7 @@
 
 enum {
     NW_STORE_APPLICATION_ID = 0x4e57726c, /* "NWrl" */
-    NW_STORE_SCHEMA_VERSION = 1,
+    NW_STORE_SCHEMA_VERSION = 2,
 };
 enum nw_store_access { NW_STORE_READ, NW_STORE_WRITE };
 
@@ -46,5 +46,28 @@ enum nw_status nw_store_load(struct nw_store *store, int64_t id, struct nw_run *
  * an empty store. */
 enum nw_status nw_store_select(struct nw_store *store, const char *const *names, size_t name_count,
                                struct nw_run **runs, size_t *count, struct nw_error *err) NW_MUST_USE;
+
+/* ---- points of a sweep ----
+ * A point is a run that is known beforehand by its identity, a text that says all that decides its result. It is added together with its run,
+ * in one transaction, or with the reason why it has none; so who comes after an interruption, of whatever kind, finds what is still to
+ * be done, and two processes at the same sweep store no point twice. */
+enum nw_point_state { NW_POINT_NEW, NW_POINT_DONE, NW_POINT_FAILED };
+struct nw_store_point {
+    enum nw_point_state state;
+    int64_t run, group; /* DONE */
+    char error[512];    /* FAILED */
+};
+
+enum nw_status nw_store_point_find(struct nw_store *store, const char *identity, struct nw_store_point *out,
+                                   struct nw_error *err) NW_MUST_USE;
+/* Adds the run; nothing, when the point is done already. A failure noted before is forgotten. */
+enum nw_status nw_store_point_done(struct nw_store *store, const char *identity, const struct nw_run *run,
+                                   struct nw_error *err) NW_MUST_USE;
+/* Notes a failure, in the place of one noted before; nothing, when the point is done already. */
+enum nw_status nw_store_point_failed(struct nw_store *store, const char *identity, const char *label, const char *error,
+                                     struct nw_error *err) NW_MUST_USE;
+
+/* Runs added from now on belong to a group that is in the store. */
+void nw_store_join_group(struct nw_store *store, int64_t group);
 
 #endif

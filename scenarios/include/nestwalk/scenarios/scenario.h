@@ -34,10 +34,14 @@ struct nw_scenario_run {
     size_t set_count;
 };
 
+/* Values of one parameter to try in turn. No run sets it, no two values are the same, and all sweeps and runs together make
+ * at most NW_SCENARIO_POINTS_MAX points. */
+enum { NW_SCENARIO_POINTS_MAX = 100000 };
 struct nw_scenario_sweep {
     char *path;
     char **value;
-    size_t value_count; /* at least 1 */
+    size_t value_count;   /* at least 1 */
+    char *place, *source; /* "FILE:LINE:COLUMN: <sweep>", for messages; "FILE:LINE", the source of its values */
 };
 
 struct nw_scenario {

@@ -58,5 +58,7 @@ enum nw_status nw_nwt_repair(const char *from, const char *to, struct nw_nwt_sum
 
 /* SHA-256 of the file as 64 hex digits and a NUL: what results remember as trace_sha256. */
 enum nw_status nw_file_sha256(const char *path, char out[65], struct nw_error *err) NW_MUST_USE;
+/* The same of bytes in memory. */
+void nw_bytes_sha256(const void *bytes, size_t count, char out[65]);
 
 #endif
