@@ -148,6 +148,14 @@ bool nw_shadow_is_table(const struct nw_shadow *sh, gpa_t gpa);
  * happens. */
 enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
                                      struct nw_shadow_invalidation *out, struct nw_error *err) NW_MUST_USE;
+/* The same for a change that is no write of the guest's as AGILE counts them: it has been counted by
+ * nw_shadow_store_trapped(), or is taken to have been there always. */
+enum nw_status nw_shadow_table_preset(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
+                                      struct nw_shadow_invalidation *out, struct nw_error *err) NW_MUST_USE;
+/* AGILE: a store to a shadowed page trapped (NW_SHADOW_TABLE_WRITE), whether or not it will change a word there: it counts
+ * as a write. With another policy nothing happens. */
+enum nw_status nw_shadow_store_trapped(struct nw_shadow *sh, gpa_t gpa, struct nw_shadow_invalidation *out,
+                                       struct nw_error *err) NW_MUST_USE;
 
 /* The guest executed INVLPG: the TLBs must forget *out. EAGER: every write to a shadowed table is trapped, so the shadow
  * entry agrees with the guest's already and stays. VIRTUAL_TLB: the page's entry goes; of a large guest page that was
