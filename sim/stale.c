@@ -86,7 +86,8 @@ static uint64_t audit_load(void *context, hpa_t hpa)
 static void audit_reference(void *context, const struct nw_reference *reference)
 {
     struct audit *a = context;
-    if (reference->dimension != NW_GUEST || reference->shadow || !a->m->writes || !a->m->writes->capacity)
+    /* Writes are known by GPA. Of shadow tables, and of the table that a switching entry points to, a walk knows only the HPA. */
+    if (reference->dimension != NW_GUEST || (a->m->hw_switched && reference->address == reference->hpa.v) || !a->m->writes || !a->m->writes->capacity)
         return;
     const struct table_change *c = slot_of(a->m->writes, reference->address);
     if (c->key && c->epoch > a->since && (!a->change || c->epoch > a->change->epoch))
