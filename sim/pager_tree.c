@@ -73,7 +73,7 @@ void tree_forget(struct machine *m, const struct nw_shadow_invalidation *due)
         return;
     m->result->shadow.flushes++;
     m->epoch++;
-    if (due->kind == NW_SHADOW_ALL)
+    if (due->kind == NW_SHADOW_ALL || due->last - due->first == UINT64_MAX) /* a range's length has 64 bits */
         machine_forget(m, FORGET_ALL);
     else
         machine_forget(m, forget_range(due->first, due->last + 1));
