@@ -91,13 +91,15 @@ static enum nw_status page_fault(struct machine *m, gva_t gva, uint8_t kind, con
 static enum nw_status registers(struct machine *m, unsigned cr, uint64_t value, struct nw_error *err)
 {
     (void)value;
-    enum nw_status s = nw_shadow_load_cr3(shadow_of(m), &m->guest, err);
+    const struct nw_shadow_counters *k = nw_shadow_counters(shadow_of(m));
+    uint64_t made = k->roots_made;
+    enum nw_status s = tree_load(m, err);
     if (s)
         return s;
     if (cr != 3)
         tree_of(m)->cached_roots = 0;
-    bool passes = cr == 3 && ((nw_shadow_paging(shadow_of(m))->root & NW_AGILE_SWITCH) ||
-                              (!m->guest.root_in_registers && use_root(m, m->guest.root, false)));
+    bool nested = nw_shadow_paging(shadow_of(m))->root & NW_AGILE_SWITCH && k->roots_made == made; /* a new one is unknown */
+    bool passes = cr == 3 && (nested || (!m->guest.root_in_registers && use_root(m, m->guest.root, false)));
     if (passes)
         m->result->shadow.cr3_without_exit++;
     else if (cr != CR_EFER)

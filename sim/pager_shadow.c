@@ -24,7 +24,7 @@ static enum nw_status registers(struct machine *m, unsigned cr, uint64_t value, 
     (void)value;
     if (cr != CR_EFER)
         machine_exit(m, NW_EXIT_CR_WRITE);
-    enum nw_status s = nw_shadow_load_cr3(shadow_of(m), &m->guest, err);
+    enum nw_status s = tree_load(m, err);
     if (s)
         return s;
     m->hw_guest = nw_shadow_paging(shadow_of(m));

@@ -51,6 +51,7 @@ enum nw_status tree_create(struct machine *m, enum nw_shadow_policy policy, stru
                                   .maxphyaddr = NW_PHYS_BITS_MAX,
                                   .policy = policy,
                                   .agile_writes = (unsigned)m->config->vmm.agile_writes,
+                                  .agile_start_nested = m->config->vmm.agile_start == NW_AGILE_START_NESTED,
                                   .backing = backing,
                                   .allocate = allocate,
                                   .release = release,
@@ -77,6 +78,16 @@ void tree_forget(struct machine *m, const struct nw_shadow_invalidation *due)
         machine_forget(m, FORGET_ALL);
     else
         machine_forget(m, forget_range(due->first, due->last + 1));
+}
+
+enum nw_status tree_load(struct machine *m, struct nw_error *err)
+{
+    const struct nw_shadow_counters *k = nw_shadow_counters(shadow_of(m));
+    uint64_t roots = k->roots, made = k->roots_made;
+    enum nw_status s = nw_shadow_load_cr3(shadow_of(m), &m->guest, err);
+    if (!s && k->roots_made != made && k->roots == roots) /* an old root went, and walk caches may lead to its tables */
+        tree_forget(m, &(struct nw_shadow_invalidation){ .kind = NW_SHADOW_ALL });
+    return s;
 }
 
 enum nw_status tree_fault(struct machine *m, gva_t gva, uint8_t kind, enum fault_action *action, struct nw_error *err)

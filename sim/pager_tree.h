@@ -20,6 +20,8 @@ static inline struct nw_shadow *shadow_of(const struct machine *m) { return tree
 /* The tree, with machine.guest as its first space. */
 enum nw_status tree_create(struct machine *m, enum nw_shadow_policy policy, struct nw_error *err) NW_MUST_USE;
 void tree_destroy(struct machine *m);
+/* The guest's CR3, or another register of its paging, is new. */
+enum nw_status tree_load(struct machine *m, struct nw_error *err) NW_MUST_USE;
 /* What the TLBs must forget because the tree changed. */
 void tree_forget(struct machine *m, const struct nw_shadow_invalidation *due);
 /* A fault that is an exit: the guest's, a hidden one, or a store to a table. */

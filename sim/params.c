@@ -31,6 +31,7 @@ static const char *const engine_choices[] = { "fast", "reference", NULL };
 static const char *const guest_page_choices[] = { "4K", "2M", "1G", "thp", NULL };
 static const char *const backing_choices[] = { "4K", "2M", "1G", NULL };
 static const char *const shadow_policy_choices[] = { "kvm", "eager", "virtual-tlb", NULL };
+static const char *const agile_start_choices[] = { "shadow", "nested", NULL };
 static const char *const slat_choices[] = { "ept", "npt", NULL };
 static const char *const class_choices[] = { "data", "instruction", "unified", NULL };
 static const char *const page_set_choices[] = { "4K", "2M", "1G", NULL };
@@ -146,6 +147,9 @@ static const struct nw_param table[] = {
               "1000000",
               "agile paging: length of the interval, after which nested tables that were not written are shadowed "
               "again; 0: it never ends"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_VMM, "vmm.agile_start", CFG(vmm.agile_start), agile_start_choices, "shadow",
+               "agile paging: how a new address space begins; nested: its root is shadowed after a whole interval "
+               "without a write to it"),
     COUNT_ROW(NW_GROUP_VMM, "vmm.agile_cr3_cache", CFG(vmm.agile_cr3_cache), "entries", 0, NW_AGILE_CR3_CACHE_MAX, "0",
               "agile paging: entries of the processor's cache of shadow roots, which spares loads of CR3 their exit; "
               "0: it has none"),

@@ -169,6 +169,7 @@ static inline void make_config(struct random_case *c)
     set_number(c, "vmm.agile_writes", 1 + pick(c, 3));
     set_number(c, "vmm.agile_interval_accesses", chance(c, 10) ? 0 : 1 + pick(c, chance(c, 20) ? 40 : 700));
     set_number(c, "vmm.agile_cr3_cache", pick(c, 3));
+    set(c, "vmm.agile_start", chance(c, 30) ? "nested" : "shadow");
     set_number(c, "vmm.vpid", !chance(c, 20));
     set_number(c, "vmm.accessed_dirty", !chance(c, 30));
     set_number(c, "vmm.pml", c->config.vmm.slat == NW_SLAT_EPT && c->config.vmm.accessed_dirty && chance(c, 50));

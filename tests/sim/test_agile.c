@@ -239,6 +239,37 @@ static void a_nested_root__loads_without_exit_and_its_stores_to_shadowed_tables_
     script_free(t);
 }
 
+static void a_space_that_begins_nested__is_shadowed_after_a_quiet_interval(void **state)
+{
+    (void)state;
+    struct script *t = script_new(0);
+    uint64_t nested, first = t->builder.paging.root, second = second_root(t);
+    start(t);
+    set(t, "vmm.agile_start", "nested");
+    set(t, "vmm.agile_interval_accesses", "16");
+    access_page(t, PAGE, NW_LOAD);
+    assert_int_equal(more_references(t, walk_again, PAGE, &nested), 20);
+    assert_int_equal(nested, 16);
+    assert_int_equal(exits(t, NW_EXIT_SHADOW_FAULT), 0);
+    again(t);
+    churn(t, 5);
+    load_cr3(t, second); /* not known yet */
+    load_cr3(t, first);
+    load_cr3(t, second);
+    go(t);
+    assert_int_equal(exits(t, NW_EXIT_TABLE_WRITE), 0);
+    assert_int_equal(exits(t, NW_EXIT_CR_WRITE), 1);
+    assert_int_equal(t->result.shadow.nested_tables, 2);
+    again(t);
+    while (t->accesses < 33)
+        access_page(t, GLOBAL_PAGE, NW_LOAD);
+    access_page(t, PAGE, NW_LOAD);
+    assert_int_equal(more_references(t, walk_again, PAGE, &nested), 4);
+    assert_int_equal(t->result.shadow.switched_to_nested, 0);
+    assert_int_equal(t->result.shadow.switched_to_shadow, 2);
+    script_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +281,7 @@ int main(void)
         cmocka_unit_test(loads_of_cr3__are_exits_unless_the_root_is_cached),
         cmocka_unit_test(control_registers__empty_the_cache_of_roots),
         cmocka_unit_test(a_nested_root__loads_without_exit_and_its_stores_to_shadowed_tables_are_seen),
+        cmocka_unit_test(a_space_that_begins_nested__is_shadowed_after_a_quiet_interval),
     };
     return cmocka_run_group_tests_name("agile paging", tests, NULL, NULL);
 }

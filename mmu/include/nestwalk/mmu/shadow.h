@@ -36,6 +36,8 @@
  * second stage.) A store that arrives through a nested part of the tree is not stopped by the shadow entries of its
  * page, so the VMM write-protects what nw_shadow_is_table() says in its second stage as well, or sees such stores
  * otherwise. Tables of 32-bit paging never change: their shape is not that of the shadow tables.
+ * With agile_start_nested short-lived address spaces never pay for a shadow tree: they begin nested, and are shadowed at
+ * the end of the first whole interval in which their root was not written.
  *
  * The processor walks the shadow tree with CR0.WP set and NX enabled whatever the guest has. A supervisor store
  * that the guest allows only because its WP is clear gets a writable supervisor leaf; the next user access takes it
@@ -70,6 +72,7 @@ struct nw_shadow_config {
     unsigned maxphyaddr;
     enum nw_shadow_policy policy;
     unsigned agile_writes; /* AGILE: trapped writes that make a table nested; 0: NW_SHADOW_AGILE_WRITES */
+    bool agile_start_nested; /* AGILE: a new address space begins with a nested root, as if that had just been written */
     /* GPA -> HPA. present false: not backed, the fault is the VMM's to resolve (NW_SHADOW_NO_BACKING). */
     void (*backing)(void *context, gpa_t gpa, struct nw_shadow_backing *out);
     /* Frames for shadow tables, as HPAs. */
@@ -95,6 +98,7 @@ struct nw_shadow_counters {
     uint64_t guest_tables;    /* guest table pages that are shadowed */
     uint64_t leaves;          /* shadow leaves and switching entries in use */
     uint64_t roots;           /* shadow roots in use */
+    uint64_t roots_made;      /* ... ever made */
     uint64_t nested_tables;   /* AGILE: guest table pages that are nested; not counting those below them */
     uint64_t switched_to_nested, switched_to_shadow; /* ... changes of a guest table page */
 };

@@ -25,6 +25,7 @@ enum nw_fidelity { NW_FIDELITY_TLB, NW_FIDELITY_WALK, NW_FIDELITY_FULL, NW_FIDEL
 enum nw_engine { NW_ENGINE_FAST, NW_ENGINE_REFERENCE, NW_ENGINE_COUNT };
 enum nw_page_policy { NW_PAGES_4K, NW_PAGES_2M, NW_PAGES_1G, NW_PAGES_THP, NW_PAGE_POLICY_COUNT };
 enum nw_shadowing { NW_SHADOWING_KVM, NW_SHADOWING_EAGER, NW_SHADOWING_VIRTUAL_TLB, NW_SHADOWING_COUNT };
+enum nw_agile_start { NW_AGILE_START_SHADOW, NW_AGILE_START_NESTED, NW_AGILE_START_COUNT };
 enum nw_slat { NW_SLAT_EPT, NW_SLAT_NPT, NW_SLAT_COUNT };
 enum nw_tlb_class { NW_TLB_DATA, NW_TLB_INSTRUCTION, NW_TLB_UNIFIED, NW_TLB_CLASS_COUNT };
 enum nw_tlb_policy { NW_TLB_LRU, NW_TLB_PLRU, NW_TLB_RANDOM, NW_TLB_NRU, NW_TLB_SRRIP, NW_TLB_POLICY_COUNT };
@@ -119,6 +120,7 @@ struct nw_config {
         uint64_t shadow_pages;           /* policy kvm: most shadow pages; 0 = KVM's default */
         uint64_t agile_writes;           /* mode agile: trapped writes in an interval that make a table nested */
         uint64_t agile_interval_accesses; /* ... its length; 0 = it never ends */
+        uint64_t agile_start;             /* enum nw_agile_start: of a new address space */
         uint64_t agile_cr3_cache; /* ... entries of the processor's cache of shadow roots; 0 = it has none */
     } vmm;
 
