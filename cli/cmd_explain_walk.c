@@ -200,8 +200,8 @@ static void print_reference(struct nw_cli_table *t, const struct nw_explained_re
     else
         snprintf(found, sizeof found, "%s", r->found_in);
     snprintf(cycles, sizeof cycles, "%llu", (unsigned long long)r->cycles);
-    nw_cli_table_row(t, (const char *const[]){ r->skipped_by[0] ? "-" : n, nw_explained_dimension(r), r->table,
-                                               address, entry, decoded, found, r->skipped_by[0] ? "-" : cycles });
+    nw_cli_table_row(t, (const char *const[]){ r->skipped_by[0] ? "-" : n, nw_explained_dimension(r), r->table, address,
+                                               entry, decoded, found, r->skipped_by[0] ? "-" : cycles });
 }
 
 static const char *page_name(uint64_t bytes)

@@ -231,8 +231,7 @@ enum nw_status shadow_agile_start(struct nw_shadow *sh, uint32_t slot, struct nw
     struct nw_shadow_invalidation unused = { .kind = NW_SHADOW_NOTHING }; /* nobody has used the root */
     uint64_t pfn = (root->guest.root & SHADOW_FRAME) >> NW_PAGE_LOG2, hpa;
     if (sh->config.policy != NW_SHADOW_AGILE || !sh->config.agile_start_nested ||
-        root->guest.levels != root->paging.levels || shadow_page_of(sh, pfn, NONE) != NONE ||
-        !host_page(sh, pfn, &hpa))
+        root->guest.levels != root->paging.levels || shadow_page_of(sh, pfn, NONE) != NONE || !host_page(sh, pfn, &hpa))
         return NW_OK;
     struct agile_table *t = find(sh, pfn);
     enum nw_status s = t ? NW_OK : add(sh, pfn, &t, err);

@@ -35,7 +35,10 @@ static json_t *fault_json(const struct nw_explained_fault *f)
               json_put(o, "code_name", code ? json_text(f->code_name) : json_null()) &&
               json_put(o, "code", code ? hex(f->code) : json_null()) &&
               json_put(o, "address_name", json_text(f->address_name)) && json_put(o, "address", hex(f->address)) &&
-              json_put(o, "dimension", json_text(f->nested ? "nested" : f->shadow ? "shadow" : "guest")) &&
+              json_put(o, "dimension",
+                       json_text(f->nested   ? "nested"
+                                 : f->shadow ? "shadow"
+                                             : "guest")) &&
               json_put(o, "level", f->level >= 0 ? json_integer(f->level) : json_null());
     ok = json_put(o, "bits", bits) && ok;
     for (unsigned i = 0; ok && i < f->bit_count; i++) {

@@ -83,9 +83,7 @@ static struct nw_explained_reference *add(struct watch *w, unsigned d, unsigned 
 {
     if (w->count == REFERENCES_MAX)
         return NULL;
-    const struct nw_paging *p = d == NW_NESTED   ? w->m->hw_nested
-                                : d == OF_SHADOW ? w->m->hw_switched
-                                                 : w->m->hw_guest;
+    const struct nw_paging *p = d == NW_NESTED ? w->m->hw_nested : d == OF_SHADOW ? w->m->hw_switched : w->m->hw_guest;
     struct nw_explained_reference *r = &w->reference[w->count++];
     *r = (struct nw_explained_reference){ .n = w->count,
                                           .nested = d == NW_NESTED,

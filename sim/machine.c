@@ -227,7 +227,8 @@ static void make_rules(struct machine *m)
 {
     /* MODEL: mode agile judges hits as for the shadow tree, with WP set: what the guest allows a supervisor only because its own WP is clear
      * is walked at each store. */
-    bool write_protect = m->hw_switched || m->hw_guest->write_protect, smep = m->traced && (m->registers.cr4 & NW_CR4_SMEP);
+    bool write_protect = m->hw_switched || m->hw_guest->write_protect,
+         smep = m->traced && (m->registers.cr4 & NW_CR4_SMEP);
     for (unsigned i = 0; i < NW_ARRAY_LEN(m->rule); i++) {
         unsigned type = i & NW_KIND_TYPE;
         bool user = i & 4;
@@ -303,9 +304,8 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
     m->second_stage = config->mode != NW_MODE_NATIVE && config->mode != NW_MODE_DIRECT;
     m->pager = pager_for(config);
     m->flat = !m->traced && config->fidelity == NW_FIDELITY_TLB && config->mode != NW_MODE_SHADOW &&
-              config->mode != NW_MODE_AGILE &&
-              config->walker.prefetch == NW_PREFETCH_NONE && config->guest.page_policy != NW_PAGES_THP &&
-              !config->guest.demand_faults && !config->vmm.demand_backing;
+              config->mode != NW_MODE_AGILE && config->walker.prefetch == NW_PREFETCH_NONE &&
+              config->guest.page_policy != NW_PAGES_THP && !config->guest.demand_faults && !config->vmm.demand_backing;
     nw_frames_init(&m->host_frames, FIRST_PFN, end_pfn(config->vmm.memory_bytes, HOST_PFN_BITS));
     nw_frames_init(&m->guest_frames, FIRST_PFN, end_pfn(config->guest.memory_bytes, GUEST_PFN_BITS));
     enum nw_status s = nw_physmem_create(&m->pm, err);

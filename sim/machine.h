@@ -105,7 +105,8 @@ struct machine {
     struct region_count *region;
     size_t region_capacity, region_used;
 
-    uint64_t next_interval; /* mode agile: before the access of this number machine_interval() is due; else UINT64_MAX */
+    uint64_t
+        next_interval; /* mode agile: before the access of this number machine_interval() is due; else UINT64_MAX */
 
     /* For the stale-translation detector (stale.h). */
     uint64_t access; /* number of the access under way; kept by the engine that detects */

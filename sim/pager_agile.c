@@ -8,7 +8,8 @@
  *
  * The paper's optional hardware: a small cache of pairs of guest root and shadow root, so that a load of CR3 that hits is no exit
  * (vmm.agile_cr3_cache). Here it is fully associative and LRU; the VMM enters a pair when it serves a miss, and empties it when CR0, CR4 or EFER
- * change, because the shadow root depends on them. PAE guests do not use it: their load reads four PDPTEs too.
+ * change, because the shadow root depends on them.
+ * MODEL: PAE guests do not use it: their load reads four PDPTEs too.
  * MODEL: a root that is nested needs no shadow root, and the VMM lets loads of it pass (SDM vol. 3, "CR3-Target Controls" has a list for that).
  * MODEL: the paper's other one, walks that set A and D in all three tables, is left out: a first store through the shadow tree is a hidden fault.
  * MODEL: a store through a nested part to a shadowed table is stopped when it changes the table; a store to a page that is shadowed but is no
@@ -98,7 +99,8 @@ static enum nw_status registers(struct machine *m, unsigned cr, uint64_t value, 
         return s;
     if (cr != 3)
         tree_of(m)->cached_roots = 0;
-    bool nested = nw_shadow_paging(shadow_of(m))->root & NW_AGILE_SWITCH && k->roots_made == made; /* a new one is unknown */
+    bool nested =
+        nw_shadow_paging(shadow_of(m))->root & NW_AGILE_SWITCH && k->roots_made == made; /* a new one is unknown */
     bool passes = cr == 3 && (nested || (!m->guest.root_in_registers && use_root(m, m->guest.root, false)));
     if (passes)
         m->result->shadow.cr3_without_exit++;

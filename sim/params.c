@@ -92,10 +92,11 @@ static const double BYTES_MAX = 0x1p52;
 
 /* The order is the order of reports and of the manual page. */
 static const struct nw_param table[] = {
-    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.mode", CFG(mode), mode_choices, "native",
-               "how memory is virtualized: not at all, by a guest that keeps machine frames in its tables (Xen PV), by "
-               "shadow page tables, by a second stage (EPT/NPT), or by shadow tables whose walks go on nested where tables "
-               "change often (agile paging)"),
+    CHOICE_ROW(
+        NW_PARAM_CHOICE, NW_GROUP_RUN, "run.mode", CFG(mode), mode_choices, "native",
+        "how memory is virtualized: not at all, by a guest that keeps machine frames in its tables (Xen PV), by "
+        "shadow page tables, by a second stage (EPT/NPT), or by shadow tables whose walks go on nested where tables "
+        "change often (agile paging)"),
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.fidelity", CFG(fidelity), fidelity_choices, "walk",
                "tlb: counts only; walk: page-table lines compete in the caches; full: data lines compete as well"),
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.engine", CFG(engine), engine_choices, "fast",

@@ -22,7 +22,8 @@ static const struct nw_counter_row walk_rows[] = {
     ROW(walks.count, "walks.count", "walks", "misses of the last TLB level"),
     ROW(walks.references, "walks.references", "references", "table entries read by those walks"),
     ROW(walks.references_guest, "walks.references_guest", "references",
-        "... of the guest's tables (natively and in shadow mode: of the only ones; in agile mode: and of shadow tables)"),
+        "... of the guest's tables (natively and in shadow mode: of the only ones; in agile mode: and of shadow "
+        "tables)"),
     ROW(walks.references_nested, "walks.references_nested", "references", "... of the second stage"),
     ROW(walks.cycles, "walks.cycles", "cycles", "latency of those walks, before overlap"),
     ROW(walks.dirty_assists, "walks.dirty_assists", "walks",

@@ -87,7 +87,8 @@ static void audit_reference(void *context, const struct nw_reference *reference)
 {
     struct audit *a = context;
     /* Writes are known by GPA. Of shadow tables, and of the table that a switching entry points to, a walk knows only the HPA. */
-    if (reference->dimension != NW_GUEST || (a->m->hw_switched && reference->address == reference->hpa.v) || !a->m->writes || !a->m->writes->capacity)
+    if (reference->dimension != NW_GUEST || (a->m->hw_switched && reference->address == reference->hpa.v) ||
+        !a->m->writes || !a->m->writes->capacity)
         return;
     const struct table_change *c = slot_of(a->m->writes, reference->address);
     if (c->key && c->epoch > a->since && (!a->change || c->epoch > a->change->epoch))

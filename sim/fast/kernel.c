@@ -145,8 +145,8 @@ static enum nw_status take_intervals(struct kernel *k, const struct nw_block *b,
         uint32_t stop = due >= first + to ? to : due > first + from ? (uint32_t)(due - first) : from, upto = t;
         while (upto < end && b->touch[upto].at < stop)
             upto++;
-        if (from < stop && (s = whole ? take_stretch(k, b, from, stop, t, upto, err)
-                                      : expand(k, b, from, stop, t, page, err)))
+        if (from < stop &&
+            (s = whole ? take_stretch(k, b, from, stop, t, upto, err) : expand(k, b, from, stop, t, page, err)))
             return s;
         whole &= from == stop;
         for (; t < upto; t++)

@@ -109,7 +109,8 @@ NW_INLINE void hook_table(void *context, enum nw_dimension d, uint64_t address, 
     /* `start` has asked this cache in the same walk and missed, else the walk would have begun below the entry. */
     *assoc_insert(&psc[i], psc_number(i, address), psc_tag(k, d, i, address)) =
         (struct packed_entry){ next->table.v, next->table_gpa.v, next->allowed,
-                               (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) | (next->switched ? 4u : 0u) };
+                               (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) |
+                                   (next->switched ? 4u : 0u) };
 }
 
 NW_INLINE uint64_t nested_tag(uint64_t gpa, unsigned size) { return gpa >> size_log2[size] << 2 | size; }

@@ -116,8 +116,7 @@ static inline void make_walk_cache(struct random_case *c, const char *name)
 
 static inline void make_config(struct random_case *c)
 {
-    static const char *const modes[] = { "native", "nested", "nested", "shadow", "shadow", "direct",
-                                         "agile",  "agile" };
+    static const char *const modes[] = { "native", "nested", "nested", "shadow", "shadow", "direct", "agile", "agile" };
     static const char *const policies[] = { "4K", "4K", "2M", "1G", "thp" };
     static const char *const backings[] = { "4K", "4K", "2M", "1G" };
     static const char *const shadow_policies[] = { "kvm", "kvm", "eager", "virtual-tlb" };

@@ -35,7 +35,8 @@
  * table: `trapped` says whether it had cost an exit. (A real VMM learns of the others from the dirty flags of its
  * second stage.) A store that arrives through a nested part of the tree is not stopped by the shadow entries of its
  * page, so the VMM write-protects what nw_shadow_is_table() says in its second stage as well, or sees such stores
- * otherwise. Tables of 32-bit paging never change: their shape is not that of the shadow tables.
+ * otherwise.
+ * MODEL: tables of 32-bit paging never change: their shape is not that of the shadow tables.
  * With agile_start_nested short-lived address spaces never pay for a shadow tree: they begin nested, and are shadowed at
  * the end of the first whole interval in which their root was not written.
  *
@@ -72,7 +73,8 @@ struct nw_shadow_config {
     unsigned maxphyaddr;
     enum nw_shadow_policy policy;
     unsigned agile_writes; /* AGILE: trapped writes that make a table nested; 0: NW_SHADOW_AGILE_WRITES */
-    bool agile_start_nested; /* AGILE: a new address space begins with a nested root, as if that had just been written */
+    bool
+        agile_start_nested; /* AGILE: a new address space begins with a nested root, as if that had just been written */
     /* GPA -> HPA. present false: not backed, the fault is the VMM's to resolve (NW_SHADOW_NO_BACKING). */
     void (*backing)(void *context, gpa_t gpa, struct nw_shadow_backing *out);
     /* Frames for shadow tables, as HPAs. */

@@ -106,22 +106,22 @@ struct nw_config {
         uint64_t memory_bytes;        /* guest-physical size; 0 = as much as the trace needs */
     } guest;
     struct nw_vmm_config {
-        uint64_t slat;                   /* enum nw_slat */
-        uint64_t levels;                 /* 4 or 5 */
-        uint64_t backing;                /* enum nw_page_policy, 4K | 2M | 1G */
-        uint64_t demand_backing;         /* bool: first uses of guest memory are EPT violations of the model */
-        uint64_t memory_bytes;           /* host memory for the guest and its tables; 0 = as much as needed */
-        uint64_t vpid;                   /* bool: TLB entries survive exits */
-        uint64_t accessed_dirty;         /* bool: EPT entries have A and D flags (those of NPT always do) */
-        uint64_t pml;                    /* bool: page-modification log; needs ept with accessed_dirty */
-        uint64_t shadow_policy;          /* enum nw_shadowing */
-        uint64_t direct_batch;           /* requests that wait for one hypercall */
-        uint64_t direct_writable_tables; /* bool: stores to leaf tables trap and are emulated, one by one */
-        uint64_t shadow_pages;           /* policy kvm: most shadow pages; 0 = KVM's default */
-        uint64_t agile_writes;           /* mode agile: trapped writes in an interval that make a table nested */
+        uint64_t slat;                    /* enum nw_slat */
+        uint64_t levels;                  /* 4 or 5 */
+        uint64_t backing;                 /* enum nw_page_policy, 4K | 2M | 1G */
+        uint64_t demand_backing;          /* bool: first uses of guest memory are EPT violations of the model */
+        uint64_t memory_bytes;            /* host memory for the guest and its tables; 0 = as much as needed */
+        uint64_t vpid;                    /* bool: TLB entries survive exits */
+        uint64_t accessed_dirty;          /* bool: EPT entries have A and D flags (those of NPT always do) */
+        uint64_t pml;                     /* bool: page-modification log; needs ept with accessed_dirty */
+        uint64_t shadow_policy;           /* enum nw_shadowing */
+        uint64_t direct_batch;            /* requests that wait for one hypercall */
+        uint64_t direct_writable_tables;  /* bool: stores to leaf tables trap and are emulated, one by one */
+        uint64_t shadow_pages;            /* policy kvm: most shadow pages; 0 = KVM's default */
+        uint64_t agile_writes;            /* mode agile: trapped writes in an interval that make a table nested */
         uint64_t agile_interval_accesses; /* ... its length; 0 = it never ends */
         uint64_t agile_start;             /* enum nw_agile_start: of a new address space */
-        uint64_t agile_cr3_cache; /* ... entries of the processor's cache of shadow roots; 0 = it has none */
+        uint64_t agile_cr3_cache;         /* ... entries of the processor's cache of shadow roots; 0 = it has none */
     } vmm;
 
     struct nw_tlb_config tlb[NW_TLB_ARRAYS_MAX];

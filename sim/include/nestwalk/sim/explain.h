@@ -14,17 +14,17 @@
 #include <nestwalk/traces/block.h>
 
 struct nw_explained_reference {
-    unsigned n;                 /* 1-based */
-    bool nested;                /* dimension: guest or nested */
-    bool shadow;                /* ... of mode agile's shadow tree: neither */
-    unsigned level;             /* 0 = leaf table */
-    char table[8];              /* "PML4", "PDPT", "PD", "PT", "EPT4", ... the field's name of the level */
-    int for_guest_level;        /* nested: translating the table of this guest level; -1 = the final data address */
-    uint64_t address;           /* HPA of the entry */
-    uint64_t guest_address;     /* GPA of the entry (guest dimension), or the GPA being translated (nested dimension); of a
+    unsigned n;             /* 1-based */
+    bool nested;            /* dimension: guest or nested */
+    bool shadow;            /* ... of mode agile's shadow tree: neither */
+    unsigned level;         /* 0 = leaf table */
+    char table[8];          /* "PML4", "PDPT", "PD", "PT", "EPT4", ... the field's name of the level */
+    int for_guest_level;    /* nested: translating the table of this guest level; -1 = the final data address */
+    uint64_t address;       /* HPA of the entry */
+    uint64_t guest_address; /* GPA of the entry (guest dimension), or the GPA being translated (nested dimension); of a
                                  * shadow table, and of the first guest table below one, the HPA again */
-    uint64_t entry;             /* its value, before the walk set A or D */
-    char decoded[160];          /* "present writable user accessed dirty frame 0x1234" */
+    uint64_t entry;         /* its value, before the walk set A or D */
+    char decoded[160];      /* "present writable user accessed dirty frame 0x1234" */
     char found_in[NW_NAME_MAX]; /* cache level, "dram"; "" at fidelity tlb */
     uint64_t cycles;
     char skipped_by
@@ -59,8 +59,8 @@ struct nw_explained_fault {
     uint64_t code;
     const char *address_name; /* "CR2", "GPA", "EXITINFO2" */
     uint64_t address;
-    int level; /* of the entry that stopped the walk; -1: no entry did */
-    bool nested, shadow; /* as of a reference */
+    int level;                                          /* of the entry that stopped the walk; -1: no entry did */
+    bool nested, shadow;                                /* as of a reference */
     struct nw_explained_bit bit[NW_EXPLAINED_BITS_MAX]; /* those defined for this kind of fault, ascending */
     unsigned bit_count;
 };
