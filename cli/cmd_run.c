@@ -474,7 +474,7 @@ const struct nw_command nw_cmd_run = {
     .name = "run",
     .synopsis = "[SCENARIO.xml] [--trace FILE] [--machine MACHINE] [--mode MODE]... [--set PATH=VALUE]... [--db FILE] "
                 "[--json FILE|-] [--csv FILE|-]",
-    .summary = "replay a trace through a machine, natively, or under direct, shadow, nested or agile paging",
+    .summary = "replay a trace through a machine, natively or by any way to virtualize memory",
     .details =
         "Replays one trace once for each run and prints the runs side by side; the first is what the others are "
         "compared with. "
