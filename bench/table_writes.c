@@ -94,7 +94,8 @@ static enum nw_status make_stream(const struct guest *g, uint64_t rounds, struct
 int main(int argc, char **argv)
 {
     static const char *const ways[][2] = { { "native", "kvm" },   { "direct", "kvm" },         { "shadow", "kvm" },
-                                           { "shadow", "eager" }, { "shadow", "virtual-tlb" }, { "nested", "kvm" } };
+                                           { "shadow", "eager" }, { "shadow", "virtual-tlb" }, { "nested", "kvm" },
+                                           { "agile", "kvm" } };
     uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 0) : 1000000;
     static struct guest g;
     struct stream t = { 0 };

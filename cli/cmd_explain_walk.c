@@ -41,7 +41,7 @@ static const struct nw_option options[] = {
     [OPT_NESTED_LEVELS] = { "nested-levels", 0, "4|5", "Levels of the second stage. Default: 4." },
     [OPT_GUEST_PAGE] = { "guest-page", 0, "4K|2M|1G", "Page that the imitation guest maps. Default: 4K." },
     [OPT_NESTED_PAGE] = { "nested-page", 0, "4K|2M|1G", "Host page that backs guest memory. Default: 4K." },
-    [OPT_MODE] = { "mode", 'm', "native|direct|shadow|nested", "How memory is virtualized. Default: nested." },
+    [OPT_MODE] = { "mode", 'm', "native|direct|shadow|nested|agile", "How memory is virtualized. Default: nested." },
     [OPT_MACHINE] = { "machine", 'M', "MACHINE",
                       "Machine profile: a shipped one's name or an XML file. Default: textbook." },
     [OPT_FIDELITY] = { "fidelity", 'f', "tlb|walk|full",
@@ -200,8 +200,8 @@ static void print_reference(struct nw_cli_table *t, const struct nw_explained_re
     else
         snprintf(found, sizeof found, "%s", r->found_in);
     snprintf(cycles, sizeof cycles, "%llu", (unsigned long long)r->cycles);
-    nw_cli_table_row(t, (const char *const[]){ r->skipped_by[0] ? "-" : n, r->nested ? "nested" : "guest", r->table,
-                                               address, entry, decoded, found, r->skipped_by[0] ? "-" : cycles });
+    nw_cli_table_row(t, (const char *const[]){ r->skipped_by[0] ? "-" : n, nw_explained_dimension(r), r->table, address,
+                                               entry, decoded, found, r->skipped_by[0] ? "-" : cycles });
 }
 
 static const char *page_name(uint64_t bytes)
@@ -234,9 +234,11 @@ static void print_text(const struct nw_explanation *x, const struct nw_config *c
     if (x->page_bytes)
         printf("GVA 0x%llx -> GPA 0x%llx -> HPA 0x%llx, %s page\n", (unsigned long long)x->gva,
                (unsigned long long)x->gpa, (unsigned long long)x->hpa, page_name(x->page_bytes));
-    printf("%u references (%u guest, %u nested), %llu cycles; %s on %s, fidelity %s\n", x->references,
-           x->references_guest, x->references_nested, (unsigned long long)x->cycles, nw_mode_name[c->mode], c->machine,
-           nw_fidelity_name[c->fidelity]);
+    printf("%u references (", x->references);
+    if (c->mode == NW_MODE_AGILE)
+        printf("%u shadow, ", x->references_shadow);
+    printf("%u guest, %u nested), %llu cycles; %s on %s, fidelity %s\n", x->references_guest, x->references_nested,
+           (unsigned long long)x->cycles, nw_mode_name[c->mode], c->machine, nw_fidelity_name[c->fidelity]);
 }
 
 static void print_legend(void)

@@ -36,7 +36,7 @@ static const struct nw_option options[] = {
     [OPT_MACHINE] = { "machine", 'M', "MACHINE",
                       "Machine profile: a shipped one's name or an XML file; overrides the scenario's. Default: "
                       "textbook." },
-    [OPT_MODE] = { "mode", 'm', "native|direct|shadow|nested",
+    [OPT_MODE] = { "mode", 'm', "native|direct|shadow|nested|agile",
                    "How memory is virtualized; may be repeated, one replay each. Default: the scenario's runs, or "
                    "native." },
     [OPT_ENGINE] = { "engine", 0, "fast|reference",
@@ -452,7 +452,7 @@ const struct nw_command nw_cmd_run = {
     .name = "run",
     .synopsis = "[SCENARIO.xml] [--trace FILE] [--machine MACHINE] [--mode MODE]... [--set PATH=VALUE]... [--db FILE] "
                 "[--json FILE|-] [--csv FILE|-]",
-    .summary = "replay a trace through a machine, natively, under direct or shadow paging, or nested",
+    .summary = "replay a trace through a machine, natively or by any way to virtualize memory",
     .details =
         "Replays one trace once for each run and prints the runs side by side; the first is what the others are "
         "compared with. "

@@ -145,9 +145,10 @@ enum nw_status nw_shadow_load_cr3(struct nw_shadow *sh, const struct nw_paging *
     sh->root[slot] =
         (struct shadow_root){ .used = true, .guest = space, .paging = paging, .page = page, .loaded = ++sh->loads };
     sh->counters.roots++;
+    sh->counters.roots_made++;
     sh->current = slot;
     sh->loaded = true;
-    return NW_OK;
+    return shadow_agile_start(sh, slot, err);
 }
 
 static uint64_t truncated(const struct nw_paging *guest, gva_t gva)

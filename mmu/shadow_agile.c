@@ -225,6 +225,24 @@ enum nw_status shadow_agile_written(struct nw_shadow *sh, uint64_t pfn, struct n
     return lift_protection(sh, pfn, inv, err);
 }
 
+enum nw_status shadow_agile_start(struct nw_shadow *sh, uint32_t slot, struct nw_error *err)
+{
+    struct shadow_root *root = &sh->root[slot];
+    struct nw_shadow_invalidation unused = { .kind = NW_SHADOW_NOTHING }; /* nobody has used the root */
+    uint64_t pfn = (root->guest.root & SHADOW_FRAME) >> NW_PAGE_LOG2, hpa;
+    if (sh->config.policy != NW_SHADOW_AGILE || !sh->config.agile_start_nested ||
+        root->guest.levels != root->paging.levels || shadow_page_of(sh, pfn, NONE) != NONE || !host_page(sh, pfn, &hpa))
+        return NW_OK;
+    struct agile_table *t = find(sh, pfn);
+    enum nw_status s = t ? NW_OK : add(sh, pfn, &t, err);
+    if (s)
+        return s;
+    sh->counters.nested_tables += !t->nested;
+    t->nested = t->written = true;
+    switch_root(sh, root, hpa, &unused);
+    return NW_OK;
+}
+
 /* ---- and back ----------------------------------------------------------------------------------- */
 
 void nw_shadow_interval(struct nw_shadow *sh, struct nw_shadow_invalidation *out)

@@ -118,6 +118,8 @@ enum nw_status shadow_agile_enter(struct nw_shadow *sh, const struct software *s
 /* The guest wrote this page; inv->trapped is set. It may change to nested. */
 enum nw_status shadow_agile_written(struct nw_shadow *sh, uint64_t pfn, struct nw_shadow_invalidation *inv,
                                     struct nw_error *err) NW_MUST_USE;
+/* A new root may begin nested. */
+enum nw_status shadow_agile_start(struct nw_shadow *sh, uint32_t root, struct nw_error *err) NW_MUST_USE;
 /* The page has another host page now: nothing may lead to the old one. */
 void shadow_agile_unmap(struct nw_shadow *sh, uint64_t pfn, struct nw_shadow_invalidation *inv);
 

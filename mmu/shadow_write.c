@@ -23,8 +23,8 @@ static enum nw_status propagate(struct nw_shadow *sh, uint32_t id, uint64_t firs
     return NW_OK;
 }
 
-enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
-                                     struct nw_shadow_invalidation *out, struct nw_error *err)
+static enum nw_status changed(struct nw_shadow *sh, gpa_t gpa, unsigned bytes, bool counts,
+                              struct nw_shadow_invalidation *out, struct nw_error *err)
 {
     *out = (struct nw_shadow_invalidation){ .kind = NW_SHADOW_NOTHING };
     uint64_t pfn = gpa.v >> NW_PAGE_LOG2, offset = gpa.v & (NW_PAGE_BYTES - 1);
@@ -32,7 +32,7 @@ enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned b
         return nw_fail(err, NW_ERR_INPUT, "a table write of %u bytes at GPA 0x%llx leaves its page", bytes,
                        (unsigned long long)gpa.v);
     out->trapped = shadow_page_of(sh, pfn, NONE) != NONE;
-    enum nw_status s = shadow_agile_written(sh, pfn, out, err);
+    enum nw_status s = counts ? shadow_agile_written(sh, pfn, out, err) : NW_OK;
     if (s || !out->trapped)
         return s;
     sh->counters.table_writes++;
@@ -57,4 +57,23 @@ enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned b
         id = shadow_page_of(sh, pfn, NONE); /* the chain may have changed: begin again, past those visited */
     }
     return NW_OK;
+}
+
+enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
+                                     struct nw_shadow_invalidation *out, struct nw_error *err)
+{
+    return changed(sh, gpa, bytes, true, out, err);
+}
+
+enum nw_status nw_shadow_table_preset(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
+                                      struct nw_shadow_invalidation *out, struct nw_error *err)
+{
+    return changed(sh, gpa, bytes, false, out, err);
+}
+
+enum nw_status nw_shadow_store_trapped(struct nw_shadow *sh, gpa_t gpa, struct nw_shadow_invalidation *out,
+                                       struct nw_error *err)
+{
+    *out = (struct nw_shadow_invalidation){ .kind = NW_SHADOW_NOTHING, .trapped = nw_shadow_is_table(sh, gpa) };
+    return shadow_agile_written(sh, gpa.v >> NW_PAGE_LOG2, out, err);
 }

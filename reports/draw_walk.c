@@ -146,9 +146,11 @@ enum nw_status nw_draw_walk(const struct nw_explanation *x, char **dot, struct n
 {
     struct text t = { 0 };
     struct grid g = measure(x);
-    char title[256];
-    snprintf(title, sizeof title, "walk of GVA 0x%llx: %s; %u references (%u guest, %u nested), %llu cycles",
-             (unsigned long long)x->gva, x->outcome, x->references, x->references_guest, x->references_nested,
+    char title[256], shadow[24] = "";
+    if (x->references_shadow)
+        snprintf(shadow, sizeof shadow, "%u shadow, ", x->references_shadow);
+    snprintf(title, sizeof title, "walk of GVA 0x%llx: %s; %u references (%s%u guest, %u nested), %llu cycles",
+             (unsigned long long)x->gva, x->outcome, x->references, shadow, x->references_guest, x->references_nested,
              (unsigned long long)x->cycles);
     text_add(&t,
              "digraph walk {\n  graph [layout=nop splines=line bgcolor=transparent labelloc=t fontname=\"Helvetica\" "

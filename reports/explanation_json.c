@@ -35,7 +35,10 @@ static json_t *fault_json(const struct nw_explained_fault *f)
               json_put(o, "code_name", code ? json_text(f->code_name) : json_null()) &&
               json_put(o, "code", code ? hex(f->code) : json_null()) &&
               json_put(o, "address_name", json_text(f->address_name)) && json_put(o, "address", hex(f->address)) &&
-              json_put(o, "dimension", json_text(f->nested ? "nested" : "guest")) &&
+              json_put(o, "dimension",
+                       json_text(f->nested   ? "nested"
+                                 : f->shadow ? "shadow"
+                                             : "guest")) &&
               json_put(o, "level", f->level >= 0 ? json_integer(f->level) : json_null());
     ok = json_put(o, "bits", bits) && ok;
     for (unsigned i = 0; ok && i < f->bit_count; i++) {
@@ -54,7 +57,7 @@ static json_t *reference_json(const struct nw_explanation *x, const struct nw_ex
 {
     json_t *o = json_object();
     bool ok = o && json_put(o, "n", json_integer((json_int_t)r->n)) &&
-              json_put(o, "dimension", json_text(r->nested ? "nested" : "guest")) &&
+              json_put(o, "dimension", json_text(nw_explained_dimension(r))) &&
               json_put(o, "level", json_integer((json_int_t)r->level)) && json_put(o, "table", json_text(r->table)) &&
               json_put(o, "address", hex(r->address)) && json_put(o, "guest_address", hex(r->guest_address)) &&
               json_put(o, "entry", hex(r->entry)) && json_put(o, "decoded", json_text(r->decoded)) &&
@@ -89,6 +92,8 @@ static bool put_walk(json_t *root, const struct nw_explanation *x)
         ok = json_array_append_new(list, reference_json(x, x->reference + i)) == 0;
     return ok && json_put(totals, "references", json_integer((json_int_t)x->references)) &&
            json_put(totals, "references_guest", json_integer((json_int_t)x->references_guest)) &&
+           (!x->references_shadow ||
+            json_put(totals, "references_shadow", json_integer((json_int_t)x->references_shadow))) &&
            json_put(totals, "references_nested", json_integer((json_int_t)x->references_nested)) &&
            json_put(totals, "cycles", json_count(x->cycles));
 }

@@ -46,7 +46,7 @@ static void heading(struct text *t, const char *title, const char *caption)
 
 static void reference_row(struct text *t, const struct nw_explained_reference *r)
 {
-    text_printf(t, "<tr><td class=\"number\">%u</td><td>%s</td><td>", r->n, r->nested ? "nested" : "guest");
+    text_printf(t, "<tr><td class=\"number\">%u</td><td>%s</td><td>", r->n, nw_explained_dimension(r));
     text_add_html(t, r->table);
     text_printf(t,
                 "</td><td class=\"number\"><code>0x%llx</code></td><td class=\"number\"><code>0x%llx</code></td><td>",

@@ -63,8 +63,8 @@ enum nw_exit_reason exit_reason_of(const char *backend, uint64_t code)
 
 bool exit_is_of_the_model(const struct nw_config *c, enum nw_exit_reason reason)
 {
-    bool shadow =
-        c->mode == NW_MODE_SHADOW || c->mode == NW_MODE_DIRECT; /* both see to the guest's tables themselves */
+    bool shadow = c->mode == NW_MODE_SHADOW || c->mode == NW_MODE_DIRECT ||
+                  c->mode == NW_MODE_AGILE; /* all see to the guest's tables themselves */
     switch (reason) {
     case NW_EXIT_GUEST_PAGE_FAULT:
     case NW_EXIT_CR_WRITE:

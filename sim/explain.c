@@ -76,22 +76,20 @@ struct watch {
     struct nw_explanation *x;
 };
 
-static const struct nw_paging *paging_of(const struct watch *w, enum nw_dimension d)
-{
-    return d == NW_NESTED ? w->m->hw_nested : w->m->hw_guest;
-}
+enum { OF_SHADOW = 2 }; /* a third dimension beside enum nw_dimension: mode agile's shadow tree */
 
-static struct nw_explained_reference *add(struct watch *w, enum nw_dimension d, unsigned level, uint64_t entry_hpa,
+static struct nw_explained_reference *add(struct watch *w, unsigned d, unsigned level, uint64_t entry_hpa,
                                           uint64_t address, uint64_t entry)
 {
     if (w->count == REFERENCES_MAX)
         return NULL;
-    const struct nw_paging *p = paging_of(w, d);
+    const struct nw_paging *p = d == NW_NESTED ? w->m->hw_nested : d == OF_SHADOW ? w->m->hw_switched : w->m->hw_guest;
     struct nw_explained_reference *r = &w->reference[w->count++];
     *r = (struct nw_explained_reference){ .n = w->count,
                                           .nested = d == NW_NESTED,
+                                          .shadow = d == OF_SHADOW,
                                           .level = level,
-                                          .for_guest_level = d == NW_GUEST ? (int)level : NW_FOR_FINAL,
+                                          .for_guest_level = d == NW_NESTED ? NW_FOR_FINAL : (int)level,
                                           .address = entry_hpa,
                                           .guest_address = address,
                                           .entry = entry,
@@ -103,6 +101,8 @@ static struct nw_explained_reference *add(struct watch *w, enum nw_dimension d, 
         nw_entry_describe(p, level, entry, r->decoded, sizeof r->decoded);
     else
         snprintf(r->decoded, sizeof r->decoded, "not present");
+    if (r->shadow && nw_entry_present(p, entry) && !nw_entry_is_leaf(p, level, entry) && (entry & NW_AGILE_SWITCH))
+        strncat(r->decoded, " switching", sizeof r->decoded - strlen(r->decoded) - 1);
     return r;
 }
 
@@ -112,7 +112,7 @@ static void on_reference(void *context, const struct nw_reference *reference, in
     for (unsigned i = w->count - w->unnamed; i < w->count; i++)
         w->reference[i].for_guest_level = reference->for_guest_level;
     w->unnamed = 0;
-    struct nw_explained_reference *r = add(w, (enum nw_dimension)reference->dimension, reference->level,
+    struct nw_explained_reference *r = add(w, reference->shadow ? OF_SHADOW : reference->dimension, reference->level,
                                            reference->hpa.v, reference->address, reference->entry);
     if (!r)
         return;
@@ -125,6 +125,8 @@ static void on_reference(void *context, const struct nw_reference *reference, in
     w->x->references++;
     if (reference->dimension == NW_NESTED)
         w->x->references_nested++;
+    else if (reference->shadow)
+        w->x->references_shadow++;
     else
         w->x->references_guest++;
     w->x->cycles += cycles;
@@ -164,20 +166,43 @@ static uint64_t skip_nested(struct watch *w, uint64_t gpa, int stop, int for_gue
     return 0;
 }
 
+/* The shadow tree's levels above `stop`. Returns how many of the guest's are to be used then, the first of them at *table by HPA; or 0. */
+static unsigned skip_shadow(struct watch *w, uint64_t gva, unsigned stop, const char *by, const char *why,
+                            uint64_t *table)
+{
+    const struct nw_paging *p = w->m->hw_switched;
+    uint64_t at = p->root;
+    unsigned l = p->levels;
+    while (l > stop + 1 && !(at & NW_AGILE_SWITCH)) {
+        uint64_t hpa = at + (nw_paging_index(p, --l, gva) << p->entry_log2), entry = entry_at(w, p, hpa);
+        struct nw_explained_reference *r = add(w, OF_SHADOW, l, hpa, hpa, entry);
+        if (!r)
+            return 0;
+        mark_skipped(r, by, why);
+        at = entry & (p->table_address | NW_AGILE_SWITCH);
+    }
+    *table = at & ~(uint64_t)NW_AGILE_SWITCH;
+    return at & NW_AGILE_SWITCH && l > stop + 1 ? l : 0;
+}
+
 /* The guest's levels above `stop`, each with the translation of its address, and the translation of the table at `stop`. */
 static void skip_guest(struct watch *w, uint64_t gva, unsigned stop, const char *by)
 {
     const struct nw_paging *p = w->m->hw_guest;
     uint64_t table = p->root;
+    unsigned levels = p->levels;
+    bool by_hpa = w->m->hw_switched;
     char why[96];
     snprintf(why, sizeof why, "%s knows the host address of the next table, the %s", by, p->format->level[stop].table);
-    for (unsigned l = p->levels; l-- > stop;) {
+    if (by_hpa && !(levels = skip_shadow(w, gva, stop, by, why, &table)))
+        return;
+    for (unsigned l = levels; l-- > stop; by_hpa = false) {
         uint64_t offset = nw_paging_index(p, l, gva) << p->entry_log2, gpa = table + offset, hpa = gpa, entry;
         if (p->root_in_registers && l == 2) {
             table = p->pdpte[offset >> 3] & p->table_address;
             continue;
         }
-        if (w->m->hw_nested)
+        if (w->m->hw_nested && !by_hpa)
             hpa = skip_nested(w, gpa, -1, (int)l, by, why);
         if (l == stop)
             return;
@@ -274,7 +299,7 @@ static enum nw_status explain(struct stage *t, const struct nw_explain_request *
         m->pending_count = 0;
         if ((s = watched_walk(t, q, kind, w, &r, err)) || r.outcome == NW_WALK_OK)
             break;
-        if (!m->pager->fills_on_fault)
+        if (!m->pager->fills_on_fault || (m->hw_switched && !r.fault.shadow))
             break; /* the fault is the answer; a shadow table, though, is filled by its faults */
         if ((s = machine_fault(m, q->gva, kind, &r, &action, err)) || action == FAULT_GIVE_UP)
             break;

@@ -70,6 +70,7 @@ void explain_fault(const struct nw_walk_result *r, const struct nw_paging *neste
     f->address = r->fault.address;
     f->level = r->fault.level;
     f->nested = r->fault.nested;
+    f->shadow = r->fault.shadow;
     switch (r->outcome) {
     case NW_WALK_PAGE_FAULT:
         f->kind = "page_fault";

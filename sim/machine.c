@@ -225,7 +225,10 @@ static enum nw_status make_second_stage(struct machine *m, struct nw_error *err)
 /* What each kind of access must find in a cached translation, under the present control registers. */
 static void make_rules(struct machine *m)
 {
-    bool write_protect = m->hw_guest->write_protect, smep = m->traced && (m->registers.cr4 & NW_CR4_SMEP);
+    /* MODEL: mode agile judges hits as for the shadow tree, with WP set: what the guest allows a supervisor only because its own WP is clear
+     * is walked at each store. */
+    bool write_protect = m->hw_switched || m->hw_guest->write_protect,
+         smep = m->traced && (m->registers.cr4 & NW_CR4_SMEP);
     for (unsigned i = 0; i < NW_ARRAY_LEN(m->rule); i++) {
         unsigned type = i & NW_KIND_TYPE;
         bool user = i & 4;
@@ -301,8 +304,8 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
     m->second_stage = config->mode != NW_MODE_NATIVE && config->mode != NW_MODE_DIRECT;
     m->pager = pager_for(config);
     m->flat = !m->traced && config->fidelity == NW_FIDELITY_TLB && config->mode != NW_MODE_SHADOW &&
-              config->walker.prefetch == NW_PREFETCH_NONE && config->guest.page_policy != NW_PAGES_THP &&
-              !config->guest.demand_faults && !config->vmm.demand_backing;
+              config->mode != NW_MODE_AGILE && config->walker.prefetch == NW_PREFETCH_NONE &&
+              config->guest.page_policy != NW_PAGES_THP && !config->guest.demand_faults && !config->vmm.demand_backing;
     nw_frames_init(&m->host_frames, FIRST_PFN, end_pfn(config->vmm.memory_bytes, HOST_PFN_BITS));
     nw_frames_init(&m->guest_frames, FIRST_PFN, end_pfn(config->guest.memory_bytes, GUEST_PFN_BITS));
     enum nw_status s = nw_physmem_create(&m->pm, err);
@@ -311,7 +314,8 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
     if ((s = m->traced ? guest_load_tables(m, err) : guest_make(m, err)))
         return s;
     m->hw_guest = &m->guest;
-    m->hw_nested = config->mode == NW_MODE_NESTED ? &m->p2m : NULL;
+    m->hw_nested = config->mode == NW_MODE_NESTED || config->mode == NW_MODE_AGILE ? &m->p2m : NULL;
+    m->next_interval = UINT64_MAX;
     if ((s = take_registers(m, err)) || (m->pager->create && (s = m->pager->create(m, err))))
         return s;
     make_rules(m);
@@ -374,13 +378,18 @@ enum nw_status machine_guest_ready(struct machine *m, gva_t gva, bool store, str
 
 enum nw_status machine_prepare(struct machine *m, gva_t gva, uint8_t kind, struct nw_error *err)
 {
+    if (m->pager->fills_on_fault || m->flat)
+        return m->pager->prepare ? m->pager->prepare(m, gva, kind, err) : NW_OK;
+    return machine_prepare_walk(m, gva, kind, err);
+}
+
+enum nw_status machine_prepare_walk(struct machine *m, gva_t gva, uint8_t kind, struct nw_error *err)
+{
     const struct nw_config *c = m->config;
     bool store = nw_kind_type(kind) == NW_STORE;
     enum nw_status s;
     hpa_t hpa;
     gpa_t gpa;
-    if (m->pager->fills_on_fault || m->flat)
-        return NW_OK;
     if (!m->traced) {
         bool mapped;
         if ((s = guest_touch(m, gva, store, !c->guest.demand_faults, &mapped, &gpa, err)) || !mapped)
@@ -396,6 +405,14 @@ enum nw_status machine_prepare(struct machine *m, gva_t gva, uint8_t kind, struc
         gpa = r.gpa;
     }
     return m->second_stage && !c->vmm.demand_backing ? machine_back(m, gpa.v, store, &hpa, err) : NW_OK;
+}
+
+enum nw_status machine_interval(struct machine *m, uint64_t access, struct nw_error *err)
+{
+    uint64_t length = m->config->vmm.agile_interval_accesses;
+    m->next_interval = (access / length + 1) * length;
+    m->pager->interval(m);
+    return machine_take_deferred(m, err);
 }
 
 /* ---- faults ---- */
@@ -480,7 +497,7 @@ void machine_finish(struct machine *m)
     struct nw_result *r = m->result;
     r->memory.guest_table_pages = m->traced ? m->table_pages_recorded : m->guest_builder.table_pages;
     if (m->second_stage)
-        r->memory.nested_table_pages = m->config->mode == NW_MODE_NESTED ? m->p2m_builder.table_pages : 0;
+        r->memory.nested_table_pages = m->hw_nested ? m->p2m_builder.table_pages : 0;
     if (!m->traced)
         r->memory.guest_pages = m->second_stage ? m->guest_frames.allocated_pages : m->host_frames.allocated_pages;
     if (m->pager->finish)

@@ -6,7 +6,7 @@
  *
  * Order of work for one access that the TLBs do not answer (both engines):
  *   1. machine_prepare(): what happens outside the model (first touches and backing that are not to be events);
- *   2. the walk of machine.hw_guest (and hw_nested);
+ *   2. the walk of machine.hw_guest (and hw_nested, beginning in hw_switched): walk.h;
  *   3. on a fault machine_fault() serves it and says whether the access is tried again from the TLB look-up, or given up.
  * For an imitation guest step 1 does nothing for a page that was prepared before (see prepared.h). */
 #ifndef NW_SIM_MACHINE_H
@@ -86,7 +86,7 @@ struct machine {
     struct nw_result *result;
     bool traced;       /* the trace carries the guest's tables */
     bool flat;         /* nothing is walked: fidelity tlb on an imitation guest of one page size */
-    bool second_stage; /* GPA and HPA differ: shadow and nested */
+    bool second_stage; /* GPA and HPA differ: shadow, nested and agile */
 
     struct nw_physmem *pm;
     struct nw_frames host_frames, guest_frames;
@@ -96,6 +96,7 @@ struct machine {
     const struct pager *pager; /* what the VMM does, and what it keeps for it */
     void *pager_state;
     const struct nw_paging *hw_guest, *hw_nested; /* hw_nested is NULL natively and in shadow mode */
+    const struct nw_paging *hw_switched;          /* mode agile: the shadow tree; else NULL */
     uint16_t pcid;
     struct rights_rule rule[8];
 
@@ -103,6 +104,9 @@ struct machine {
     uint64_t table_pages_recorded; /* guest page-table pages that the trace told of */
     struct region_count *region;
     size_t region_capacity, region_used;
+
+    uint64_t
+        next_interval; /* mode agile: before the access of this number machine_interval() is due; else UINT64_MAX */
 
     /* For the stale-translation detector (stale.h). */
     uint64_t access; /* number of the access under way; kept by the engine that detects */
@@ -135,6 +139,9 @@ enum nw_status machine_prepare(struct machine *m, gva_t gva, uint8_t kind, struc
 enum fault_action { FAULT_RETRY, FAULT_GIVE_UP };
 enum nw_status machine_fault(struct machine *m, gva_t gva, uint8_t kind, const struct nw_walk_result *fault,
                              enum fault_action *action, struct nw_error *err) NW_MUST_USE;
+
+/* Access number `access` comes, which is not below next_interval; the events before it are done. */
+enum nw_status machine_interval(struct machine *m, uint64_t access, struct nw_error *err) NW_MUST_USE;
 
 /* Applies an event's effect on tables and registers, counts it and prices its exit. */
 enum nw_status machine_event(struct machine *m, const struct nw_event *event, struct nw_error *err) NW_MUST_USE;

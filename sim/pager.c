@@ -15,6 +15,7 @@ const struct pager *pager_for(const struct nw_config *c)
     case NW_MODE_SHADOW: return shadow[c->vmm.shadow_policy];
     case NW_MODE_DIRECT: return &pager_direct;
     case NW_MODE_NESTED: return &pager_nested;
+    case NW_MODE_AGILE: return &pager_agile;
     default: return &pager_native;
     }
 }

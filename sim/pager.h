@@ -10,8 +10,9 @@
 #include "machine.h"
 
 struct pager {
-    /* Backing and tables are asked for while faults are served: machine_prepare() has nothing to do. */
+    /* Backing and tables are asked for while faults are served: machine_prepare() has nothing to do but `prepare`. */
     bool fills_on_fault;
+    enum nw_status (*prepare)(struct machine *m, gva_t gva, uint8_t kind, struct nw_error *err);
     /* machine.guest and machine.registers are set. */
     enum nw_status (*create)(struct machine *m, struct nw_error *err);
     void (*destroy)(struct machine *m); /* also after create() failed; nothing may have been made */
@@ -38,12 +39,15 @@ struct pager {
     /* The imitation guest has moved [start, end) to other frames; its caches are told already. */
     void (*moved)(struct machine *m, uint64_t start, uint64_t end);
 
+    /* machine_interval(). */
+    void (*interval)(struct machine *m);
+
     /* Counters into machine.result. */
     void (*finish)(struct machine *m);
 };
 enum { CR_EFER = 0x100 };
 
-extern const struct pager pager_native, pager_nested, pager_shadow, pager_kvm, pager_direct;
+extern const struct pager pager_native, pager_nested, pager_shadow, pager_kvm, pager_direct, pager_agile;
 const struct pager *pager_for(const struct nw_config *c);
 
 /* ---- for pagers: of machine.c ---- */
@@ -74,6 +78,8 @@ static inline bool machine_was_trapped(struct machine *m, uint64_t gpa)
 }
 /* The imitation guest's page is there before it is touched (unless its first touches are faults of the model). */
 enum nw_status machine_guest_ready(struct machine *m, gva_t gva, bool store, struct nw_error *err) NW_MUST_USE;
+/* Guest page and backing are there before a nested walk, as far as that is not to be an event of the model. */
+enum nw_status machine_prepare_walk(struct machine *m, gva_t gva, uint8_t kind, struct nw_error *err) NW_MUST_USE;
 /* Walks the guest's tables without changing them, and backs them. `page` (NULL allowed) is called for each table page and for the page
  * itself. */
 void machine_visit_walk(struct machine *m, gva_t gva, const struct nw_access *access,

@@ -1,7 +1,7 @@
 /* params.c - the table of parameters: one row each. See config.h. */
 #include "params.h"
 
-const char *const nw_mode_name[NW_MODE_COUNT] = { "native", "direct", "shadow", "nested" };
+const char *const nw_mode_name[NW_MODE_COUNT] = { "native", "direct", "shadow", "nested", "agile" };
 const char *const nw_fidelity_name[NW_FIDELITY_COUNT] = { "tlb", "walk", "full" };
 const char *const nw_engine_name[NW_ENGINE_COUNT] = { "fast", "reference" };
 const char *const nw_exit_name[NW_EXIT_COUNT] = {
@@ -25,12 +25,13 @@ const char *const nw_exit_name[NW_EXIT_COUNT] = {
     [NW_EXIT_RECORDED] = "recorded",
 };
 
-static const char *const mode_choices[] = { "native", "direct", "shadow", "nested", NULL };
+static const char *const mode_choices[] = { "native", "direct", "shadow", "nested", "agile", NULL };
 static const char *const fidelity_choices[] = { "tlb", "walk", "full", NULL };
 static const char *const engine_choices[] = { "fast", "reference", NULL };
 static const char *const guest_page_choices[] = { "4K", "2M", "1G", "thp", NULL };
 static const char *const backing_choices[] = { "4K", "2M", "1G", NULL };
 static const char *const shadow_policy_choices[] = { "kvm", "eager", "virtual-tlb", NULL };
+static const char *const agile_start_choices[] = { "shadow", "nested", NULL };
 static const char *const slat_choices[] = { "ept", "npt", NULL };
 static const char *const class_choices[] = { "data", "instruction", "unified", NULL };
 static const char *const page_set_choices[] = { "4K", "2M", "1G", NULL };
@@ -91,9 +92,11 @@ static const double BYTES_MAX = 0x1p52;
 
 /* The order is the order of reports and of the manual page. */
 static const struct nw_param table[] = {
-    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.mode", CFG(mode), mode_choices, "native",
-               "how memory is virtualized: not at all, by a guest that keeps machine frames in its tables (Xen PV), by "
-               "shadow page tables, or by a second stage (EPT/NPT)"),
+    CHOICE_ROW(
+        NW_PARAM_CHOICE, NW_GROUP_RUN, "run.mode", CFG(mode), mode_choices, "native",
+        "how memory is virtualized: not at all, by a guest that keeps machine frames in its tables (Xen PV), by "
+        "shadow page tables, by a second stage (EPT/NPT), or by shadow tables whose walks go on nested where tables "
+        "change often (agile paging)"),
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.fidelity", CFG(fidelity), fidelity_choices, "walk",
                "tlb: counts only; walk: page-table lines compete in the caches; full: data lines compete as well"),
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_RUN, "run.engine", CFG(engine), engine_choices, "fast",
@@ -138,6 +141,19 @@ static const struct nw_param table[] = {
                "thrown away with CR3 (virtual-tlb)"),
     COUNT_ROW(NW_GROUP_VMM, "vmm.shadow_pages", CFG(vmm.shadow_pages), "pages", 0, 1 << 22, "0",
               "policy kvm: most shadow table pages, at least 64; 0: KVM's default, 2 % of the guest's pages"),
+
+    COUNT_ROW(NW_GROUP_VMM, "vmm.agile_writes", CFG(vmm.agile_writes), "writes", 1, 1e9, "2",
+              "agile paging: trapped writes to a table within an interval that make it nested"),
+    COUNT_ROW(NW_GROUP_VMM, "vmm.agile_interval_accesses", CFG(vmm.agile_interval_accesses), "accesses", 0, 1e15,
+              "1000000",
+              "agile paging: length of the interval, after which nested tables that were not written are shadowed "
+              "again; 0: it never ends"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_VMM, "vmm.agile_start", CFG(vmm.agile_start), agile_start_choices, "shadow",
+               "agile paging: how a new address space begins; nested: its root is shadowed after a whole interval "
+               "without a write to it"),
+    COUNT_ROW(NW_GROUP_VMM, "vmm.agile_cr3_cache", CFG(vmm.agile_cr3_cache), "entries", 0, NW_AGILE_CR3_CACHE_MAX, "0",
+              "agile paging: entries of the processor's cache of shadow roots, which spares loads of CR3 their exit; "
+              "0: it has none"),
 
     COUNT_ROW(NW_GROUP_VMM, "vmm.direct_batch", CFG(vmm.direct_batch), "requests", 1, 1024, "32",
               "direct paging: page-table updates that wait for one hypercall (Linux: MC_BATCH of 32)"),

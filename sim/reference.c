@@ -1,8 +1,8 @@
 /* reference.c - the naive engine: one access after the other, every array searched from end to end. engine.h states the rules. */
 #include "reference.h"
 #include "stale.h"
+#include "walk.h"
 #include <inttypes.h>
-#include <nestwalk/mmu/walk_template.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +115,7 @@ static void hook_start(void *context, enum nw_dimension d, uint64_t address, str
         *start = (struct nw_walk_start){ .level = (uint8_t)i,
                                          .table_known = hit->payload[START_FLAGS] & 1,
                                          .table_writable = hit->payload[START_FLAGS] & 2,
+                                         .switched = hit->payload[START_FLAGS] & 4,
                                          .table = nw_hpa(hit->payload[START_TABLE]),
                                          .table_gpa = nw_gpa(hit->payload[START_GPA]),
                                          .allowed = hit->payload[START_ALLOWED] };
@@ -134,7 +135,8 @@ static void hook_table(void *context, enum nw_dimension d, uint64_t address, con
                                   .page = address >> psc->geometry.page_log2[0],
                                   .tag = d == NW_GUEST ? tag_of(e) : (struct nw_tlb_tag){ 0 },
                                   .payload = { next->table.v, next->table_gpa.v, next->allowed,
-                                               (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) } };
+                                               (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) |
+                                                   (next->switched ? 4u : 0u) } };
     nw_tlb_insert(psc, &entry, NULL);
 }
 
@@ -205,7 +207,7 @@ void reference_walk(struct reference_engine *e, gva_t gva, uint8_t kind, enum wa
                                              : &r->prefetch.references;
     e->references_guest = purpose == WALK_MISS ? &r->walks.references_guest : &e->ignored;
     e->references_nested = purpose == WALK_MISS ? &r->walks.references_nested : &e->ignored;
-    nw_walk_run(&hooks, e, e->p->m.hw_guest, e->p->m.hw_nested, gva, &access, result);
+    machine_walk_run(&hooks, e, &e->p->m, gva, &access, result);
     if (purpose == WALK_MISS)
         book_walk(r, e->walk_cycles);
     else if (purpose == WALK_PREFETCH)
@@ -469,7 +471,7 @@ static void touch_data_line(struct reference_engine *e, uint64_t gva)
     struct nw_walk_result w;
     struct nw_access access = { .kind = NW_ACCESS_READ, .ac = true };
     static const struct nw_walk_hooks plain = { .load = hook_load };
-    nw_walk_run(&plain, e, e->p->m.hw_guest, e->p->m.hw_nested, nw_gva(gva), &access, &w);
+    machine_walk_run(&plain, e, &e->p->m, nw_gva(gva), &access, &w);
     if (w.outcome == NW_WALK_OK)
         caches_touch(e, 0, w.hpa.v >> NW_LINE_LOG2);
 }
@@ -487,6 +489,11 @@ static enum nw_status reference_take(void *state, const struct nw_block *b, stru
         }
         if (i == b->access_count)
             return NW_OK;
+        if (e->p->m.access >= e->p->m.next_interval) {
+            if ((s = machine_interval(&e->p->m, e->p->m.access, err)))
+                return s;
+            reference_forget(e);
+        }
         uint64_t gva = b->address[i];
         uint8_t kind = nw_block_kind(b, i);
         if ((s = touch(e, gva, kind, err)))

@@ -22,7 +22,8 @@ static const struct nw_counter_row walk_rows[] = {
     ROW(walks.count, "walks.count", "walks", "misses of the last TLB level"),
     ROW(walks.references, "walks.references", "references", "table entries read by those walks"),
     ROW(walks.references_guest, "walks.references_guest", "references",
-        "... of the guest's tables (natively and in shadow mode: of the only ones)"),
+        "... of the guest's tables (natively and in shadow mode: of the only ones; in agile mode: and of shadow "
+        "tables)"),
     ROW(walks.references_nested, "walks.references_nested", "references", "... of the second stage"),
     ROW(walks.cycles, "walks.cycles", "cycles", "latency of those walks, before overlap"),
     ROW(walks.dirty_assists, "walks.dirty_assists", "walks",
@@ -50,12 +51,22 @@ static const struct nw_counter_row shadow_rows[] = {
     ROW(shadow.zapped, "shadow.zapped", "pages", "shadow table pages discarded"),
     ROW(shadow.flushes, "shadow.flushes", "flushes", "TLB flushes that shadowing needed"),
     ROW(shadow.propagated, "shadow.propagated", "entries",
-        "policy eager: shadow leaves brought in step at once by a trapped write"),
+        "policy eager and mode agile: shadow leaves brought in step at once by a trapped write"),
     ROW(shadow.emptied, "shadow.emptied", "loads", "policy virtual-tlb: loads of CR3 that emptied the shadow table"),
     ROW(shadow.pages, "shadow.pages", "pages", "shadow table pages at the end"),
     ROW(shadow.pages_peak, "shadow.pages_peak", "pages", "shadow table pages at most"),
     ROW(shadow.guest_table_pages, "shadow.guest_table_pages", "pages",
         "guest table pages that are shadowed at the end"),
+};
+static const struct nw_counter_row agile_rows[] = {
+    ROW(shadow.nested_tables, "shadow.nested_tables", "pages",
+        "guest table pages that are nested at the end, without those below them"),
+    ROW(shadow.switched_to_nested, "shadow.switched_to_nested", "pages",
+        "guest table pages that became nested, because they were written often"),
+    ROW(shadow.switched_to_shadow, "shadow.switched_to_shadow", "pages",
+        "nested guest table pages that became shadowed again"),
+    ROW(shadow.cr3_without_exit, "shadow.cr3_without_exit", "loads",
+        "loads of CR3 that needed no exit: the root is nested, or in the processor's cache of roots"),
 };
 static const struct nw_counter_row pml_rows[] = {
     ROW(pml.logged, "pml.logged", "pages", "guest pages put into the page-modification log"),
@@ -183,13 +194,15 @@ void nw_result_visit(const struct nw_result *r, nw_metric_fn fn, void *context)
     visit_caches(r, fn, context);
     VISIT(fault_rows, r, "");
     visit_exits(r, fn, context);
-    if (r->config.mode == NW_MODE_SHADOW)
+    if (r->config.mode == NW_MODE_SHADOW || r->config.mode == NW_MODE_AGILE)
         VISIT(shadow_rows, r, "");
+    if (r->config.mode == NW_MODE_AGILE)
+        VISIT(agile_rows, r, "");
     if (r->config.mode == NW_MODE_SHADOW && r->config.vmm.shadow_policy == NW_SHADOWING_KVM)
         nw_counters_visit(nw_kvm_counter_row, NW_KVM_COUNTERS, &r->kvm, "shadow.", fn, context);
     if (r->config.mode == NW_MODE_DIRECT)
         nw_counters_visit(nw_direct_counter_row, NW_DIRECT_COUNTERS, &r->direct, "direct.", fn, context);
-    if (r->config.vmm.pml && r->config.mode == NW_MODE_NESTED)
+    if (r->config.vmm.pml && (r->config.mode == NW_MODE_NESTED || r->config.mode == NW_MODE_AGILE))
         VISIT(pml_rows, r, "");
     VISIT(event_rows, r, "");
     VISIT(memory_rows, r, "");

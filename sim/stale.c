@@ -1,8 +1,8 @@
 /* stale.c - see stale.h. */
 #include "stale.h"
+#include "walk.h"
 #include <inttypes.h>
 #include <nestwalk/base/bits.h>
-#include <nestwalk/mmu/walk_template.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -86,7 +86,9 @@ static uint64_t audit_load(void *context, hpa_t hpa)
 static void audit_reference(void *context, const struct nw_reference *reference)
 {
     struct audit *a = context;
-    if (reference->dimension != NW_GUEST || !a->m->writes || !a->m->writes->capacity)
+    /* Writes are known by GPA. Of shadow tables, and of the table that a switching entry points to, a walk knows only the HPA. */
+    if (reference->dimension != NW_GUEST || (a->m->hw_switched && reference->address == reference->hpa.v) ||
+        !a->m->writes || !a->m->writes->capacity)
         return;
     const struct table_change *c = slot_of(a->m->writes, reference->address);
     if (c->key && c->epoch > a->since && (!a->change || c->epoch > a->change->epoch))
@@ -148,7 +150,7 @@ void stale_check(struct replay *p, uint64_t gva, uint8_t kind, struct stale_tran
     struct nw_walk_result now;
     if (t->epoch == m->epoch && !t->walked)
         return;
-    nw_walk_run(&audit_hooks, &a, m->hw_guest, m->hw_nested, nw_gva(gva), &access, &now);
+    machine_walk_run(&audit_hooks, &a, m, nw_gva(gva), &access, &now);
     if (now.outcome != NW_WALK_OK || now.hpa.v != t->hpa) {
         report(p, gva, kind, t, &a, &now);
         return;

@@ -67,9 +67,9 @@ static NW_NOINLINE void forget(struct kernel *k);
 NW_INLINE enum nw_status prepare(struct kernel *k, uint64_t page, uint64_t gva, uint8_t kind, struct nw_error *err)
 {
     enum nw_status s;
-    if (k->m->pager->fills_on_fault)
+    if (k->m->pager->fills_on_fault && NW_LIKELY(!k->m->pager->prepare))
         return NW_OK;
-    if (!k->m->traced) {
+    if (!k->m->traced && !k->m->pager->fills_on_fault) {
         uint64_t key = page >> REGION_LOG2;
         if (NW_UNLIKELY(!k->last_region || k->last_region->key != key) && (s = find_region(k, key, err)))
             return s;

@@ -140,6 +140,36 @@ static enum nw_status take_stretch(struct kernel *k, const struct nw_block *b, u
     return NW_OK;
 }
 
+/* As take_stretch(), with the ends of intervals that lie in the stretch. Behind one, accesses are taken one by one: the filter knows of
+ * none. */
+static enum nw_status take_intervals(struct kernel *k, const struct nw_block *b, uint32_t from, uint32_t to, uint32_t t,
+                                     uint32_t end, struct nw_error *err)
+{
+    uint64_t page[2] = { NO_PAGE, NO_PAGE };
+    bool whole = true;
+    enum nw_status s;
+    while (from < to) {
+        uint64_t first = b->first_access, due = k->m->next_interval;
+        uint32_t stop = due >= first + to ? to : due > first + from ? (uint32_t)(due - first) : from, upto = t;
+        while (upto < end && b->touch[upto].at < stop)
+            upto++;
+        if (from < stop &&
+            (s = whole ? take_stretch(k, b, from, stop, t, upto, err) : expand(k, b, from, stop, t, page, err)))
+            return s;
+        whole &= from == stop;
+        for (; t < upto; t++)
+            page[(b->touch[t].kind & NW_KIND_TYPE) == NW_FETCH] = b->touch[t].page;
+        from = stop;
+        if (from == to)
+            break;
+        if ((s = machine_interval(k->m, first + from, err)))
+            return s;
+        if (k->m->pending_count)
+            forget(k);
+    }
+    return NW_OK;
+}
+
 static enum nw_status kernel_take(void *state, const struct nw_block *b, struct nw_error *err)
 {
     struct kernel *k = state;
@@ -152,7 +182,8 @@ static enum nw_status kernel_take(void *state, const struct nw_block *b, struct 
         else
             while (end < b->touch_count && b->touch[end].at < to)
                 end++;
-        if (to > from && (s = take_stretch(k, b, from, to, t, end, err)))
+        if (to > from && (s = k->m->next_interval < b->first_access + to ? take_intervals(k, b, from, to, t, end, err)
+                                                                         : take_stretch(k, b, from, to, t, end, err)))
             return s;
         from = to;
         t = end;

@@ -59,6 +59,7 @@ NW_INLINE void hook_start(void *context, enum nw_dimension d, uint64_t address, 
         *start = (struct nw_walk_start){ .level = (uint8_t)i,
                                          .table_known = hit->d & 1,
                                          .table_writable = hit->d & 2,
+                                         .switched = hit->d & 4,
                                          .table = nw_hpa(hit->a),
                                          .table_gpa = nw_gpa(hit->b),
                                          .allowed = hit->c };
@@ -108,7 +109,8 @@ NW_INLINE void hook_table(void *context, enum nw_dimension d, uint64_t address, 
     /* `start` has asked this cache in the same walk and missed, else the walk would have begun below the entry. */
     *assoc_insert(&psc[i], psc_number(i, address), psc_tag(k, d, i, address)) =
         (struct packed_entry){ next->table.v, next->table_gpa.v, next->allowed,
-                               (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) };
+                               (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) |
+                                   (next->switched ? 4u : 0u) };
 }
 
 NW_INLINE uint64_t nested_tag(uint64_t gpa, unsigned size) { return gpa >> size_log2[size] << 2 | size; }
@@ -201,12 +203,23 @@ static NW_NOINLINE void walk_native(struct kernel *k, uint64_t gva, const struct
     nw_walk_run(&hooks, k, k->m->hw_guest, NULL, nw_gva(gva), access, w);
 }
 
+static NW_NOINLINE void walk_agile(struct kernel *k, uint64_t gva, uint8_t kind, const struct nw_access *access,
+                                   struct nw_walk_result *w)
+{
+    nw_walk_agile_run(&hooks, k, k->m->hw_switched, k->m->hw_guest, k->m->hw_nested, nw_gva(gva), access, w);
+    /* Granted, but no hit will be: a store that needs the guest's WP to be clear. What the filter dropped behind it walks as well. */
+    if (w->outcome == NW_WALK_OK && (k->m->rule[rule_index(kind)].need & ~rights_of(w->rights)))
+        k->irregular = true;
+}
+
 NW_INLINE void walk(struct kernel *k, uint64_t gva, uint8_t kind, enum walk_purpose purpose, struct nw_walk_result *w)
 {
     struct nw_access access = access_of(kind);
     struct nw_result *r = k->r;
     k->guest_references = k->nested_references = 0;
-    if (k->m->hw_nested)
+    if (k->m->hw_nested && NW_UNLIKELY(k->m->hw_switched != NULL))
+        walk_agile(k, gva, kind, &access, w);
+    else if (k->m->hw_nested)
         walk_nested(k, gva, &access, w);
     else
         walk_native(k, gva, &access, w);

@@ -116,7 +116,7 @@ static inline void make_walk_cache(struct random_case *c, const char *name)
 
 static inline void make_config(struct random_case *c)
 {
-    static const char *const modes[] = { "native", "nested", "nested", "shadow", "shadow", "direct" };
+    static const char *const modes[] = { "native", "nested", "nested", "shadow", "shadow", "direct", "agile", "agile" };
     static const char *const policies[] = { "4K", "4K", "2M", "1G", "thp" };
     static const char *const backings[] = { "4K", "4K", "2M", "1G" };
     static const char *const shadow_policies[] = { "kvm", "kvm", "eager", "virtual-tlb" };
@@ -165,6 +165,10 @@ static inline void make_config(struct random_case *c)
     set(c, "vmm.slat", chance(c, 50) ? "ept" : "npt");
     set(c, "vmm.backing", backings[pick(c, NW_ARRAY_LEN(backings))]);
     set(c, "vmm.shadow_policy", shadow_policies[pick(c, NW_ARRAY_LEN(shadow_policies))]);
+    set_number(c, "vmm.agile_writes", 1 + pick(c, 3));
+    set_number(c, "vmm.agile_interval_accesses", chance(c, 10) ? 0 : 1 + pick(c, chance(c, 20) ? 40 : 700));
+    set_number(c, "vmm.agile_cr3_cache", pick(c, 3));
+    set(c, "vmm.agile_start", chance(c, 30) ? "nested" : "shadow");
     set_number(c, "vmm.vpid", !chance(c, 20));
     set_number(c, "vmm.accessed_dirty", !chance(c, 30));
     set_number(c, "vmm.pml", c->config.vmm.slat == NW_SLAT_EPT && c->config.vmm.accessed_dirty && chance(c, 50));

@@ -166,6 +166,72 @@ static void fault_codes__are_spelled_out_whole(void **state)
     check_code(NW_WALK_EPT_MISCONFIG, 0, "ept_misconfiguration");
 }
 
+/* One letter a reference: the shadow tree's, the guest's and the second stage's; small when a cache made it unnecessary. */
+static const char *path_of(const struct nw_explanation *x)
+{
+    static char text[128];
+    for (unsigned i = 0; i < x->reference_count; i++) {
+        const struct nw_explained_reference *r = &x->reference[i];
+        char letter = (char)(nw_explained_dimension(r)[0] + ('A' - 'a'));
+        text[i] = r->skipped_by[0] ? (char)(letter + ('a' - 'A')) : letter;
+    }
+    text[x->reference_count] = 0;
+    return text;
+}
+
+/* A table that is nested after its first write: the leaf table, or the PDPT, which gets an entry for another GiB. */
+static void an_agile_walk__goes_from_shadow_tables_to_the_guests(void **state)
+{
+    (void)state;
+    const uint64_t far = GVA + (UINT64_C(1) << 30);
+    static const char *const stable[] = { "run.mode", "agile", NULL }, *const churned[] = { "run.mode",
+                                                                                            "agile",
+                                                                                            "vmm.agile_writes",
+                                                                                            "1",
+                                                                                            "guest.demand_faults",
+                                                                                            "1",
+                                                                                            NULL },
+                             *const cached[] = { "run.mode",
+                                                 "agile",
+                                                 "vmm.agile_writes",
+                                                 "1",
+                                                 "guest.demand_faults",
+                                                 "1",
+                                                 "psc.guest.pdpte.entries",
+                                                 "4",
+                                                 NULL };
+    const struct nw_explain_before near_by[] = { { nw_gva(GVA + 0x1000), NW_LOAD },
+                                                 { nw_gva(GVA + 0x2000), NW_LOAD },
+                                                 { nw_gva(GVA), NW_LOAD } },
+                                   far_off[] = { { nw_gva(GVA), NW_LOAD },
+                                                 { nw_gva(far + 0x1000), NW_LOAD },
+                                                 { nw_gva(far), NW_LOAD } };
+    const struct {
+        const char *const *settings;
+        const struct nw_explain_before *before;
+        size_t count;
+        uint64_t gva;
+        const char *path;
+    } rows[] = { { stable, NULL, 0, GVA, "SSSS" },
+                 { churned, near_by, 3, GVA, "SSSGNNNN" },
+                 { churned, far_off, 3, far, "SGNNNNGNNNNGNNNN" },
+                 { cached, near_by, 3, GVA, "ssSGNNNN" } };
+    for (size_t i = 0; i < NW_ARRAY_LEN(rows); i++) {
+        struct nw_explain_request q = {
+            .gva = nw_gva(rows[i].gva), .bytes = 1, .before = rows[i].before, .before_count = rows[i].count
+        };
+        struct nw_explanation x[2];
+        assert_int_equal(explain(rows[i].settings, &q, x), 1);
+        assert_string_equal(x[0].outcome, "ok");
+        assert_string_equal(path_of(&x[0]), rows[i].path);
+        assert_int_equal(x[0].references, x[0].references_shadow + x[0].references_guest + x[0].references_nested);
+        for (unsigned r = 0; r + 1 < x[0].reference_count; r++)
+            assert_int_equal(strstr(x[0].reference[r].decoded, "switching") != NULL,
+                             x[0].reference[r].shadow && !x[0].reference[r + 1].shadow);
+        nw_explanation_fini(&x[0]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +239,7 @@ int main(void)
         cmocka_unit_test(warm_caches__leave_one_reference_in_each_dimension),
         cmocka_unit_test(an_access_that_crosses__is_two_walks),
         cmocka_unit_test(fault_codes__are_spelled_out_whole),
+        cmocka_unit_test(an_agile_walk__goes_from_shadow_tables_to_the_guests),
     };
     return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
 }

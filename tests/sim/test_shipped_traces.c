@@ -22,7 +22,8 @@ static const struct way {
              { NW_MODE_SHADOW, NW_SHADOWING_KVM, false },
              { NW_MODE_SHADOW, NW_SHADOWING_EAGER, false },
              { NW_MODE_SHADOW, NW_SHADOWING_VIRTUAL_TLB, false },
-             { NW_MODE_NESTED, 0, false } };
+             { NW_MODE_NESTED, 0, false },
+             { NW_MODE_AGILE, 0, false } };
 
 static void go(struct nw_config *c, const struct way *way)
 {

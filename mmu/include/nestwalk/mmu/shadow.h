@@ -35,7 +35,10 @@
  * table: `trapped` says whether it had cost an exit. (A real VMM learns of the others from the dirty flags of its
  * second stage.) A store that arrives through a nested part of the tree is not stopped by the shadow entries of its
  * page, so the VMM write-protects what nw_shadow_is_table() says in its second stage as well, or sees such stores
- * otherwise. Tables of 32-bit paging never change: their shape is not that of the shadow tables.
+ * otherwise.
+ * MODEL: tables of 32-bit paging never change: their shape is not that of the shadow tables.
+ * With agile_start_nested short-lived address spaces never pay for a shadow tree: they begin nested, and are shadowed at
+ * the end of the first whole interval in which their root was not written.
  *
  * The processor walks the shadow tree with CR0.WP set and NX enabled whatever the guest has. A supervisor store
  * that the guest allows only because its WP is clear gets a writable supervisor leaf; the next user access takes it
@@ -70,6 +73,8 @@ struct nw_shadow_config {
     unsigned maxphyaddr;
     enum nw_shadow_policy policy;
     unsigned agile_writes; /* AGILE: trapped writes that make a table nested; 0: NW_SHADOW_AGILE_WRITES */
+    bool
+        agile_start_nested; /* AGILE: a new address space begins with a nested root, as if that had just been written */
     /* GPA -> HPA. present false: not backed, the fault is the VMM's to resolve (NW_SHADOW_NO_BACKING). */
     void (*backing)(void *context, gpa_t gpa, struct nw_shadow_backing *out);
     /* Frames for shadow tables, as HPAs. */
@@ -95,6 +100,7 @@ struct nw_shadow_counters {
     uint64_t guest_tables;    /* guest table pages that are shadowed */
     uint64_t leaves;          /* shadow leaves and switching entries in use */
     uint64_t roots;           /* shadow roots in use */
+    uint64_t roots_made;      /* ... ever made */
     uint64_t nested_tables;   /* AGILE: guest table pages that are nested; not counting those below them */
     uint64_t switched_to_nested, switched_to_shadow; /* ... changes of a guest table page */
 };
@@ -148,6 +154,14 @@ bool nw_shadow_is_table(const struct nw_shadow *sh, gpa_t gpa);
  * happens. */
 enum nw_status nw_shadow_table_write(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
                                      struct nw_shadow_invalidation *out, struct nw_error *err) NW_MUST_USE;
+/* The same for a change that is no write of the guest's as AGILE counts them: it has been counted by
+ * nw_shadow_store_trapped(), or is taken to have been there always. */
+enum nw_status nw_shadow_table_preset(struct nw_shadow *sh, gpa_t gpa, unsigned bytes,
+                                      struct nw_shadow_invalidation *out, struct nw_error *err) NW_MUST_USE;
+/* AGILE: a store to a shadowed page trapped (NW_SHADOW_TABLE_WRITE), whether or not it will change a word there: it counts
+ * as a write. With another policy nothing happens. */
+enum nw_status nw_shadow_store_trapped(struct nw_shadow *sh, gpa_t gpa, struct nw_shadow_invalidation *out,
+                                       struct nw_error *err) NW_MUST_USE;
 
 /* The guest executed INVLPG: the TLBs must forget *out. EAGER: every write to a shadowed table is trapped, so the shadow
  * entry agrees with the guest's already and stays. VIRTUAL_TLB: the page's entry goes; of a large guest page that was

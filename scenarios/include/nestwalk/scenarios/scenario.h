@@ -29,7 +29,7 @@ struct nw_assignment {
 
 struct nw_scenario_run {
     char *label; /* unique in the scenario; the mode's name if the file gives none */
-    char *mode;  /* "native", "shadow", "nested" */
+    char *mode;  /* "native", "direct", "shadow", "nested", "agile" */
     struct nw_assignment *set;
     size_t set_count;
 };

@@ -20,18 +20,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum nw_mode { NW_MODE_NATIVE, NW_MODE_DIRECT, NW_MODE_SHADOW, NW_MODE_NESTED, NW_MODE_COUNT };
+enum nw_mode { NW_MODE_NATIVE, NW_MODE_DIRECT, NW_MODE_SHADOW, NW_MODE_NESTED, NW_MODE_AGILE, NW_MODE_COUNT };
 enum nw_fidelity { NW_FIDELITY_TLB, NW_FIDELITY_WALK, NW_FIDELITY_FULL, NW_FIDELITY_COUNT };
 enum nw_engine { NW_ENGINE_FAST, NW_ENGINE_REFERENCE, NW_ENGINE_COUNT };
 enum nw_page_policy { NW_PAGES_4K, NW_PAGES_2M, NW_PAGES_1G, NW_PAGES_THP, NW_PAGE_POLICY_COUNT };
 enum nw_shadowing { NW_SHADOWING_KVM, NW_SHADOWING_EAGER, NW_SHADOWING_VIRTUAL_TLB, NW_SHADOWING_COUNT };
+enum nw_agile_start { NW_AGILE_START_SHADOW, NW_AGILE_START_NESTED, NW_AGILE_START_COUNT };
 enum nw_slat { NW_SLAT_EPT, NW_SLAT_NPT, NW_SLAT_COUNT };
 enum nw_tlb_class { NW_TLB_DATA, NW_TLB_INSTRUCTION, NW_TLB_UNIFIED, NW_TLB_CLASS_COUNT };
 enum nw_tlb_policy { NW_TLB_LRU, NW_TLB_PLRU, NW_TLB_RANDOM, NW_TLB_NRU, NW_TLB_SRRIP, NW_TLB_POLICY_COUNT };
 enum nw_prefetch { NW_PREFETCH_NONE, NW_PREFETCH_NEXT_PAGE, NW_PREFETCH_COUNT };
 enum nw_page_bits { NW_HOLDS_4K = 1, NW_HOLDS_2M = 2, NW_HOLDS_1G = 4, NW_HOLDS_ALL = 7 };
 
-extern const char *const nw_mode_name[NW_MODE_COUNT]; /* "native", "direct", "shadow", "nested" */
+extern const char *const nw_mode_name[NW_MODE_COUNT]; /* "native", "direct", "shadow", "nested", "agile" */
 extern const char *const nw_fidelity_name[NW_FIDELITY_COUNT];
 extern const char *const nw_engine_name[NW_ENGINE_COUNT];
 
@@ -59,7 +60,7 @@ enum nw_exit_reason {
 };
 extern const char *const nw_exit_name[NW_EXIT_COUNT]; /* "shadow_fault", ... as in the result JSON */
 
-enum { NW_NAME_MAX = 32, NW_TLB_ARRAYS_MAX = 16, NW_CACHES_MAX = 8, NW_PSC_LEVELS = 4 };
+enum { NW_NAME_MAX = 32, NW_TLB_ARRAYS_MAX = 16, NW_CACHES_MAX = 8, NW_PSC_LEVELS = 4, NW_AGILE_CR3_CACHE_MAX = 32 };
 
 struct nw_tlb_config {
     char name[NW_NAME_MAX]; /* "l1d", "l2" */
@@ -105,18 +106,22 @@ struct nw_config {
         uint64_t memory_bytes;        /* guest-physical size; 0 = as much as the trace needs */
     } guest;
     struct nw_vmm_config {
-        uint64_t slat;                   /* enum nw_slat */
-        uint64_t levels;                 /* 4 or 5 */
-        uint64_t backing;                /* enum nw_page_policy, 4K | 2M | 1G */
-        uint64_t demand_backing;         /* bool: first uses of guest memory are EPT violations of the model */
-        uint64_t memory_bytes;           /* host memory for the guest and its tables; 0 = as much as needed */
-        uint64_t vpid;                   /* bool: TLB entries survive exits */
-        uint64_t accessed_dirty;         /* bool: EPT entries have A and D flags (those of NPT always do) */
-        uint64_t pml;                    /* bool: page-modification log; needs ept with accessed_dirty */
-        uint64_t shadow_policy;          /* enum nw_shadowing */
-        uint64_t direct_batch;           /* requests that wait for one hypercall */
-        uint64_t direct_writable_tables; /* bool: stores to leaf tables trap and are emulated, one by one */
-        uint64_t shadow_pages;           /* policy kvm: most shadow pages; 0 = KVM's default */
+        uint64_t slat;                    /* enum nw_slat */
+        uint64_t levels;                  /* 4 or 5 */
+        uint64_t backing;                 /* enum nw_page_policy, 4K | 2M | 1G */
+        uint64_t demand_backing;          /* bool: first uses of guest memory are EPT violations of the model */
+        uint64_t memory_bytes;            /* host memory for the guest and its tables; 0 = as much as needed */
+        uint64_t vpid;                    /* bool: TLB entries survive exits */
+        uint64_t accessed_dirty;          /* bool: EPT entries have A and D flags (those of NPT always do) */
+        uint64_t pml;                     /* bool: page-modification log; needs ept with accessed_dirty */
+        uint64_t shadow_policy;           /* enum nw_shadowing */
+        uint64_t direct_batch;            /* requests that wait for one hypercall */
+        uint64_t direct_writable_tables;  /* bool: stores to leaf tables trap and are emulated, one by one */
+        uint64_t shadow_pages;            /* policy kvm: most shadow pages; 0 = KVM's default */
+        uint64_t agile_writes;            /* mode agile: trapped writes in an interval that make a table nested */
+        uint64_t agile_interval_accesses; /* ... its length; 0 = it never ends */
+        uint64_t agile_start;             /* enum nw_agile_start: of a new address space */
+        uint64_t agile_cr3_cache;         /* ... entries of the processor's cache of shadow roots; 0 = it has none */
     } vmm;
 
     struct nw_tlb_config tlb[NW_TLB_ARRAYS_MAX];

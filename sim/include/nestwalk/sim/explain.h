@@ -14,15 +14,17 @@
 #include <nestwalk/traces/block.h>
 
 struct nw_explained_reference {
-    unsigned n;                 /* 1-based */
-    bool nested;                /* dimension: guest or nested */
-    unsigned level;             /* 0 = leaf table */
-    char table[8];              /* "PML4", "PDPT", "PD", "PT", "EPT4", ... the field's name of the level */
-    int for_guest_level;        /* nested: translating the table of this guest level; -1 = the final data address */
-    uint64_t address;           /* HPA of the entry */
-    uint64_t guest_address;     /* GPA of the entry (guest dimension), or the GPA being translated (nested dimension) */
-    uint64_t entry;             /* its value, before the walk set A or D */
-    char decoded[160];          /* "present writable user accessed dirty frame 0x1234" */
+    unsigned n;             /* 1-based */
+    bool nested;            /* dimension: guest or nested */
+    bool shadow;            /* ... of mode agile's shadow tree: neither */
+    unsigned level;         /* 0 = leaf table */
+    char table[8];          /* "PML4", "PDPT", "PD", "PT", "EPT4", ... the field's name of the level */
+    int for_guest_level;    /* nested: translating the table of this guest level; -1 = the final data address */
+    uint64_t address;       /* HPA of the entry */
+    uint64_t guest_address; /* GPA of the entry (guest dimension), or the GPA being translated (nested dimension); of a
+                                 * shadow table, and of the first guest table below one, the HPA again */
+    uint64_t entry;         /* its value, before the walk set A or D */
+    char decoded[160];      /* "present writable user accessed dirty frame 0x1234" */
     char found_in[NW_NAME_MAX]; /* cache level, "dram"; "" at fidelity tlb */
     uint64_t cycles;
     char skipped_by
@@ -30,6 +32,11 @@ struct nw_explained_reference {
     char why[96];      /* of a skipped one: what that cache held */
     unsigned first_lookup, lookup_count; /* of nw_explanation.lookup: what was asked just before it */
 };
+
+static inline const char *nw_explained_dimension(const struct nw_explained_reference *r)
+{
+    return r->nested ? "nested" : r->shadow ? "shadow" : "guest";
+}
 
 /* A look-up in a paging-structure cache or in the nested TLB. */
 struct nw_explained_lookup {
@@ -52,8 +59,8 @@ struct nw_explained_fault {
     uint64_t code;
     const char *address_name; /* "CR2", "GPA", "EXITINFO2" */
     uint64_t address;
-    int level; /* of the entry that stopped the walk; -1: no entry did */
-    bool nested;
+    int level;                                          /* of the entry that stopped the walk; -1: no entry did */
+    bool nested, shadow;                                /* as of a reference */
     struct nw_explained_bit bit[NW_EXPLAINED_BITS_MAX]; /* those defined for this kind of fault, ascending */
     unsigned bit_count;
 };
@@ -63,6 +70,7 @@ struct nw_explanation {
     char outcome[96];    /* "ok", "page fault: not present (error code 0x4)", "EPT violation: ..." */
     uint64_t page_bytes; /* of the resulting translation; 0 on a fault */
     unsigned references, references_guest, references_nested; /* made, not skipped */
+    unsigned references_shadow; /* mode agile: of the shadow tree; not among references_guest */
     uint64_t cycles;
     struct nw_explained_reference *reference; /* owned */
     unsigned reference_count;

@@ -75,6 +75,7 @@ struct nw_result {
     } pml; /* vmm.pml */
     struct {
         uint64_t fills, table_writes, syncs, pages, pages_peak, guest_table_pages, zapped, flushes, propagated, emptied;
+        uint64_t nested_tables, switched_to_nested, switched_to_shadow, cr3_without_exit; /* mode agile */
     } shadow;
     struct nw_direct_counters direct; /* run.mode direct */
     char direct_refused[192];         /* the first request that was refused, in words; "": none was */
