@@ -1,8 +1,8 @@
 /* stage_regular.h - stages 2 and 3 over *regular* pages: the TLBs first, for many touches, and then the walks that they call for. See kernel.c.
  *
- * A machine is regular when all its translations are of one size that every TLB array keeps whole, its data class has two levels of one true-LRU
- * array each, its walk caches are true LRU, and nothing changes a mapping once it is made (an imitation guest without faults of the model,
- * large-page collapse, prefetching, or a page-modification log). A page is regular from its first successful walk on. What is then known:
+ * A machine is regular when all its translations are of one size, that of the guest's pages, which every TLB array keeps whole, its data
+ * class has two levels of one true-LRU array each, its walk caches are true LRU, and nothing changes a mapping once it is made (an imitation
+ * guest without faults of the model, large-page collapse, prefetching, or a page-modification log). A page is regular from its first successful walk on. What is then known:
  *   - every entry on the way is present, valid, and has A set, for good. So a walk cannot fault and changes no table; nothing in it
  *     has to be checked, and whether it is made now or some touches later changes nothing but the order of walks, which is kept.
  *   - the rights of all regular pages are the same but for D, and D of a TLB entry is what the page's last walk left in the tables: one bit
@@ -22,7 +22,8 @@ static bool machine_is_regular(const struct kernel *k)
     const struct machine *m = k->m;
     if (m->traced || m->flat || (c->mode != NW_MODE_NATIVE && c->mode != NW_MODE_NESTED) || k->p->levels != 2 ||
         !k->exact_filter || c->fidelity != NW_FIDELITY_WALK || c->walker.prefetch != NW_PREFETCH_NONE ||
-        c->guest.page_policy == NW_PAGES_THP || c->guest.demand_faults || c->vmm.demand_backing || c->vmm.pml)
+        k->regular.leaf_level[NW_GUEST] != k->regular.size || c->guest.page_policy == NW_PAGES_THP ||
+        c->guest.demand_faults || c->vmm.demand_backing || c->vmm.pml)
         return false;
     for (unsigned class = 0; class < 2; class ++)
         for (unsigned level = 0; level < 2; level++)
@@ -41,13 +42,13 @@ static enum nw_status regular_init(struct kernel *k, struct nw_error *err)
     struct flat_walk flat = machine_flat_walk(k->c);
     k->regular.size = size_class(flat.page_log2);
     k->regular.rights = REGULAR_RIGHTS_UNKNOWN;
-    if (!machine_is_regular(k))
-        return NW_OK;
-    k->regular.possible = true;
     k->regular.leaf_level[NW_GUEST] = k->c->guest.page_policy == NW_PAGES_2M   ? 1
                                       : k->c->guest.page_policy == NW_PAGES_1G ? 2
                                                                                : 0;
     k->regular.leaf_level[NW_NESTED] = (machine_backing_log2(k->c) - NW_PAGE_LOG2) / 9;
+    if (!machine_is_regular(k))
+        return NW_OK;
+    k->regular.possible = true;
     k->regular.page = malloc(REGULAR_WALKS_MAX * sizeof *k->regular.page);
     for (unsigned d = 0; d < 2; d++)
         if ((k->regular.path[d] = aligned_alloc(64, sizeof *k->regular.path[d] << PATHS_LOG2)))
@@ -315,6 +316,7 @@ NW_INLINE uint32_t regular_look_up(struct kernel *k, const struct nw_touch *touc
     const unsigned ways1 = l1->ways, ways2 = l2->ways, size = k->regular.size;
     const struct packed_modulus sets1 = l1->sets, sets2 = l2->sets;
     const uint64_t space = k->space, rights = k->regular.rights;
+    const unsigned bits = k->m->guest.input_bits;
     uint64_t hits1 = 0, hits2 = 0, misses = 0, out1 = 0, out2 = 0, *const words1 = l1->word, *const words2 = l2->word;
     uint64_t *missed = k->regular.page;
     uint32_t upper = 0;
@@ -324,7 +326,8 @@ NW_INLINE uint32_t regular_look_up(struct kernel *k, const struct nw_touch *touc
         const bool store = nw_kind_type((uint8_t)touch[t].kind) == NW_STORE;
         uint64_t *set1 = words1 + packed_mod(&sets1, piece) * lanes1;
         const int at1 = packed_find(set1, lanes1, word, 0);
-        if (NW_UNLIKELY(store) && !is_regular(k, page, true))
+        if (NW_UNLIKELY(nw_sign_extend(page << NW_PAGE_LOG2, bits) != page << NW_PAGE_LOG2) ||
+            (NW_UNLIKELY(store) && !is_regular(k, page, true)))
             break;
         if (at1 >= 0) {
             packed_push(set1, lanes1, (unsigned)at1, word);

@@ -176,6 +176,42 @@ static inline void make_config(struct random_case *c)
 
 /* ---- a traced guest: a few address spaces over shared and private tables, some entries odd ---- */
 
+/* Every third machine is one whose walks the fast engine takes in batches (sim/fast/stage_regular.h says which those are), or nearly so. */
+static inline void make_regular(struct random_case *c)
+{
+    static const char *const arrays[] = { "l1d", "l1i", "l2", "l2i" }, *const classes[] = { "data", "instruction" };
+    static const char *const caches[] = { "psc.guest.pde",    "psc.guest.pdpte",  "psc.guest.pml4e",
+                                          "psc.guest.pml5e",  "psc.nested.pde",   "psc.nested.pdpte",
+                                          "psc.nested.pml4e", "psc.nested.pml5e", "nested_tlb" };
+    static const unsigned entries[] = { 0, 0, 1, 2, 3, 4, 16, 33, 64, 128, 130 };
+    static const char *const policies[] = { "4K", "4K", "4K", "2M", "1G" };
+    char path[64];
+    bool unified = chance(c, 50);
+    if (!chance(c, 25)) { /* else what there is */
+        nw_config_clear_machine(&c->config);
+        for (unsigned i = 0; i < (unified ? 3u : 4u); i++) {
+            add_array(c, arrays[i], i < 2 ? 1 : 2, unified && i == 2 ? "unified" : classes[i & 1], "4K 2M 1G");
+            snprintf(path, sizeof path, "tlb.%s.policy", arrays[i]);
+            set(c, path, "lru");
+        }
+    }
+    for (unsigned i = 0; i < NW_ARRAY_LEN(caches); i++) {
+        snprintf(path, sizeof path, "%s.ways", caches[i]);
+        set_number(c, path, 0);
+        snprintf(path, sizeof path, "%s.policy", caches[i]);
+        set(c, path, "lru");
+        snprintf(path, sizeof path, "%s.entries", caches[i]);
+        set_number(c, path, entries[pick(c, NW_ARRAY_LEN(entries))]);
+    }
+    set(c, "walker.prefetch", "none");
+    set(c, "run.mode", chance(c, 30) ? "native" : "nested");
+    set(c, "run.fidelity", "walk");
+    set(c, "guest.page_policy", policies[pick(c, NW_ARRAY_LEN(policies))]);
+    set_number(c, "guest.demand_faults", 0);
+    set_number(c, "vmm.demand_backing", 0);
+    set_number(c, "vmm.pml", 0);
+}
+
 static inline void keep_table_pages(struct random_case *c, struct nw_physmem *pm, uint64_t end_pfn)
 {
     c->info.table = calloc(CASE_TABLES_MAX, sizeof *c->info.table);
@@ -350,13 +386,16 @@ static inline struct random_case *random_case_make(uint64_t seed)
     static const char *const backends[] = { "", "pvm", "vmx", "svm" };
     strcpy(c->info.kvm_backend, backends[pick(c, NW_ARRAY_LEN(backends))]);
     make_config(c);
+    const bool regular = chance(c, 33);
+    if (regular)
+        make_regular(c);
     /* Few regions, so that tables are shared; some at the top of the address space. */
     for (unsigned p = 0; p < CASE_PAGES; p++) {
         static const uint64_t base[] = { 0x400000, 0x7f0000000000, 0x7f0040000000, 0xffff800000000000,
                                          0xffffffff80000000 };
         c->page[p] = base[pick(c, NW_ARRAY_LEN(base))] + (pick(c, 3) << 21) + (pick(c, 24) << 12);
     }
-    if (chance(c, 50))
+    if (!regular && chance(c, 50))
         make_tables(c);
     make_stream(c);
     return c;
