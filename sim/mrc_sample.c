@@ -57,6 +57,8 @@ enum nw_status mrc_sample_take(struct mrc_sample *s, const uint64_t *name, uint3
         enum nw_status status = mrc_pages_number(&s->pages, name[i], &number, err);
         if (status || (status = reserve(s, err)) || (status = mrc_stack_one(&s->stack, number, &distance, err)))
             return status;
+        if (distance != RECENCY_NEVER)
+            s->stack.count[distance]++;
         if (!s->tally)
             continue;
         size_t missed = 0;

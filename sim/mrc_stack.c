@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM_MIN = 64, AHEAD = 12 };
+enum { ROOM_MIN = 64, AHEAD = 12, SLICE = 1024 };
 
 enum nw_status mrc_stack_init(struct mrc_stack *s, uint32_t sets, struct nw_error *err)
 {
@@ -48,33 +48,61 @@ enum nw_status mrc_stack_reserve(struct mrc_stack *s, uint32_t pages, struct nw_
     return NW_OK;
 }
 
-static enum nw_status take_one_set(struct mrc_stack *s, const uint32_t *number, uint32_t count, struct nw_error *err)
+/* Counts of distances are all over memory: they are added up apart from the rest, whose stores would wait for them. */
+static void add_up(struct mrc_stack *s, const uint32_t *distance, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (i + 2 * AHEAD < count)
+            NW_PREFETCH(s->count + distance[i + 2 * AHEAD]);
+        s->count[distance[i]]++;
+    }
+}
+
+static enum nw_status take_one_set(struct mrc_stack *s, const uint32_t *number, uint32_t count, struct nw_error *err)
+{
+    uint32_t distances[SLICE], n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 2 * AHEAD < count)
             NW_PREFETCH(s->position + number[i + 2 * AHEAD]);
-        if (i + AHEAD < count) { /* moves at most a little until then; after renumbering it is a harmless guess */
+        if (i + AHEAD < count) { /* where it will be, unless it is referenced before that, or renumbered */
             uint32_t at = s->position[number[i + AHEAD]] & (s->order->capacity - 1);
             NW_PREFETCH(s->order->bit + (at >> RECENCY_WORD_LOG2));
             NW_PREFETCH(s->order->before_word + (at >> RECENCY_WORD_LOG2));
         }
-        uint32_t distance;
-        enum nw_status status = mrc_stack_one(s, number[i], &distance, err);
+        enum nw_status status = mrc_stack_one(s, number[i], &distances[n], err);
         if (NW_UNLIKELY(status))
             return status;
+        n += distances[n] != RECENCY_NEVER;
+        if (n == SLICE) {
+            add_up(s, distances, n);
+            n = 0;
+        }
     }
+    add_up(s, distances, n);
     return NW_OK;
 }
 
-/* The set of each page is `page & mask` where the number of sets is a power of two. */
+/* `power_of_two`: the number of sets is one; a compile-time value where this is used. */
+NW_INLINE struct recency *set_of(const struct mrc_stack *s, uint64_t name, bool power_of_two)
+{
+    uint64_t page = mrc_page_of(name);
+    return s->order + (power_of_two ? page & (s->sets - 1) : page % s->sets);
+}
+
 NW_INLINE enum nw_status take_sets(struct mrc_stack *s, const uint32_t *number, const uint64_t *name, uint32_t count,
                                    bool power_of_two, struct nw_error *err)
 {
+    uint32_t distances[SLICE], n = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t page = mrc_page_of(name[i]);
-        struct recency *r = s->order + (power_of_two ? page & (s->sets - 1) : page % s->sets);
-        if (i + AHEAD < count)
-            NW_PREFETCH(s->position + number[i + AHEAD]);
+        if (i + 2 * AHEAD < count)
+            NW_PREFETCH(s->position + number[i + 2 * AHEAD]);
+        if (i + AHEAD < count) {
+            const struct recency *r = set_of(s, name[i + AHEAD], power_of_two);
+            uint32_t at = s->position[number[i + AHEAD]] & (r->capacity - 1);
+            NW_PREFETCH(r->bit + (at >> RECENCY_WORD_LOG2));
+            NW_PREFETCH(r->before_word + (at >> RECENCY_WORD_LOG2));
+        }
+        struct recency *r = set_of(s, name[i], power_of_two);
         uint32_t at = s->position[number[i]];
         if (at == r->next - 1 && at != RECENCY_NEVER) { /* used last in its set: nothing moves */
             s->count[0]++;
@@ -89,9 +117,14 @@ NW_INLINE enum nw_status take_sets(struct mrc_stack *s, const uint32_t *number, 
         if (at == RECENCY_NEVER)
             s->cold++;
         else
-            s->count[recency_take(r, at)]++;
+            distances[n++] = recency_take(r, at);
         s->position[number[i]] = recency_push(r, number[i]);
+        if (n == SLICE) {
+            add_up(s, distances, n);
+            n = 0;
+        }
     }
+    add_up(s, distances, n);
     return NW_OK;
 }
 

@@ -27,7 +27,7 @@ enum nw_status mrc_stack_reserve(struct mrc_stack *s, uint32_t pages, struct nw_
 enum nw_status mrc_stack_take(struct mrc_stack *s, const uint32_t *number, const uint64_t *name, uint32_t count,
                               struct nw_error *err) NW_MUST_USE;
 
-/* The stack distance of one reference to a stack of one set; RECENCY_NEVER for the first. */
+/* The stack distance of one reference to a stack of one set, not yet counted; RECENCY_NEVER for the first, which is. */
 static inline NW_MUST_USE enum nw_status mrc_stack_one(struct mrc_stack *s, uint32_t number, uint32_t *distance,
                                                        struct nw_error *err)
 {
@@ -44,7 +44,6 @@ static inline NW_MUST_USE enum nw_status mrc_stack_one(struct mrc_stack *s, uint
         s->cold++;
     } else {
         *distance = recency_take(r, at);
-        s->count[*distance]++;
     }
     s->position[number] = recency_push(r, number);
     return NW_OK;
