@@ -95,10 +95,11 @@ enum nw_status mrc_sample_points(const struct mrc_sample *s, struct nw_mrc_curve
     for (size_t i = 0; i < s->size_count; i++) {
         double n = (double)s->size[i], misses = nw_mrc_misses(c, s->size[i]);
         double beside = MRC_SIGMAS * sqrt(n * (1 - rate) / rate);
-        double error = MRC_SIGMAS * sqrt(square[i] * (1 - rate)) / rate;
         /* Of the references that change the page, rate * all should have been followed. With none at all nothing is known. */
         double other = seen > 0 ? misses * rate * all / seen : all;
-        error += fabs(other - misses);
+        double error = MRC_SIGMAS * sqrt(square[i] * (1 - rate)) / rate + fabs(other - misses);
+        double most = MRC_SIGMAS * sqrt((all / n + 1) * misses * (1 - rate) / rate);
+        error = seen > 0 && most < error ? most : error;
         double low = nw_mrc_misses(c, (uint64_t)ceil(n + beside)) - error,
                high = n - beside >= 1 ? nw_mrc_misses(c, (uint64_t)(n - beside)) + error : all;
         c->point[i] = (struct nw_mrc_point){ s->size[i], misses, low > 0 ? low : 0, high < all ? high : all };

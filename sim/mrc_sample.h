@@ -2,13 +2,14 @@
  *
  * The bound. Let R be the rate, n a size, M the estimated and m_i the misses of sampled page i at that size.
  *   Which pages: a page is followed with probability R, so the estimate's variance is (1 - R) / R times the sum of m_i^2 over all pages; the sample
- *   estimates it as (1 - R) / R^2 times the sum over the sampled ones. Heavy pages that the sample lacks do not show in that: but then its
- *   references are fewer than R times all (or, when it has them, more); how far an estimate as a ratio within the sample is from M tells.
+ *   estimates it as (1 - R) / R^2 times the sum over the sampled ones. Heavy pages that the sample lacks do not show in that; but then it
+ *   has fewer references than R times all, and an estimate as a ratio within the sample is another than M: that difference is added.
+ *   Neither need be believed beyond this: between two misses of a page lie n references that change the page, so with F of these in the trace no page
+ *   misses more than F / n + 1 times, and the sum of the squares is at most that times M.
  *   Which distances: of d pages between two references, the sample sees d * R with a standard deviation of sqrt(d R (1 - R)): the curve is read up to
  *   so many entries beside n.
  * So the exact count is taken to lie between M(n + z sqrt(n (1 - R) / R)) and M(n - the same), widened by z standard errors of the first
- * kind and by the second estimate's difference, with z = 3. No distribution is assumed, and it is no certainty: a normal one would be outside
- * in 0.3 % of cases. */
+ * kind, with z = 3. No distribution is assumed, and it is no certainty: a normal one would be outside in 0.3 % of cases. */
 #ifndef NW_SIM_MRC_SAMPLE_H
 #define NW_SIM_MRC_SAMPLE_H
 
