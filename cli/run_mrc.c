@@ -50,7 +50,7 @@ static enum nw_status add_given_sets(struct work *w, const char *text, struct nw
 {
     uint64_t sets;
     char number[32];
-    for (unsigned n = 0; *text; n++) {
+    for (unsigned n = 0; !n || *text; n++) {
         size_t length = strcspn(text, ",");
         snprintf(number, sizeof number, "%.*s", (int)(length < sizeof number ? length : sizeof number - 1), text);
         if (n == GIVEN_SETS_MAX || length >= sizeof number || !nw_cli_parse_u64(number, &sets) || !sets ||
@@ -171,17 +171,17 @@ static enum nw_status make_curves(const struct work *w, struct nw_mrc_result *re
 
 static void ratio_text(double misses, uint64_t references, char *out, size_t size)
 {
-    snprintf(out, size, "%.4f", references ? misses / (double)references : 0.0);
+    snprintf(out, size, "%.5f", references ? misses / (double)references : 0.0);
 }
 
-/* "0.1308 ±0.0041": the estimate of entries, and how far it is from the ends of its bound. */
+/* "0.13081 ±0.00412": the estimate of entries, and how far it is from the ends of its bound. */
 static void estimate_text(const struct nw_mrc_curve *c, uint64_t entries, char *out, size_t size)
 {
     for (size_t i = 0; i < c->point_count; i++) {
         const struct nw_mrc_point *p = &c->point[i];
         double wide = p->high - p->misses > p->misses - p->low ? p->high - p->misses : p->misses - p->low;
         if (p->entries == entries)
-            snprintf(out, size, "%.4f ±%.4f", c->references ? p->misses / (double)c->references : 0.0,
+            snprintf(out, size, "%.5f ±%.5f", c->references ? p->misses / (double)c->references : 0.0,
                      c->references ? wide / (double)c->references : 0.0);
     }
 }
@@ -235,25 +235,25 @@ static void print_stream(const struct work *w, const struct nw_mrc_result *r, en
     struct nw_cli_table *t = nw_cli_table_new(heading, numeric, 2 + columns);
     for (size_t i = 0; i < NW_ARRAY_LEN(cell); i++)
         row[i] = cell[i];
+    bool flat = false;
     for (size_t i = 0; i < w->options.size_count; i++) {
         uint64_t entries = w->size[i];
         snprintf(cell[0], sizeof cell[0], "%" PRIu64, entries);
         names_text(w, stream, entries, cell[1], sizeof cell[1]);
-        if (!nw_is_pow2(entries) && !cell[1][0])
-            continue; /* another stream's */
+        if (!cell[1][0] && (flat || !nw_is_pow2(entries)))
+            continue; /* nothing new, or another stream's array */
         for (unsigned k = 0; k < columns; k++)
             if (curve[k]->sampled)
                 estimate_text(curve[k], entries, cell[2 + k], sizeof cell[2 + k]);
             else
                 ratio_text(nw_mrc_misses(curve[k], entries), curve[k]->references, cell[2 + k], sizeof cell[2 + k]);
         nw_cli_table_row(t, row);
-        if (nw_is_pow2(entries) && flat_at(r, stream, entries))
-            break;
+        flat = flat || (nw_is_pow2(entries) && flat_at(r, stream, entries));
     }
     nw_cli_table_print(t, stdout);
 }
 
-/* The ways of the array whose sets these are: "4: 0.1308" in the last column. */
+/* The ways of the array whose sets these are: "4: 0.13081" in the last column. */
 static void own_ways(const struct work *w, const struct nw_mrc_curve *c, char *name, size_t name_size, char *own,
                      size_t own_size)
 {
