@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LINE_BYTES = 64 };
+
 #define ZEROS8 0, 0, 0, 0, 0, 0, 0, 0
 #define ONES8  1, 1, 1, 1, 1, 1, 1, 1
 const uint16_t recency_behind16[] = { ZEROS8, ZEROS8, ZEROS8, ZEROS8, ONES8, ONES8, ONES8, ONES8 };
@@ -15,21 +17,27 @@ static size_t lanes_for(uint32_t capacity, unsigned log2)
     return nw_align_up(((uint64_t)capacity + NW_BIT(log2) - 1) >> log2, RECENCY_LANES);
 }
 
+/* One piece of memory, a group of counts never across two cache lines more than it has to be. */
 static enum nw_status allocate(struct recency *r, uint32_t capacity, struct nw_error *err)
 {
     struct recency a = { .capacity = capacity };
     size_t words = lanes_for(capacity, RECENCY_WORD_LOG2), groups = lanes_for(capacity, RECENCY_GROUP_LOG2),
            supers = lanes_for(capacity, RECENCY_SUPER_LOG2), tops = lanes_for(capacity, RECENCY_TOP_LOG2);
-    a.bit = calloc(words, sizeof *a.bit);
-    a.before_word = calloc(words, sizeof *a.before_word);
-    a.before_group = calloc(groups, sizeof *a.before_group);
-    a.before_super = calloc(supers, sizeof *a.before_super);
-    a.before_top = calloc(tops, sizeof *a.before_top);
+    size_t bytes = words * (sizeof *a.bit + sizeof *a.before_word) + groups * sizeof *a.before_group +
+                   supers * sizeof *a.before_super + tops * sizeof *a.before_top;
+    char *p = aligned_alloc(LINE_BYTES, nw_align_up(bytes, LINE_BYTES));
     a.page = malloc(capacity * sizeof *a.page);
-    if (!a.bit || !a.before_word || !a.before_group || !a.before_super || !a.before_top || !a.page) {
-        recency_fini(&a);
+    if (!p || !a.page) {
+        free(p);
+        free(a.page);
         return nw_fail_nomem(err, "an LRU stack");
     }
+    memset(p, 0, bytes);
+    a.before_word = (uint16_t *)(void *)p; /* each is a multiple of LINE_BYTES long: RECENCY_LANES of 2 bytes or more */
+    a.before_group = a.before_word + words;
+    a.before_super = (uint32_t *)(void *)(a.before_group + groups);
+    a.before_top = a.before_super + supers;
+    a.bit = (uint64_t *)(void *)(a.before_top + tops);
     *r = a;
     return NW_OK;
 }
@@ -38,11 +46,7 @@ enum nw_status recency_init(struct recency *r, struct nw_error *err) { return al
 
 void recency_fini(struct recency *r)
 {
-    free(r->bit);
-    free(r->before_word);
-    free(r->before_group);
-    free(r->before_super);
-    free(r->before_top);
+    free(r->before_word); /* and what lies behind it */
     free(r->page);
     *r = (struct recency){ 0 };
 }

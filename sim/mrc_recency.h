@@ -51,19 +51,15 @@ void recency_fini(struct recency *r);
 /* Makes room for at least one more reference; position[page] follows. NW_ERR_NOMEM; NW_ERR_UNSUPPORTED with more pages than can be numbered. */
 enum nw_status recency_compact(struct recency *r, uint32_t *position, struct nw_error *err) NW_MUST_USE;
 
-static inline bool recency_full(const struct recency *r) { return r->next == r->capacity; }
+NW_INLINE bool recency_full(const struct recency *r) { return r->next == r->capacity; }
 
-/* Bits in a word, without an instruction that not every processor has. */
-static inline uint32_t recency_bits_of(uint64_t v)
+/* Bits in a word, spelled out in a way that compilers know: one instruction where the target has it. */
+NW_INLINE uint32_t recency_bits_of(uint64_t v)
 {
-#ifdef __POPCNT__
-    return (uint32_t)__builtin_popcountll(v);
-#else
     v -= v >> 1 & UINT64_C(0x5555555555555555);
     v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
     v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
     return (uint32_t)(v * UINT64_C(0x0101010101010101) >> 56);
-#endif
 }
 
 /* [31 - lane + j] is 1 for the lanes j behind `lane` */
@@ -91,14 +87,45 @@ NW_INLINE uint32_t recency_before(const struct recency *r, uint32_t at)
            r->before_super[at >> RECENCY_SUPER_LOG2] + r->before_top[at >> RECENCY_TOP_LOG2];
 }
 
-/* Takes out the reference at `at`. Returns its stack distance: how many pages were referenced after it. */
-NW_INLINE uint32_t recency_take(struct recency *r, uint32_t at)
+/* The timeline comes to the word of position `next`: its counts begin, and those of the groups that begin there. `set`: bits set. */
+NW_INLINE void recency_open_word(struct recency *r, uint32_t set)
+{
+    uint32_t at = r->next, word = at >> RECENCY_WORD_LOG2, group = at >> RECENCY_GROUP_LOG2,
+             super = at >> RECENCY_SUPER_LOG2, top = at >> RECENCY_TOP_LOG2;
+    if (!(at & (uint32_t)nw_mask(RECENCY_TOP_LOG2 - 1, 0)))
+        r->before_top[top] = set;
+    uint32_t rest = set - r->before_top[top];
+    if (!(at & (uint32_t)nw_mask(RECENCY_SUPER_LOG2 - 1, 0)))
+        r->before_super[super] = rest;
+    rest -= r->before_super[super];
+    if (!(at & (uint32_t)nw_mask(RECENCY_GROUP_LOG2 - 1, 0)))
+        r->before_group[group] = (uint16_t)rest;
+    r->before_word[word] = (uint16_t)(rest - r->before_group[group]);
+}
+
+/* Sets the next position, with `set` bits set so far. */
+NW_INLINE void recency_push(struct recency *r, uint32_t page, uint32_t set)
+{
+    uint32_t at = r->next;
+    if (NW_UNLIKELY(!(at % 64)))
+        recency_open_word(r, set);
+    r->bit[at >> RECENCY_WORD_LOG2] |= NW_BIT(at % 64);
+    r->page[at] = page;
+    r->next = at + 1;
+}
+
+/* ---- a reference; there must be room. The page's position is then what `next` was before. ---- */
+
+/* The first one to `page`. */
+NW_INLINE void recency_first(struct recency *r, uint32_t page) { recency_push(r, page, r->live++); }
+
+/* One to `page`, whose last one is at `at`. Returns its stack distance: how many pages were referenced in between. */
+NW_INLINE uint32_t recency_again(struct recency *r, uint32_t page, uint32_t at)
 {
     uint32_t word = at >> RECENCY_WORD_LOG2, group = at >> RECENCY_GROUP_LOG2, super = at >> RECENCY_SUPER_LOG2;
     uint64_t bits = r->bit[word], up_to = UINT64_MAX >> (63 - at % 64);
     uint32_t distance = r->live - recency_before(r, at) - recency_bits_of(bits & up_to);
     r->bit[word] = bits & ~NW_BIT(at % 64);
-    r->live--;
     recency_less16(r->before_word + group * RECENCY_LANES, word % RECENCY_LANES);
     if (r->capacity > UINT32_C(1) << RECENCY_GROUP_LOG2)
         recency_less16(r->before_group + super * RECENCY_LANES, group % RECENCY_LANES);
@@ -108,36 +135,8 @@ NW_INLINE uint32_t recency_take(struct recency *r, uint32_t at)
         for (uint32_t last = r->next >> RECENCY_TOP_LOG2; top < last;)
             r->before_top[++top]--;
     }
+    recency_push(r, page, r->live - 1);
     return distance;
-}
-
-/* The timeline comes to the word of position `next`: its counts begin, and those of the groups that begin there. */
-static inline void recency_open_word(struct recency *r)
-{
-    uint32_t at = r->next, word = at >> RECENCY_WORD_LOG2, group = at >> RECENCY_GROUP_LOG2,
-             super = at >> RECENCY_SUPER_LOG2, top = at >> RECENCY_TOP_LOG2;
-    if (!(at & (uint32_t)nw_mask(RECENCY_TOP_LOG2 - 1, 0)))
-        r->before_top[top] = r->live;
-    uint32_t rest = r->live - r->before_top[top];
-    if (!(at & (uint32_t)nw_mask(RECENCY_SUPER_LOG2 - 1, 0)))
-        r->before_super[super] = rest;
-    rest -= r->before_super[super];
-    if (!(at & (uint32_t)nw_mask(RECENCY_GROUP_LOG2 - 1, 0)))
-        r->before_group[group] = (uint16_t)rest;
-    r->before_word[word] = (uint16_t)(rest - r->before_group[group]);
-}
-
-/* The reference of `page` is the most recent one; there must be room. Returns its position. */
-NW_INLINE uint32_t recency_push(struct recency *r, uint32_t page)
-{
-    uint32_t at = r->next;
-    if (NW_UNLIKELY(!(at % 64)))
-        recency_open_word(r);
-    r->bit[at >> RECENCY_WORD_LOG2] |= NW_BIT(at % 64);
-    r->page[at] = page;
-    r->live++;
-    r->next = at + 1;
-    return at;
 }
 
 #endif

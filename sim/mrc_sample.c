@@ -53,10 +53,12 @@ enum nw_status mrc_sample_take(struct mrc_sample *s, const uint64_t *name, uint3
     for (uint32_t i = 0; i < count; i++) {
         if (nw_mix64(name[i] ^ s->seed) >> (64 - MRC_RATE_LOG2) >= s->threshold)
             continue;
-        uint32_t number, distance;
+        uint32_t number;
         enum nw_status status = mrc_pages_number(&s->pages, name[i], &number, err);
-        if (status || (status = reserve(s, err)) || (status = mrc_stack_one(&s->stack, number, &distance, err)))
+        if (status || (status = reserve(s, err)) ||
+            (recency_full(s->stack.order) && (status = recency_compact(s->stack.order, s->stack.position, err))))
             return status;
+        uint32_t distance = mrc_stack_one(&s->stack, s->stack.order, number);
         if (distance != RECENCY_NEVER)
             s->stack.count[distance]++;
         if (!s->tally)

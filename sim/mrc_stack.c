@@ -49,7 +49,7 @@ enum nw_status mrc_stack_reserve(struct mrc_stack *s, uint32_t pages, struct nw_
 }
 
 /* Counts of distances are all over memory: they are added up apart from the rest, whose stores would wait for them. */
-static void add_up(struct mrc_stack *s, const uint32_t *distance, uint32_t count)
+NW_INLINE void add_up(struct mrc_stack *s, const uint32_t *distance, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (i + 2 * AHEAD < count)
@@ -58,26 +58,34 @@ static void add_up(struct mrc_stack *s, const uint32_t *distance, uint32_t count
     }
 }
 
+/* On a copy of the order, which nothing else points to: it stays in registers. */
 static enum nw_status take_one_set(struct mrc_stack *s, const uint32_t *number, uint32_t count, struct nw_error *err)
 {
     uint32_t distances[SLICE], n = 0;
+    struct recency r = *s->order;
     for (uint32_t i = 0; i < count; i++) {
         if (i + 2 * AHEAD < count)
             NW_PREFETCH(s->position + number[i + 2 * AHEAD]);
         if (i + AHEAD < count) { /* where it will be, unless it is referenced before that, or renumbered */
-            uint32_t at = s->position[number[i + AHEAD]] & (s->order->capacity - 1);
-            NW_PREFETCH(s->order->bit + (at >> RECENCY_WORD_LOG2));
-            NW_PREFETCH(s->order->before_word + (at >> RECENCY_WORD_LOG2));
+            uint32_t at = s->position[number[i + AHEAD]] & (r.capacity - 1);
+            NW_PREFETCH(r.bit + (at >> RECENCY_WORD_LOG2));
+            NW_PREFETCH(r.before_word + (at >> RECENCY_WORD_LOG2));
         }
-        enum nw_status status = mrc_stack_one(s, number[i], &distances[n], err);
-        if (NW_UNLIKELY(status))
-            return status;
+        if (NW_UNLIKELY(recency_full(&r))) {
+            *s->order = r;
+            enum nw_status status = recency_compact(s->order, s->position, err);
+            if (status)
+                return status;
+            r = *s->order;
+        }
+        distances[n] = mrc_stack_one(s, &r, number[i]);
         n += distances[n] != RECENCY_NEVER;
         if (n == SLICE) {
             add_up(s, distances, n);
             n = 0;
         }
     }
+    *s->order = r;
     add_up(s, distances, n);
     return NW_OK;
 }
@@ -114,11 +122,13 @@ NW_INLINE enum nw_status take_sets(struct mrc_stack *s, const uint32_t *number, 
                 return status;
             at = s->position[number[i]];
         }
-        if (at == RECENCY_NEVER)
+        s->position[number[i]] = r->next;
+        if (at == RECENCY_NEVER) {
             s->cold++;
-        else
-            distances[n++] = recency_take(r, at);
-        s->position[number[i]] = recency_push(r, number[i]);
+            recency_first(r, number[i]);
+        } else {
+            distances[n++] = recency_again(r, number[i], at);
+        }
         if (n == SLICE) {
             add_up(s, distances, n);
             n = 0;

@@ -27,26 +27,20 @@ enum nw_status mrc_stack_reserve(struct mrc_stack *s, uint32_t pages, struct nw_
 enum nw_status mrc_stack_take(struct mrc_stack *s, const uint32_t *number, const uint64_t *name, uint32_t count,
                               struct nw_error *err) NW_MUST_USE;
 
-/* The stack distance of one reference to a stack of one set, not yet counted; RECENCY_NEVER for the first, which is. */
-static inline NW_MUST_USE enum nw_status mrc_stack_one(struct mrc_stack *s, uint32_t number, uint32_t *distance,
-                                                       struct nw_error *err)
+/* The stack distance of one reference to a stack of one set, not yet counted; RECENCY_NEVER for the first, which is. `r` is the set's order, or
+ * a copy of it: there must be room. */
+NW_INLINE uint32_t mrc_stack_one(struct mrc_stack *s, struct recency *r, uint32_t number)
 {
-    struct recency *r = s->order;
-    if (NW_UNLIKELY(recency_full(r))) {
-        enum nw_status status = recency_compact(r, s->position, err);
-        if (status)
-            return status;
-    }
     uint32_t at = s->position[number];
-    s->distinct += at == RECENCY_NEVER || at < r->mark;
+    s->position[number] = r->next;
     if (at == RECENCY_NEVER) {
-        *distance = RECENCY_NEVER;
+        s->distinct++;
         s->cold++;
-    } else {
-        *distance = recency_take(r, at);
+        recency_first(r, number);
+        return RECENCY_NEVER;
     }
-    s->position[number] = recency_push(r, number);
-    return NW_OK;
+    s->distinct += at < r->mark;
+    return recency_again(r, number, at);
 }
 
 /* From here on `distinct` counts anew. */
