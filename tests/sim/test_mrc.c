@@ -466,7 +466,7 @@ static void sampling__is_within_its_bound(void **state)
             const struct nw_mrc_curve *exact = nw_mrc_find(&r, NW_TLB_DATA, 12, 1, false),
                                       *sampled = nw_mrc_find(&r, NW_TLB_DATA, 12, 1, true);
             assert_int_equal(sampled->point_count, NW_ARRAY_LEN(sizes));
-            assert_true(sampled->pages < 1.2 * rate[i] * (double)exact->pages);
+            assert_true((double)sampled->pages < 1.2 * rate[i] * (double)exact->pages);
             for (size_t k = 0; k < sampled->point_count; k++) {
                 const struct nw_mrc_point *p = &sampled->point[k];
                 double truth = nw_mrc_misses(exact, p->entries), all = (double)exact->references;
