@@ -13,31 +13,6 @@ const unsigned nw_mrc_page_log2[NW_MRC_PAGE_SIZES] = { NW_PAGE_LOG2, NW_PAGE_2M_
 
 /* ---- making ---- */
 
-static enum nw_status level_init(struct mrc_level *l, const struct nw_mrc_options *o, unsigned stream, unsigned log2,
-                                 struct nw_error *err)
-{
-    enum nw_status s;
-    l->exact = o->exact;
-    l->sampled = o->rate > 0;
-    l->stack = calloc(o->array_count + 1, sizeof *l->stack);
-    l->array = calloc(o->array_count + 1, sizeof *l->array);
-    if (!l->stack || !l->array)
-        return nw_fail_nomem(err, "the curves");
-    if (l->sampled && (s = mrc_sample_init(&l->sample, o->rate, o->seed, o->size, o->size_count, err)))
-        return s;
-    if (!l->exact)
-        return NW_OK;
-    if ((s = mrc_pages_init(&l->pages, err)) || (s = mrc_stack_init(&l->stack[l->stack_count++], 1, err)))
-        return s;
-    for (size_t i = 0; i < o->array_count; i++)
-        if (o->array[i].stream == stream && o->array[i].page_log2 == log2 && o->array[i].sets > 1) {
-            l->array[l->stack_count] = &o->array[i];
-            if ((s = mrc_stack_init(&l->stack[l->stack_count++], o->array[i].sets, err)))
-                return s;
-        }
-    return NW_OK;
-}
-
 static enum nw_status check(const struct nw_mrc_options *o, struct nw_error *err)
 {
     if (!o->exact && !(o->rate > 0))
@@ -90,7 +65,7 @@ enum nw_status nw_mrc_create(struct nw_mrc **out, const struct nw_trace_info *in
     for (unsigned i = 0; i < NW_TLB_CLASS_COUNT && !s; i++) {
         m->stream[i].wanted = o->streams & 1u << i;
         for (unsigned k = 0; k < NW_MRC_PAGE_SIZES && m->stream[i].wanted && !s; k++)
-            s = level_init(&m->stream[i].level[k], o, i, nw_mrc_page_log2[k], err);
+            s = mrc_level_init(&m->stream[i].level[k], o, i, nw_mrc_page_log2[k], err);
     }
     if (s) {
         nw_mrc_destroy(m);
@@ -100,24 +75,13 @@ enum nw_status nw_mrc_create(struct nw_mrc **out, const struct nw_trace_info *in
     return NW_OK;
 }
 
-static void level_fini(struct mrc_level *l)
-{
-    for (size_t i = 0; i < l->stack_count; i++)
-        mrc_stack_fini(&l->stack[i]);
-    free(l->stack);
-    free(l->array);
-    free(l->window);
-    mrc_pages_fini(&l->pages);
-    mrc_sample_fini(&l->sample);
-}
-
 void nw_mrc_destroy(struct nw_mrc *m)
 {
     if (!m)
         return;
     for (unsigned i = 0; i < NW_TLB_CLASS_COUNT; i++)
         for (unsigned k = 0; k < NW_MRC_PAGE_SIZES; k++)
-            level_fini(&m->stream[i].level[k]);
+            mrc_level_fini(&m->stream[i].level[k]);
     mrc_pages_fini(&m->roots);
     free((void *)m->options.array);
     free((void *)m->options.size);
@@ -125,55 +89,6 @@ void nw_mrc_destroy(struct nw_mrc *m)
 }
 
 /* ---- references that wait, through every stack ---- */
-
-/* References of one page size, in order, each to another page than the one before; but the first may repeat the page before it (`repeats`), for the
- * sake of its window. */
-static enum nw_status level_take(struct mrc_level *l, const uint64_t *name, uint32_t count, bool repeats,
-                                 struct nw_error *err)
-{
-    enum { AHEAD = 16 };
-    uint32_t number[MRC_CHUNK];
-    enum nw_status s = NW_OK;
-    if (l->sampled && (s = mrc_sample_take(&l->sample, name + repeats, count - repeats, err)))
-        return s;
-    if (!l->exact)
-        return NW_OK;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            NW_PREFETCH(l->pages.entry + mrc_pages_home(&l->pages, name[i + AHEAD]));
-        if ((s = mrc_pages_number(&l->pages, name[i], &number[i], err)))
-            return s;
-    }
-    for (size_t i = 0; i < l->stack_count && !s; i++)
-        if (!(s = mrc_stack_reserve(&l->stack[i], l->pages.count, err)))
-            s = mrc_stack_take(&l->stack[i], number, name, count, err);
-    return s;
-}
-
-/* Leaves in `name` what goes to this level, and takes it. Returns how many are left through *count. */
-static enum nw_status level_filter(struct mrc_level *l, uint64_t *name, uint32_t *count, struct nw_error *err)
-{
-    uint32_t n = 0;
-    if (!*count)
-        return NW_OK;
-    bool first = !l->any || name[0] != l->last, repeats = l->fresh && !first;
-    uint64_t last = name[0];
-    l->changes += first;
-    n = first || repeats;
-    for (uint32_t i = 1; i < *count; i++) {
-        uint64_t here = name[i];
-        name[n] = here;
-        n += here != last;
-        l->changes += here != last;
-        last = here;
-    }
-    l->last = last;
-    l->any = true;
-    l->fresh = false;
-    /* When the first one was left out, the next overwrote it. */
-    *count = n;
-    return n ? level_take(l, name, n, repeats, err) : NW_OK;
-}
 
 static enum nw_status flush(struct mrc_stream *stream, struct nw_error *err)
 {
@@ -184,20 +99,22 @@ static enum nw_status flush(struct mrc_stream *stream, struct nw_error *err)
         if (k)
             for (uint32_t i = 0; i < count; i++)
                 stream->name[i] = mrc_larger_page(stream->name[i]);
-        s = level_filter(&stream->level[k], stream->name, &count, err);
+        s = mrc_level_filter(&stream->level[k], stream->name, stream->time, &count, err);
     }
     return s;
 }
 
-static inline NW_MUST_USE enum nw_status push(struct mrc_stream *stream, uint64_t name, struct nw_error *err)
+static inline NW_MUST_USE enum nw_status push(struct mrc_stream *stream, uint64_t name, uint64_t time,
+                                              struct nw_error *err)
 {
+    stream->time[stream->waiting] = time;
     stream->name[stream->waiting++] = name;
     return NW_UNLIKELY(stream->waiting == MRC_CHUNK) ? flush(stream, err) : NW_OK;
 }
 
 /* ---- windows ---- */
 
-static enum nw_status window_end(struct nw_mrc *m, struct nw_error *err)
+enum nw_status mrc_window_end(struct nw_mrc *m, struct nw_error *err)
 {
     for (unsigned i = 0; i < NW_TLB_CLASS_COUNT; i++) {
         if (!m->stream[i].wanted)
@@ -254,7 +171,15 @@ static enum nw_status repeat_recent(struct nw_mrc *m, struct mrc_stream *stream,
         k++;
     if (i == t->last || (k < t->touches && t->touch[k].at == i && !(t->touch[k].kind & NW_TOUCH_UPPER)))
         return NW_OK;
-    return push(stream, mrc_page_name(m->space, m->recent[class]), err);
+    return push(stream, mrc_page_name(m->space, m->recent[class]), 0, err); /* a repetition has no use for its time */
+}
+
+/* How many of the first `until` accesses of the block are of the class; `until` never falls. */
+static uint32_t rank_of(struct mrc_stream *stream, const struct nw_block *b, uint32_t until, unsigned class)
+{
+    for (; stream->ranked < until; stream->ranked++)
+        stream->rank += class_of(nw_block_kind(b, stream->ranked)) == class;
+    return stream->rank;
 }
 
 /* The touches of a class; or all, when the block has no others. */
@@ -268,14 +193,22 @@ static enum nw_status take_touches(struct nw_mrc *m, struct mrc_stream *stream, 
         uint32_t n = stream->waiting, slice = t->touches - i;
         slice = slice < MRC_CHUNK - n ? slice : MRC_CHUNK - n;
         const struct nw_touch *touch = t->touch + i;
+        uint64_t time = stream->references + stream->upper;
         if (both)
             for (uint32_t j = 0; j < slice; j++) {
+                if (class_of(touch[j].kind) != class)
+                    continue;
+                time += (touch[j].kind & NW_TOUCH_UPPER) != 0;
                 stream->name[n] = space | touch[j].page;
-                n += class_of(touch[j].kind) == class;
+                stream->time[n++] = time + rank_of(stream, t->block, touch[j].at, class);
             }
         else
-            for (uint32_t j = 0; j < slice; j++)
-                stream->name[n++] = space | touch[j].page;
+            for (uint32_t j = 0; j < slice; j++) {
+                time += (touch[j].kind & NW_TOUCH_UPPER) != 0;
+                stream->name[n] = space | touch[j].page;
+                stream->time[n++] = time + touch[j].at;
+            }
+        stream->upper = (uint32_t)(time - stream->references);
         stream->waiting = n;
         i += slice;
         if (n == MRC_CHUNK)
@@ -300,11 +233,13 @@ static enum nw_status take_both(struct nw_mrc *m, struct mrc_stream *stream, con
     uint32_t k = 0;
     for (uint32_t i = t->first; i < t->last && !s; i++) {
         unsigned class = class_of(nw_block_kind(t->block, i));
+        uint64_t time = stream->references + i;
         if (k == t->touches || t->touch[k].at != i || t->touch[k].kind & NW_TOUCH_UPPER)
-            s = push(stream, space | recent[class], err);
+            s = push(stream, space | recent[class], time + stream->upper, err);
         for (; k < t->touches && t->touch[k].at == i && !s; k++) {
             recent[class] = t->touch[k].page;
-            s = push(stream, space | recent[class], err);
+            stream->upper += (t->touch[k].kind & NW_TOUCH_UPPER) != 0;
+            s = push(stream, space | recent[class], time + stream->upper, err);
         }
     }
     return s;
@@ -333,12 +268,12 @@ static enum nw_status take_stretch(struct nw_mrc *m, const struct stretch *t, st
 
 static void count_references(struct nw_mrc *m, const struct nw_block *b)
 {
-    uint64_t upper[2] = { 0, 0 };
-    for (uint32_t i = 0; b->crosses_page && i < b->touch_count; i++)
-        upper[class_of(b->touch[i].kind)] += (b->touch[i].kind & NW_TOUCH_UPPER) != 0;
-    m->stream[NW_TLB_DATA].references += (uint64_t)b->loads + b->stores + upper[0];
-    m->stream[NW_TLB_INSTRUCTION].references += b->fetches + upper[1];
-    m->stream[NW_TLB_UNIFIED].references += b->access_count + upper[0] + upper[1];
+    const uint64_t accesses[] = { (uint64_t)b->loads + b->stores, b->fetches, b->access_count };
+    for (unsigned i = 0; i < NW_TLB_CLASS_COUNT; i++) {
+        struct mrc_stream *stream = &m->stream[i];
+        stream->references += accesses[i] + stream->upper;
+        stream->upper = stream->ranked = stream->rank = 0;
+    }
 }
 
 enum nw_status nw_mrc_take(struct nw_mrc *m, const struct nw_block *b, struct nw_error *err)
@@ -347,14 +282,14 @@ enum nw_status nw_mrc_take(struct nw_mrc *m, const struct nw_block *b, struct nw
         return nw_fail(err, NW_ERR_UNSUPPORTED, "the trace has accesses of vCPU %u: the curves are those of one vCPU",
                        b->vcpu);
     enum nw_status s = NW_OK;
-    uint32_t at = 0, touch = 0, event = 0;
+    uint32_t at = 0, touch = 0, event = 0, e = 0; /* e: the next MOV to CR3 */
     while (!s) {
         bool begins = m->accesses == m->window_end;
         if (begins) {
             if (at == b->access_count && event == b->event_count)
                 break; /* the window begins with the next block, if there is one */
             if (at < b->access_count) {
-                s = window_end(m, err);
+                s = mrc_window_end(m, err);
                 m->window_end += m->options.window_accesses;
             }
         }
@@ -363,7 +298,8 @@ enum nw_status nw_mrc_take(struct nw_mrc *m, const struct nw_block *b, struct nw
                 s = space_set(m, b->event[event].arg[1], err);
         if (s || at == b->access_count)
             break;
-        uint32_t e = event, last = b->access_count;
+        uint32_t last = b->access_count;
+        e = e > event ? e : event;
         while (e < b->event_count && !(b->event[e].kind == NW_EV_CR_WRITE && b->event[e].arg[0] == 3))
             e++;
         if (e < b->event_count && b->event[e].at < last)
@@ -384,89 +320,5 @@ enum nw_status nw_mrc_take(struct nw_mrc *m, const struct nw_block *b, struct nw
     for (unsigned i = 0; i < NW_TLB_CLASS_COUNT && !s; i++)
         if (m->stream[i].wanted)
             s = flush(&m->stream[i], err);
-    return s;
-}
-
-/* The last window, and what still waits. */
-static enum nw_status finish_references(struct nw_mrc *m, struct nw_error *err)
-{
-    if (m->window_end != UINT64_MAX && m->accesses)
-        return window_end(m, err);
-    return NW_OK;
-}
-
-/* ---- results ---- */
-
-static enum nw_status fill_misses(struct nw_mrc_curve *c, const struct mrc_stack *stack, struct nw_error *err)
-{
-    size_t distances = stack->room;
-    while (distances && !stack->count[distances - 1])
-        distances--;
-    if (!(c->misses = calloc(distances + 1, sizeof *c->misses)))
-        return nw_fail_nomem(err, "a curve");
-    c->misses_count = distances + 1;
-    uint64_t sum = stack->cold;
-    c->misses[distances] = sum;
-    for (size_t d = distances; d-- > 0;)
-        c->misses[d] = sum += stack->count[d];
-    c->followed = sum;
-    return NW_OK;
-}
-
-static enum nw_status level_result(const struct mrc_level *l, struct nw_mrc_curve template, struct nw_mrc_result *out,
-                                   struct nw_error *err)
-{
-    enum nw_status s = NW_OK;
-    template.changes = l->changes;
-    for (size_t i = 0; i < l->stack_count && !s; i++) {
-        struct nw_mrc_curve *c = &out->curve[out->curve_count++];
-        *c = template;
-        c->sets = l->stack[i].sets;
-        c->rate = 1;
-        c->pages = l->pages.count;
-        s = fill_misses(c, &l->stack[i], err);
-    }
-    if (l->sampled && !s) {
-        struct nw_mrc_curve *c = &out->curve[out->curve_count++];
-        *c = template;
-        c->sets = 1;
-        c->rate = mrc_sample_rate(&l->sample);
-        c->sampled = true;
-        c->pages = l->sample.pages.count;
-        if (!(s = fill_misses(c, &l->sample.stack, err)))
-            s = mrc_sample_points(&l->sample, c, err);
-    }
-    return s;
-}
-
-enum nw_status nw_mrc_finish(struct nw_mrc *m, struct nw_mrc_result *out, struct nw_error *err)
-{
-    struct nw_mrc_result r = { .accesses = m->accesses,
-                               .address_spaces = m->roots.count,
-                               .window_accesses = m->options.exact ? m->options.window_accesses : 0 };
-    size_t most = NW_TLB_CLASS_COUNT * NW_MRC_PAGE_SIZES;
-    enum nw_status s = finish_references(m, err);
-    r.curve = calloc(most * 2 + m->options.array_count, sizeof *r.curve);
-    r.working_set = calloc(most, sizeof *r.working_set);
-    if (!s && (!r.curve || !r.working_set))
-        s = nw_fail_nomem(err, "the curves");
-    for (unsigned i = 0; i < NW_TLB_CLASS_COUNT && !s; i++)
-        for (unsigned k = 0; k < NW_MRC_PAGE_SIZES && m->stream[i].wanted && !s; k++) {
-            struct mrc_level *l = &m->stream[i].level[k];
-            struct nw_mrc_curve template = { .stream = (enum nw_tlb_class)i, .page_log2 = nw_mrc_page_log2[k] };
-            template.references = m->stream[i].references;
-            s = level_result(l, template, &r, err);
-            if (!r.window_accesses)
-                continue;
-            r.working_set[r.working_set_count++] = (struct nw_mrc_working_set){ .stream = template.stream,
-                                                                                .page_log2 = template.page_log2,
-                                                                                .pages = l->window,
-                                                                                .window_count = l->window_count };
-            l->window = NULL;
-        }
-    if (s)
-        nw_mrc_result_fini(&r);
-    else
-        *out = r;
     return s;
 }

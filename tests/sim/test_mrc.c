@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <glob.h>
+#include <math.h>
 #include <nestwalk/base/rng.h>
 #include <nestwalk/sim/mrc.h>
 #include <nestwalk/sim/replay.h>
@@ -53,10 +54,11 @@ static struct nw_source *source_of(const uint64_t *address, const uint8_t *kind,
 
 /* ---- a stack as a list ---- */
 
-enum { LIST_MAX = 4096, WINDOWS_MAX = 4096 };
+enum { LIST_MAX = 4096, WINDOWS_MAX = 4096, AVERAGES = 16 };
 struct list {
     uint64_t page[LIST_MAX]; /* most recent first */
     uint64_t used[LIST_MAX]; /* number of the window in which it was */
+    uint64_t time[LIST_MAX]; /* references before it */
     size_t count;
 };
 struct naive {
@@ -64,6 +66,7 @@ struct naive {
     unsigned sets;
     uint64_t distance[LIST_MAX], cold, references;
     uint32_t window[WINDOWS_MAX];
+    uint64_t in_last[AVERAGES]; /* [k]: sum over all references of the distinct pages among the last 2^k */
 };
 
 static void naive_reference(struct naive *n, uint64_t space, uint64_t page, uint64_t window)
@@ -73,7 +76,6 @@ static void naive_reference(struct naive *n, uint64_t space, uint64_t page, uint
     size_t i = 0;
     while (i < l->count && l->page[i] != name)
         i++;
-    n->references++;
     if (i == l->count) {
         assert_true(l->count < LIST_MAX);
         n->cold++;
@@ -85,8 +87,15 @@ static void naive_reference(struct naive *n, uint64_t space, uint64_t page, uint
     }
     memmove(l->page + 1, l->page, i * sizeof *l->page);
     memmove(l->used + 1, l->used, i * sizeof *l->used);
+    memmove(l->time + 1, l->time, i * sizeof *l->time);
     l->page[0] = name;
     l->used[0] = window;
+    l->time[0] = n->references++;
+    for (unsigned k = 0, pages = 0; k < AVERAGES; k++) {
+        while (pages < l->count && l->time[pages] + (UINT64_C(1) << k) >= n->references)
+            pages++;
+        n->in_last[k] += pages;
+    }
 }
 
 static uint64_t naive_misses(const struct naive *n, uint64_t entries)
@@ -209,6 +218,8 @@ static void curves__agree_with_lists(void **state)
                     const struct nw_mrc_working_set *w = &r.working_set[stream * NW_MRC_PAGE_SIZES + k];
                     assert_int_equal(w->page_log2, log2);
                     assert_int_equal(w->window_count, (t->accesses + window - 1) / window);
+                    for (size_t j = 0; sets[i] == 1 && j < w->average_count && n->references; j++)
+                        assert_true(fabs(w->average[j] - (double)n->in_last[j] / (double)n->references) < 1e-9);
                     for (size_t j = 0; sets[i] == 1 && j < w->window_count; j++)
                         if (w->pages[j] != n->window[j])
                             fail_msg("seed %llu, stream %u, 2^%u, window %zu of %llu: %u pages, the list has %u",

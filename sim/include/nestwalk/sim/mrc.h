@@ -85,6 +85,8 @@ struct nw_mrc_working_set {
     unsigned page_log2;
     uint32_t *pages; /* owned. [i]: distinct pages of the i-th window; the last window may be shorter */
     size_t window_count;
+    double *average; /* owned. [k]: average distinct pages of the last 2^k references of the stream, over all moments */
+    size_t average_count;
 };
 
 struct nw_mrc_result {
