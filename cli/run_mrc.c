@@ -336,6 +336,41 @@ static void print_working_sets(const struct nw_mrc_result *r)
     nw_cli_table_print(t, stdout);
 }
 
+/* Of 4 KiB pages, by powers of four; the JSON has the rest. */
+static void print_averages(const struct nw_mrc_result *r)
+{
+    const struct nw_mrc_working_set *column[NW_TLB_CLASS_COUNT];
+    const char *heading[1 + NW_TLB_CLASS_COUNT] = { "references" };
+    static const bool numeric[] = { true, true, true, true };
+    unsigned columns = 0;
+    size_t rows = 0;
+    for (size_t i = 0; i < r->working_set_count; i++) {
+        const struct nw_mrc_working_set *w = &r->working_set[i];
+        if (w->page_log2 != NW_PAGE_LOG2)
+            continue;
+        heading[1 + columns] = nw_mrc_stream_name[w->stream];
+        column[columns++] = w;
+        rows = w->average_count > rows ? w->average_count : rows;
+    }
+    if (!columns)
+        return;
+    printf("\naverage working set: distinct 4 KiB pages among the last references of the stream\n");
+    struct nw_cli_table *t = nw_cli_table_new(heading, numeric, 1 + columns);
+    for (size_t k = 0; k < rows; k += 2) {
+        char cell[1 + NW_TLB_CLASS_COUNT][32];
+        const char *row[1 + NW_TLB_CLASS_COUNT] = { cell[0] };
+        snprintf(cell[0], sizeof cell[0], "%" PRIu64, NW_BIT(k));
+        for (unsigned i = 0; i < columns; i++) {
+            cell[1 + i][0] = 0;
+            if (k < column[i]->average_count)
+                snprintf(cell[1 + i], sizeof cell[1 + i], "%.2f", column[i]->average[k]);
+            row[1 + i] = cell[1 + i];
+        }
+        nw_cli_table_row(t, row);
+    }
+    nw_cli_table_print(t, stdout);
+}
+
 static void print_all(const struct work *w, const struct nw_mrc_result *r)
 {
     char total[32], text[1024];
@@ -357,6 +392,7 @@ static void print_all(const struct work *w, const struct nw_mrc_result *r)
             print_stream(w, r, (enum nw_tlb_class)i);
     print_arrays(w, r);
     print_working_sets(r);
+    print_averages(r);
 }
 
 static enum nw_status write_text(enum nw_status (*make)(const struct nw_mrc_report *, char **, struct nw_error *),

@@ -85,12 +85,15 @@ static bool put_array(json_t *row, const struct nw_mrc_report *r, const struct n
 
 static bool put_working_set(json_t *row, const struct nw_mrc_working_set *w)
 {
-    json_t *pages = json_array();
+    json_t *pages = json_array(), *average = json_array();
     bool ok = json_put(row, "stream", json_text(nw_mrc_stream_name[w->stream])) &&
               json_put(row, "page_bytes", json_count(NW_BIT(w->page_log2)));
     ok = json_put(row, "pages", pages) && ok;
+    ok = json_put(row, "average", average) && ok;
     for (size_t i = 0; ok && i < w->window_count; i++)
         ok = !json_array_append_new(pages, json_count(w->pages[i]));
+    for (size_t i = 0; ok && i < w->average_count; i++)
+        ok = !json_array_append_new(average, json_number(w->average[i]));
     return ok;
 }
 

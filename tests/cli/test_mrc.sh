@@ -16,6 +16,7 @@ expect 0 "$NESTWALK" run --trace pages.nwt --mrc --mrc-window 200 --json -
 is "$curve | [.stream, .references, .changes, .pages, .misses]" '["data",512,512,256,[[1,512],[256,256]]]' "a cycle"
 is '.curves[] | select(.page_bytes == 2097152 and .sets == 1) | .misses' '[[1,1]]' "one large page"
 is '.working_sets[0] | [.stream, .page_bytes, .pages]' '["data",4096,[200,200,112]]' "windows, the last one shorter"
+is '.working_sets[0].average | [length, .[0], (.[9] * 512 + 0.5 | floor)]' '[10,1,98432]' "pages among the last 512: 1 to 256, then 256 times 256"
 is '[.trace, .machine, .window_accesses]' '["pages.nwt","textbook",200]' "what was run"
 is '.trace_sha256' "\"$(sha256sum pages.nwt | cut -d' ' -f1)\"" "the trace's digest"
 is '[.arrays[] | select(.page_bytes == 4096) | [.name, .sets, .ways, .misses]]' '[["l1d",16,4,512],["l2",128,12,256]]' "arrays"
