@@ -70,25 +70,23 @@ static enum nw_status level_take(struct mrc_level *l, const uint64_t *name, cons
 enum nw_status mrc_level_filter(struct mrc_level *l, uint64_t *name, uint64_t *time, uint32_t *count,
                                 struct nw_error *err)
 {
-    uint32_t n = 0;
     if (!*count)
         return NW_OK;
     bool first = !l->any || name[0] != l->last, repeats = l->fresh && !first;
     uint64_t last = name[0];
-    l->changes += first;
-    n = first || repeats;
-    for (uint32_t i = 1; i < *count; i++) {
+    uint32_t begin = first || repeats, n = begin, all = *count;
+    /* When the first one is left out, the next overwrites it. */
+    for (uint32_t i = 1; i < all; i++) {
         uint64_t here = name[i];
         name[n] = here;
         time[n] = time[i];
         n += here != last;
-        l->changes += here != last;
         last = here;
     }
+    l->changes += first + n - begin;
     l->last = last;
     l->any = true;
     l->fresh = false;
-    /* When the first one was left out, the next overwrote it. */
     *count = n;
     return n ? level_take(l, name, time, n, repeats, err) : NW_OK;
 }

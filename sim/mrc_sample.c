@@ -48,25 +48,40 @@ static enum nw_status reserve(struct mrc_sample *s, struct nw_error *err)
     return NW_OK;
 }
 
+static enum nw_status take(struct mrc_sample *s, uint64_t name, struct nw_error *err)
+{
+    uint32_t number;
+    enum nw_status status = mrc_pages_number(&s->pages, name, &number, err);
+    if (status || (status = reserve(s, err)) ||
+        (recency_full(s->stack.order) && (status = recency_compact(s->stack.order, s->stack.position, err))))
+        return status;
+    uint32_t distance = mrc_stack_one(&s->stack, s->stack.order, number);
+    if (distance != RECENCY_NEVER)
+        s->stack.count[distance]++;
+    if (!s->tally)
+        return NW_OK;
+    size_t missed = 0;
+    while (missed < s->size_count && s->needed[missed] <= distance)
+        missed++;
+    s->tally[number * (s->size_count + 1) + missed]++;
+    return NW_OK;
+}
+
 enum nw_status mrc_sample_take(struct mrc_sample *s, const uint64_t *name, uint32_t count, struct nw_error *err)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (nw_mix64(name[i] ^ s->seed) >> (64 - MRC_RATE_LOG2) >= s->threshold)
-            continue;
-        uint32_t number;
-        enum nw_status status = mrc_pages_number(&s->pages, name[i], &number, err);
-        if (status || (status = reserve(s, err)) ||
-            (recency_full(s->stack.order) && (status = recency_compact(s->stack.order, s->stack.position, err))))
-            return status;
-        uint32_t distance = mrc_stack_one(&s->stack, s->stack.order, number);
-        if (distance != RECENCY_NEVER)
-            s->stack.count[distance]++;
-        if (!s->tally)
-            continue;
-        size_t missed = 0;
-        while (missed < s->size_count && s->needed[missed] <= distance)
-            missed++;
-        s->tally[number * (s->size_count + 1) + missed]++;
+    enum { SLICE = 256 };
+    uint64_t picked[SLICE];
+    for (uint32_t first = 0; first < count; first += SLICE) {
+        uint32_t last = count - first < SLICE ? count : first + SLICE, n = 0;
+        for (uint32_t i = first; i < last; i++) { /* without a branch: which pages are picked cannot be foreseen */
+            picked[n] = name[i];
+            n += nw_mix64(name[i] ^ s->seed) >> (64 - MRC_RATE_LOG2) < s->threshold;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            enum nw_status status = take(s, picked[i], err);
+            if (status)
+                return status;
+        }
     }
     return NW_OK;
 }
