@@ -3,6 +3,7 @@
 #include "comparison_table.h"
 #include "internal.h"
 #include "overrides.h"
+#include "run_mrc.h"
 #include <errno.h>
 #include <libgen.h>
 #include <nestwalk/reports/export.h>
@@ -29,7 +30,11 @@ enum {
     OPT_JSON,
     OPT_CSV,
     OPT_DETECT_STALE,
-    OPT_FAIL_ON_STALE
+    OPT_FAIL_ON_STALE,
+    OPT_MRC,
+    OPT_MRC_RATE,
+    OPT_MRC_SETS,
+    OPT_MRC_WINDOW
 };
 static const struct nw_option options[] = {
     [OPT_TRACE] = { "trace", 't', "FILE", "The trace to replay (.nwt); overrides the scenario's." },
@@ -57,6 +62,17 @@ static const struct nw_option options[] = {
                            "table write that no invalidation followed. Replays with the naive engine." },
     [OPT_FAIL_ON_STALE] = { "fail-on-stale", 0, NULL,
                             "Like --detect-stale, and exit with status 1 when there is such a use." },
+    [OPT_MRC] = { "mrc", 0, NULL,
+                  "Instead of a replay: the miss ratio of TLBs of all sizes, from one pass (exact), and working "
+                  "sets." },
+    [OPT_MRC_RATE] = { "mrc-rate", 0, "R",
+                       "The same from a sample of the pages, 0 < R <= 1, with its bound: beside the exact ratios with "
+                       "--mrc, alone without." },
+    [OPT_MRC_SETS] = { "mrc-sets", 0, "N,N...",
+                       "With --mrc: all numbers of ways for these numbers of sets. Default: those of the machine's "
+                       "arrays." },
+    [OPT_MRC_WINDOW] = { "mrc-window", 0, "N",
+                         "With --mrc: accesses in a window of the working set. Default: a hundredth of the trace." },
     { 0 },
 };
 
@@ -66,6 +82,8 @@ struct request {
     const char **mode, **set;
     size_t mode_count, set_count;
     bool detect_stale, fail_on_stale;
+    bool mrc;
+    const char *mrc_rate, *mrc_sets, *mrc_window;
 };
 
 /* What is to be done: a checked configuration for each replay. */
@@ -91,6 +109,10 @@ static void take_option(struct request *r, int option, const char *value)
     case OPT_CSV: r->csv = value; break;
     case OPT_DETECT_STALE: r->detect_stale = true; break;
     case OPT_FAIL_ON_STALE: r->detect_stale = r->fail_on_stale = true; break;
+    case OPT_MRC: r->mrc = true; break;
+    case OPT_MRC_RATE: r->mrc_rate = value; break;
+    case OPT_MRC_SETS: r->mrc_sets = value; break;
+    case OPT_MRC_WINDOW: r->mrc_window = value; break;
     }
 }
 
@@ -254,7 +276,7 @@ static enum nw_status replay_all(const struct plan *p, const char *db, struct nw
     if (!s && db) /* only now: a trace that cannot be read leaves no empty store behind */
         s = nw_store_open(db, NW_STORE_WRITE, &store, err);
     for (size_t i = 0; i < p->count && !s; i++) {
-        char title[96];
+        char title[128];
         snprintf(title, sizeof title, "%s (%zu of %zu)", p->config[i].label, i + 1, p->count);
         if ((i && (s = nw_source_rewind(source, err))) ||
             (s = replay_one(source, &p->config[i], title, p->trace ? p->trace : "", sha256, &runs[i], err)))
@@ -408,6 +430,43 @@ out:
     return s;
 }
 
+/* ---- curves ---- */
+
+static bool wants_curves(const struct request *r) { return r->mrc || r->mrc_rate || r->mrc_sets || r->mrc_window; }
+
+/* What is said that curves have no use for; NULL: nothing. */
+static const char *not_for_curves(const struct request *r)
+{
+    return r->scenario        ? "a scenario"
+           : r->mode_count    ? "--mode"
+           : r->engine        ? "--engine"
+           : r->fidelity      ? "--fidelity"
+           : r->label         ? "--label"
+           : r->db            ? "--db"
+           : r->fail_on_stale ? "--fail-on-stale"
+           : r->detect_stale  ? "--detect-stale"
+                              : NULL;
+}
+
+static enum nw_status make_curves(const struct request *r, struct nw_error *err)
+{
+    struct plan plan = { 0 };
+    enum nw_status s = plan_trace(&plan, r, err);
+    if (!s && !(s = check_writable(r->json, err)) && !(s = check_writable(r->csv, err))) {
+        const struct nw_cli_mrc curves = { .trace = r->trace,
+                                           .exact = r->mrc,
+                                           .rate = r->mrc_rate,
+                                           .sets = r->mrc_sets,
+                                           .window = r->mrc_window,
+                                           .json = r->json,
+                                           .csv = r->csv,
+                                           .config = &plan.config[0] };
+        s = nw_cli_run_mrc(&curves, err);
+    }
+    plan_fini(&plan);
+    return s;
+}
+
 static int run(const struct nw_command *self, int argc, char **argv)
 {
     struct nw_error err = { 0 };
@@ -437,7 +496,15 @@ static int run(const struct nw_command *self, int argc, char **argv)
         exit_status = nw_cli_usage(self, "needs a scenario or --trace FILE");
     else if (is_stdout(r.json) && is_stdout(r.csv))
         exit_status = nw_cli_usage(self, "--json - and --csv - cannot both have standard output");
-    else {
+    else if (wants_curves(&r) && not_for_curves(&r))
+        exit_status = nw_cli_usage(self, "--mrc replays nothing: it takes a trace, and no %s", not_for_curves(&r));
+    else if ((r.mrc_sets || r.mrc_window) && !r.mrc)
+        exit_status =
+            nw_cli_usage(self, "%s is for exact curves: it needs --mrc", r.mrc_sets ? "--mrc-sets" : "--mrc-window");
+    else if (wants_curves(&r)) {
+        enum nw_status s = make_curves(&r, &err);
+        exit_status = s ? nw_cli_fail(self, s, &err) : 0;
+    } else {
         bool stale = false;
         enum nw_status s = execute(&r, &stale, &err);
         exit_status = s ? nw_cli_fail(self, s, &err) : stale;
@@ -451,7 +518,7 @@ out:
 const struct nw_command nw_cmd_run = {
     .name = "run",
     .synopsis = "[SCENARIO.xml] [--trace FILE] [--machine MACHINE] [--mode MODE]... [--set PATH=VALUE]... [--db FILE] "
-                "[--json FILE|-] [--csv FILE|-]",
+                "[--json FILE|-] [--csv FILE|-] [--mrc]",
     .summary = "replay a trace through a machine, natively or by any way to virtualize memory",
     .details =
         "Replays one trace once for each run and prints the runs side by side; the first is what the others are "
@@ -467,12 +534,23 @@ const struct nw_command nw_cmd_run = {
         "With --detect-stale, a hit of a translation whose tables have changed since it was cached is compared with "
         "what a walk would find: a page that is gone, another frame, or fewer rights is reported, with the write that "
         "no invalidation followed. It finds a kernel's or a hypervisor's missing flush.\n\n"
+        "With --mrc nothing is replayed: one pass gives the miss ratio of LRU arrays of every size, by entries when "
+        "they are "
+        "fully associative and by ways for a number of sets, for pages of 4 KiB, 2 MiB and 1 GiB, and for data "
+        "accesses, "
+        "fetches and both together. Every array is by itself: none is filtered by a level before it, and nothing is "
+        "invalidated or flushed; pages of different address spaces (values of CR3) are different. The bound of a "
+        "sample "
+        "(--mrc-rate) is three standard errors, as the sample itself shows them. --machine and --set say which sizes "
+        "are "
+        "shown besides powers of two, and which sets.\n\n"
         "Ctrl-C ends cleanly: runs that were finished stay in the store.\n\n"
         "The fast engine reads only what a TLB cares about: the columns of the trace that hold the places within "
         "pages are left unread, and so is damage in them. nestwalk trace verify reads everything.",
     .examples = "nestwalk run --trace btree.nwt --mode native --mode shadow --mode nested\n"
                 "nestwalk run --trace btree.nwt --machine amd-zen4 --mode nested --set vmm.backing=2M --json -\n"
-                "nestwalk run three-ways.xml --db results.db",
+                "nestwalk run three-ways.xml --db results.db\n"
+                "nestwalk run --trace btree.nwt --mrc --mrc-rate 0.1",
     .options = options,
     .run = run,
 };
