@@ -13,9 +13,11 @@ static const struct engine *chosen(void)
 {
     const char *forced = getenv("NESTWALK_ISA");
     __builtin_cpu_init();
-    if (may_use("avx512", forced) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+    const bool bmi = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    if (may_use("avx512", forced) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && bmi)
         return &engine_fast_avx512;
-    if (may_use("avx2", forced) && __builtin_cpu_supports("avx2"))
+    if (may_use("avx2", forced) && __builtin_cpu_supports("avx2") && bmi)
         return &engine_fast_avx2;
     return &engine_fast_portable;
 }

@@ -78,11 +78,20 @@ static uint64_t environment_number(const char *name, uint64_t otherwise)
     return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#    define SANITIZED 1
+#elif defined(__has_feature)
+#    define SANITIZED __has_feature(address_sanitizer)
+#else
+#    define SANITIZED 0
+#endif
+enum { CASES = SANITIZED ? 1000 : 5000 }; /* each is replayed five times or more, and a sanitizer makes that slow */
+
 /* NW_TEST_SEED and NW_TEST_CASES in the environment choose other cases. */
 static void engines__agree_on_every_counter(void **state)
 {
     (void)state;
-    uint64_t first = environment_number("NW_TEST_SEED", 1), count = environment_number("NW_TEST_CASES", 1500),
+    uint64_t first = environment_number("NW_TEST_SEED", 1), count = environment_number("NW_TEST_CASES", CASES),
              walked = 0;
     print_message("seeds %llu to %llu\n", (unsigned long long)first, (unsigned long long)(first + count - 1));
     for (uint64_t seed = first; seed < first + count; seed++)
