@@ -223,7 +223,7 @@ static void kernel_destroy(void *state)
     }
     assoc_fini(&k->nested_tlb);
     for (size_t i = 0; i < NW_CACHES_MAX; i++)
-        free(k->cache[i].line);
+        free(k->cache[i].narrow), free(k->cache[i].wide);
     for (size_t i = 0; i < k->region_capacity; i++)
         free(k->region[i]);
     free(k->region);
@@ -342,7 +342,10 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
         lines->ways = (unsigned)c->cache[i].ways;
         lines->lanes = packed_lanes(lines->ways);
         lines->sets = packed_modulus_of(sets);
-        if (!(lines->line = empty_words(sets * lines->lanes)))
+        /* The wide words are not touched until they are needed. */
+        lines->narrow = (uint32_t *)empty_words((sets * lines->lanes + 1) / 2);
+        lines->wide = aligned_alloc(64, sets * lines->lanes * sizeof *lines->wide);
+        if (!lines->narrow || !lines->wide)
             s = nw_fail_nomem(err, "a modelled cache");
     }
     k->line = calloc(LINES_MAX + LINES_AHEAD, sizeof *k->line);

@@ -75,6 +75,7 @@ struct kernel {
     uint8_t psc_index[2][NW_PSC_LEVELS];
     bool refill; /* the nested TLB has an entry for the last GPA asked for, but one that did not serve */
     struct packed_lines cache[NW_CACHES_MAX];
+    bool wide_lines; /* they hold 64-bit words */
 
     uint64_t *line; /* emitted, waiting */
     unsigned line_count;

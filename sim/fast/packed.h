@@ -153,6 +153,56 @@ NW_INLINE int packed_touch(uint64_t *set, unsigned lanes, unsigned ways, uint64_
 #endif
 }
 
+/* ---- sets of 32-bit words: half the memory, and a set of sixteen is one register ---- */
+#define PACKED_EMPTY32 UINT32_MAX
+
+/* As packed_touch(); `lanes` is a multiple of 8, and the set is aligned to as much as it has bytes, up to 64. */
+NW_INLINE int packed_touch32(uint32_t *set, unsigned lanes, unsigned ways, uint32_t key)
+{
+#if defined(__AVX512F__)
+    if (lanes == 8) {
+        __m256i v = _mm256_load_si256((const void *)set), k = _mm256_set1_epi32((int)key);
+        unsigned hit = _mm256_cmpeq_epi32_mask(v, k);
+        unsigned upto = (hit ^ (hit - 1u)) & ((1u << ways) - 1);
+        _mm256_store_si256((void *)set, _mm256_mask_alignr_epi32(v, (__mmask8)upto, v, k, 7));
+        return hit != 0;
+    }
+    if (lanes == 16) {
+        __m512i v = _mm512_load_si512((const void *)set), k = _mm512_set1_epi32((int)key);
+        unsigned hit = _mm512_cmpeq_epi32_mask(v, k);
+        unsigned upto = (hit ^ (hit - 1u)) & ((1u << ways) - 1);
+        _mm512_store_si512((void *)set, _mm512_mask_alignr_epi32(v, (__mmask16)upto, v, k, 15));
+        return hit != 0;
+    }
+#elif defined(__AVX2__)
+    if (lanes == 8) {
+        static const uint32_t front[9][8] = { { 0, 1, 2, 3, 4, 5, 6, 7 }, { 0, 0, 2, 3, 4, 5, 6, 7 },
+                                              { 0, 0, 1, 3, 4, 5, 6, 7 }, { 0, 0, 1, 2, 4, 5, 6, 7 },
+                                              { 0, 0, 1, 2, 3, 5, 6, 7 }, { 0, 0, 1, 2, 3, 4, 6, 7 },
+                                              { 0, 0, 1, 2, 3, 4, 5, 7 }, { 0, 0, 1, 2, 3, 4, 5, 6 } };
+        __m256i v = _mm256_load_si256((const void *)set), k = _mm256_set1_epi32((int)key);
+        unsigned hit = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(v, k)));
+        unsigned at = hit ? (unsigned)__builtin_ctz(hit) : ways - 1;
+        __m256i moved = _mm256_permutevar8x32_epi32(v, _mm256_loadu_si256((const void *)front[at]));
+        _mm256_store_si256((void *)set, _mm256_blend_epi32(moved, k, 1));
+        return hit != 0;
+    }
+#endif
+    (void)lanes;
+    uint32_t before = set[0];
+    if (before == key)
+        return 1;
+    set[0] = key;
+    for (unsigned w = 1; w < ways; w++) {
+        uint32_t here = set[w];
+        set[w] = before;
+        if (here == key)
+            return 1;
+        before = here;
+    }
+    return 0;
+}
+
 /* Takes out the word at `at`; the others keep their order. */
 static inline void packed_close(uint64_t *set, unsigned ways, unsigned at)
 {

@@ -25,20 +25,23 @@ static void book_walks_of(struct kernel *k)
 }
 
 /* One cache: of the `count` lines those that miss are left at the front, in order. Returns how many. What is fixed for the cache comes as
- * arguments, so that the loop has it in registers. */
-NW_INLINE uint32_t pass_lines(uint64_t *restrict words, struct packed_modulus sets, unsigned ways, const unsigned lanes,
-                              const bool far, uint64_t *restrict line, uint32_t count)
+ * arguments, so that the loop has it in registers. One of `narrow` and `wide` is NULL. */
+NW_INLINE uint32_t pass_lines(uint32_t *restrict narrow, uint64_t *restrict wide, struct packed_modulus sets,
+                              unsigned ways, const unsigned lanes, const bool far, uint64_t *restrict line,
+                              uint32_t count)
 {
     uint32_t missed = 0;
     for (uint32_t i = 0; i < count; i++) {
         const uint64_t here = line[i], number = here & LINE_MASK;
         uint64_t evicted;
         if (far) { /* beyond the end there are other lines, which does no harm */
-            const uint64_t *set = words + packed_mod(&sets, line[i + LINES_AHEAD] & LINE_MASK) * lanes;
-            for (unsigned lane = 0; lane < lanes; lane += PACKED_LANES)
-                NW_PREFETCH(set + lane);
+            const uint64_t set = packed_mod(&sets, line[i + LINES_AHEAD] & LINE_MASK) * lanes;
+            for (unsigned lane = 0; lane < lanes; lane += narrow ? 2 * PACKED_LANES : PACKED_LANES)
+                NW_PREFETCH(narrow ? (const void *)(narrow + set + lane) : (const void *)(wide + set + lane));
         }
-        const int hit = packed_touch(words + packed_mod(&sets, number) * lanes, lanes, ways, number, &evicted);
+        const uint64_t set = packed_mod(&sets, number) * lanes;
+        const int hit = narrow ? packed_touch32(narrow + set, lanes, ways, (uint32_t)number)
+                               : packed_touch(wide + set, lanes, ways, number, &evicted);
         line[missed] = here;
         missed += !hit;
     }
@@ -48,15 +51,35 @@ NW_INLINE uint32_t pass_lines(uint64_t *restrict words, struct packed_modulus se
 NW_INLINE uint32_t pass_cache(struct kernel *k, size_t level, uint32_t count, const unsigned lanes)
 {
     const struct packed_lines *cache = &k->cache[level];
-    const bool far = cache->sets.divisor * lanes >= AT_HAND_WORDS;
     const struct packed_modulus sets = cache->sets, pow2 = { 1, sets.mask };
-    uint64_t *words = cache->line;
-    uint32_t missed = !sets.mask ? pass_lines(words, sets, cache->ways, lanes, false, k->line, count)
-                      : far      ? pass_lines(words, pow2, cache->ways, lanes, true, k->line, count)
-                                 : pass_lines(words, pow2, cache->ways, lanes, false, k->line, count);
+    const bool far = sets.divisor * lanes >= AT_HAND_WORDS;
+    const unsigned ways = cache->ways;
+    uint32_t missed;
+    if (NW_UNLIKELY(!cache->narrow))
+        missed = pass_lines(NULL, cache->wide, sets, ways, lanes, true, k->line, count);
+    else if (!sets.mask)
+        missed = pass_lines(cache->narrow, NULL, sets, ways, lanes, false, k->line, count);
+    else if (far)
+        missed = pass_lines(cache->narrow, NULL, pow2, ways, lanes, true, k->line, count);
+    else
+        missed = pass_lines(cache->narrow, NULL, pow2, ways, lanes, false, k->line, count);
     k->r->cache[level].hits += count - missed;
     k->r->cache[level].misses += missed;
     return missed;
+}
+
+/* A line came whose number has more than 32 bits. */
+static NW_NOINLINE void widen(struct kernel *k)
+{
+    for (size_t i = 0; i < k->c->cache_count; i++) {
+        struct packed_lines *cache = &k->cache[i];
+        const uint64_t words = cache->sets.divisor * cache->lanes;
+        for (uint64_t w = 0; w < words; w++)
+            cache->wide[w] = cache->narrow[w] == PACKED_EMPTY32 ? PACKED_EMPTY : cache->narrow[w];
+        free(cache->narrow);
+        cache->narrow = NULL;
+    }
+    k->wide_lines = true;
 }
 
 /* Each cache sees the same lines in the same order as if every line had gone through all of them before the next, because none hears of
@@ -72,6 +95,16 @@ static NW_NOINLINE void settle_lines(struct kernel *k)
     for (size_t level = first; level < end; level++)
         latency[level] = c->cache[level].latency_cycles + c->walker.level_cycles;
     latency[end] = c->memory.dram_latency_cycles + c->walker.level_cycles;
+    if (NW_LIKELY(!k->wide_lines)) {
+        uint64_t all = 0, top = 0;
+        for (uint32_t i = 0; i < left; i++) {
+            const uint64_t number = line[i] & LINE_MASK;
+            all |= number;
+            top |= number == PACKED_EMPTY32;
+        }
+        if (NW_UNLIKELY(all >> 32 || top))
+            widen(k);
+    }
     for (unsigned w = 0; w < walks; w++) {
         cycles[w] = (k->walk[w].end - from) * latency[first];
         from = k->walk[w].end;

@@ -273,9 +273,11 @@ NW_INLINE struct packed_entry *assoc_insert(struct packed_assoc *k, uint64_t num
     return &k->entry[set * k->ways + slot];
 }
 
-/* ---- caches of lines ---- */
+/* ---- caches of lines ----
+ * Line numbers are 32-bit words as long as all that were seen fit (256 GiB of simulated memory), then 64-bit ones. */
 struct packed_lines {
-    uint64_t *line; /* [set * lanes + position] */
+    uint32_t *narrow; /* [set * lanes + position]; NULL once there are wide ones */
+    uint64_t *wide;
     struct packed_modulus sets;
     unsigned ways, lanes;
 };

@@ -212,10 +212,10 @@ static inline void make_regular(struct random_case *c)
     set_number(c, "vmm.pml", 0);
 }
 
-static inline void keep_table_pages(struct random_case *c, struct nw_physmem *pm, uint64_t end_pfn)
+static inline void keep_table_pages(struct random_case *c, struct nw_physmem *pm, uint64_t pfn, uint64_t end_pfn)
 {
     c->info.table = calloc(CASE_TABLES_MAX, sizeof *c->info.table);
-    for (uint64_t pfn = 1; pfn < end_pfn && c->info.table_count < CASE_TABLES_MAX; pfn++) {
+    for (; pfn < end_pfn && c->info.table_count < CASE_TABLES_MAX; pfn++) {
         struct nw_table_page *t = &c->info.table[c->info.table_count++];
         t->gpa = pfn << 12;
         for (unsigned w = 0; w < 512; w++)
@@ -232,7 +232,9 @@ static inline void make_tables(struct random_case *c)
     uint64_t pcide = chance(c, 40) ? NW_CR4_PCIDE : 0;
     if (nw_physmem_create(&pm, &err))
         abort();
-    nw_frames_init(&frames, 1, CASE_TABLES_MAX);
+    /* Some natively at 256 GiB, where numbers of lines begin to have 33 bits. */
+    const uint64_t first = c->config.mode == NW_MODE_NATIVE && chance(c, 30) ? (UINT64_C(1) << 26) - 12 : 1;
+    nw_frames_init(&frames, first, first + CASE_TABLES_MAX);
     struct nw_guest_registers r = nw_guest_registers_long(levels, 0);
     for (unsigned i = 0; i < CASE_ROOTS; i++) {
         struct nw_paging paging;
@@ -262,7 +264,7 @@ static inline void make_tables(struct random_case *c)
             }
         }
     }
-    keep_table_pages(c, pm, frames.next_pfn);
+    keep_table_pages(c, pm, first, frames.next_pfn);
     c->info.has_tables = true;
     c->info.gva_bits = levels == 5 ? 57 : 48;
     c->info.gpa_bits = 52;
