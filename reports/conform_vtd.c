@@ -1,20 +1,20 @@
 /* A recorded case of DMA or interrupt remapping: steps against a remapping unit that starts with everything off. */
 #include "conform_internal.h"
-#include <nestwalk/iommu/vtd.h>
+#include <nestwalk/iommu/vtd_unit.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LL(x) ((unsigned long long)(x))
 
-static const struct nw_vtd_range ram[] = { { 0, 0x80000000 }, { 0x100000000, 0x180000000 } };
-#define GCMD_TE  NW_BIT(31)
-#define GCMD_QIE NW_BIT(26)
-#define GCMD_IRE NW_BIT(25)
-#define GCMD_CFI NW_BIT(23)
+/* The last page below the host address width holds the invalidation queue: no case has memory there. */
+enum { RAM_RANGES = 3, QUEUE_BYTES = 4096 };
 
 struct vtd_case {
-    struct nw_vtd_tables tables;
-    uint64_t gcmd;
+    struct nw_physmem *pm;
+    struct nw_vtd_range ram[RAM_RANGES];
+    struct nw_vtd_unit *unit;
+    uint64_t queue, tail;
+    bool wide; /* 256-bit descriptors */
     struct conform_verdict *verdict;
 };
 
@@ -104,6 +104,15 @@ static bool accepted_text(const json_t *accepted, char *out, size_t out_size, bo
 }
 
 /* Compares with the list `accept`; null: the request is not judged. */
+static void note_failure(struct vtd_case *c, size_t number, const char *expected, const char *got)
+{
+    if (c->verdict->passed) { /* the first one is shown */
+        snprintf(c->verdict->expected, CONFORM_TEXT, "step %zu: %s", number, expected);
+        snprintf(c->verdict->got, CONFORM_TEXT, "step %zu: %s", number, got);
+    }
+    c->verdict->passed = false;
+}
+
 static bool judge(struct vtd_case *c, const json_t *step, size_t number, const struct outcome *got,
                   struct nw_error *err)
 {
@@ -125,11 +134,7 @@ static bool judge(struct vtd_case *c, const json_t *step, size_t number, const s
         size_t used = strlen(expected);
         snprintf(expected + used, sizeof expected - used, "%s%s", i ? " or " : "", text);
     }
-    if (c->verdict->passed) { /* the first one that fails is shown */
-        snprintf(c->verdict->expected, CONFORM_TEXT, "step %zu: %s", number, expected);
-        snprintf(c->verdict->got, CONFORM_TEXT, "step %zu: %s", number, got->text);
-    }
-    c->verdict->passed = false;
+    note_failure(c, number, expected, got->text);
     return true;
 }
 
@@ -148,7 +153,7 @@ static bool step_memory(struct vtd_case *c, const json_t *step, struct nw_error 
             return false;
         for (size_t k = 1; k < json_array_size(run); k++)
             if (!conform_word_value(json_array_get(run, k), "a word of \"q\"", &word, err) ||
-                nw_physmem_write64(c->tables.memory.pm, nw_hpa(address + 8 * (k - 1)), word, err))
+                nw_physmem_write64(c->pm, nw_hpa(address + 8 * (k - 1)), word, err))
                 return false;
     }
     return true;
@@ -164,10 +169,7 @@ static bool step_dma(struct vtd_case *c, const json_t *step, struct outcome *got
         return false;
     q.source_id = (uint16_t)source;
     q.kind = write ? NW_VTD_WRITE : NW_VTD_READ;
-    if (c->gcmd & GCMD_TE)
-        nw_vtd_translate(&c->tables, &q, &r);
-    else
-        r = (struct nw_vtd_result){ .hpa = nw_hpa(q.address) };
+    nw_vtd_unit_dma(c->unit, &q, &r);
     *got = dma_outcome(&r);
     return true;
 }
@@ -182,56 +184,129 @@ static bool step_msi(struct vtd_case *c, const json_t *step, struct outcome *got
         return false;
     q.source_id = (uint16_t)source;
     q.data = (uint32_t)data;
-    nw_vtd_interrupt(&c->tables, &q, &r);
+    nw_vtd_unit_interrupt(c->unit, &q, &r);
     *got = irq_outcome(&r);
+    return true;
+}
+
+/* The descriptors go into the queue, and all of them must complete. */
+static bool step_invalidate(struct vtd_case *c, const json_t *step, size_t number, struct nw_error *err)
+{
+    const json_t *list = json_object_get(step, "desc"), *descriptor;
+    const size_t words = c->wide ? 4 : 2;
+    size_t i;
+    if (!json_is_array(list))
+        return wrong(err, "\"desc\" must be a list of descriptors");
+    json_array_foreach(list, i, descriptor)
+    {
+        if (json_array_size(descriptor) != words)
+            return wrong(err, "a descriptor must be a list of 2 words, in a wide queue of 4");
+        for (size_t k = 0; k < words; k++) {
+            uint64_t word;
+            if (!conform_word_value(json_array_get(descriptor, k), "a word of \"desc\"", &word, err) ||
+                nw_physmem_write64(c->pm, nw_hpa(c->queue + c->tail + 8 * k), word, err))
+                return false;
+        }
+        c->tail = (c->tail + 8 * words) % QUEUE_BYTES;
+        nw_vtd_unit_write(c->unit, NW_VTD_IQT, 8, c->tail);
+    }
+    if (nw_vtd_unit_read(c->unit, NW_VTD_FSTS, 4) & NW_VTD_FSTS_IQE) {
+        char got[64];
+        snprintf(got, sizeof got, "queue error %llu", LL(nw_vtd_unit_read(c->unit, NW_VTD_IQERCD, 8) & 15));
+        note_failure(c, number, "the queue completes", got);
+    } else if (nw_vtd_unit_read(c->unit, NW_VTD_IQH, 8) != c->tail) {
+        note_failure(c, number, "the queue completes", "the queue is off");
+    }
+    return true;
+}
+
+/* A one-shot command leaves the persistent ones as they are. */
+static void command(struct vtd_case *c, uint64_t once)
+{
+    uint64_t persistent = NW_VTD_GCMD_TE | NW_VTD_GCMD_QIE | NW_VTD_GCMD_IRE | NW_VTD_GCMD_CFI;
+    nw_vtd_unit_write(c->unit, NW_VTD_GCMD, 4, (nw_vtd_unit_read(c->unit, NW_VTD_GSTS, 4) & persistent) | once);
+    nw_vtd_unit_flush(c->unit); /* a case's `root` and `irta` also empty the caches */
+}
+
+static bool step_register(struct vtd_case *c, const json_t *step, unsigned op, struct nw_error *err)
+{
+    enum { ROOT, IRTA, GCMD, IQA };
+    static const char *const key[] = { "rtaddr", "val", "val" };
+    uint64_t value;
+    if (op == IQA ? !conform_number(step, "wide", 0, 1, &value, err) : !conform_word(step, key[op], &value, err))
+        return false;
+    switch (op) {
+    case ROOT:
+        nw_vtd_unit_write(c->unit, NW_VTD_RTADDR, 8, value);
+        command(c, NW_VTD_GCMD_SRTP);
+        break;
+    case IRTA:
+        nw_vtd_unit_write(c->unit, NW_VTD_IRTA, 8, value);
+        command(c, NW_VTD_GCMD_SIRTP);
+        break;
+    case GCMD: nw_vtd_unit_write(c->unit, NW_VTD_GCMD, 4, value); break;
+    default:
+        c->wide = value;
+        c->tail = 0;
+        nw_vtd_unit_write(c->unit, NW_VTD_IQT, 8, 0);
+        nw_vtd_unit_write(c->unit, NW_VTD_IQA, 8, c->queue | value << 11);
+        break;
+    }
     return true;
 }
 
 static bool run_step(struct vtd_case *c, const json_t *step, size_t number, struct nw_error *err)
 {
-    enum { MEMORY, ROOT, IRTA, GCMD, IQA, INVALIDATE, DMA, MSI };
-    static const char *const ops[] = { "mem", "root", "irta", "gcmd", "iqa", "invalidate", "dma", "msi", NULL };
+    enum { ROOT, IRTA, GCMD, IQA, MEMORY, INVALIDATE, DMA, MSI };
+    static const char *const ops[] = { "root", "irta", "gcmd", "iqa", "mem", "invalidate", "dma", "msi", NULL };
     struct outcome got;
     unsigned op;
     if (!conform_choice(step, "op", ops, &op, err))
         return false;
     switch (op) {
     case MEMORY: return step_memory(c, step, err);
-    case ROOT: return conform_word(step, "rtaddr", &c->tables.rtaddr, err);
-    case IRTA: return conform_word(step, "val", &c->tables.irta, err);
-    case GCMD:
-        if (!conform_word(step, "val", &c->gcmd, err))
-            return false;
-        c->tables.compatible_format = c->gcmd & GCMD_CFI;
-        return true;
+    case INVALIDATE: return step_invalidate(c, step, number, err);
     case DMA: return step_dma(c, step, &got, err) && judge(c, step, number, &got, err);
     case MSI: return step_msi(c, step, &got, err) && judge(c, step, number, &got, err);
-    default: return true;
+    default: return step_register(c, step, op, err);
     }
+}
+
+/* The machine of the cases: memory in two ranges, and the queue's page. */
+static bool make_unit(struct vtd_case *c, const json_t *record, struct nw_error *err)
+{
+    struct nw_vtd_config config;
+    uint64_t haw;
+    if (!conform_number(record, "haw", 36, NW_PHYS_BITS_MAX, &haw, err) || nw_physmem_create(&c->pm, err))
+        return false;
+    c->queue = NW_BIT(haw) - QUEUE_BYTES;
+    c->ram[0] = (struct nw_vtd_range){ 0, 0x80000000 };
+    c->ram[1] = (struct nw_vtd_range){ 0x100000000, 0x180000000 };
+    c->ram[2] = (struct nw_vtd_range){ c->queue, c->queue + QUEUE_BYTES };
+    config = nw_vtd_config_default(c->pm);
+    config.memory.ram = c->ram;
+    config.memory.ram_count = RAM_RANGES;
+    config.unit.haw = (uint8_t)haw;
+    return conform_word(record, "cap", &config.unit.cap, err) && conform_word(record, "ecap", &config.unit.ecap, err) &&
+           !nw_vtd_unit_create(&c->unit, &config, err);
 }
 
 enum nw_status conform_vtd(const json_t *record, struct conform_verdict *out, struct nw_error *err)
 {
-    struct vtd_case c = { .tables.memory = { .ram = ram, .ram_count = NW_ARRAY_LEN(ram) }, .verdict = out };
+    struct vtd_case c = { .verdict = out };
     const json_t *steps = json_object_get(record, "steps"), *step;
-    enum nw_status s = NW_ERR_INPUT;
-    uint64_t haw;
     size_t i;
-    if (!conform_number(record, "haw", 32, NW_PHYS_BITS_MAX, &haw, err) ||
-        !conform_word(record, "cap", &c.tables.unit.cap, err) ||
-        !conform_word(record, "ecap", &c.tables.unit.ecap, err))
-        return s;
-    c.tables.unit.haw = (uint8_t)haw;
-    if ((s = nw_physmem_create(&c.tables.memory.pm, err)))
-        return s;
     out->passed = true;
-    json_array_foreach(steps, i, step)
-    {
-        if (!run_step(&c, step, i + 1, err)) {
-            s = err->status;
-            break;
+    bool ok = json_is_array(steps) ? make_unit(&c, record, err) : wrong(err, "\"steps\" must be a list");
+    if (ok) {
+        json_array_foreach(steps, i, step)
+        {
+            ok = run_step(&c, step, i + 1, err);
+            if (!ok)
+                break;
         }
     }
-    nw_physmem_destroy(c.tables.memory.pm);
-    return s;
+    nw_vtd_unit_destroy(c.unit);
+    nw_physmem_destroy(c.pm);
+    return ok ? NW_OK : err->status ? err->status : NW_ERR_INPUT;
 }

@@ -162,6 +162,12 @@ void vtd_interrupt(const struct nw_vtd_tables *t, struct vtd_caches *caches, con
         refuse(out, 0x25, false);
 }
 
+void vtd_interrupt_compatible(const struct nw_vtd_interrupt_request *q, struct nw_vtd_interrupt *out)
+{
+    *out = (struct nw_vtd_interrupt){ .fault = { .level = -1 } };
+    compatible(q, out);
+}
+
 void nw_vtd_interrupt(const struct nw_vtd_tables *t, const struct nw_vtd_interrupt_request *q,
                       struct nw_vtd_interrupt *out)
 {
