@@ -162,11 +162,11 @@ void vtd_iec_fill(struct vtd_caches *c, uint32_t index, const uint64_t word[2])
 
 static const uint8_t page_log2s[] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
 
-/* Domain id, PASID, privilege and a size make one word of the key; the page number is the other. */
-static uint64_t tag_of(const struct vtd_domain *d, unsigned kind, unsigned log2)
+/* Domain id, PASID, privilege, a size and maybe the source id make one word of the key; the page number is the other. */
+static uint64_t tag_of(const struct vtd_caches *c, const struct vtd_domain *d, unsigned kind, unsigned log2)
 {
     return d->domain_id | (uint64_t)d->pasid << 16 | (uint64_t)d->privileged << 36 | (uint64_t)kind << 37 |
-           (uint64_t)log2 << 40 | (uint64_t)d->scalable << 48;
+           (uint64_t)d->scalable << 39 | (uint64_t)log2 << 40 | (uint64_t)(c->tags_source ? d->source_id : 0) << 46;
 }
 
 bool vtd_iotlb_lookup(struct vtd_caches *c, const struct vtd_domain *d, uint64_t address, unsigned need,
@@ -178,7 +178,7 @@ bool vtd_iotlb_lookup(struct vtd_caches *c, const struct vtd_domain *d, uint64_t
     cache->counts.lookups++;
     for (unsigned i = 0; i < NW_ARRAY_LEN(page_log2s); i++) {
         unsigned log2 = page_log2s[i];
-        const struct vtd_line *line = probe(cache, tag_of(d, 0, log2), address >> log2);
+        const struct vtd_line *line = probe(cache, tag_of(c, d, 0, log2), address >> log2);
         if (!line || (line->word[1] & need) != need)
             continue;
         cache->counts.hits++;
@@ -194,7 +194,7 @@ void vtd_iotlb_fill(struct vtd_caches *c, const struct vtd_domain *d, uint64_t a
                     const struct nw_vtd_result *translation)
 {
     unsigned log2 = translation->page_log2;
-    struct vtd_line *line = c ? place(&c->cache[NW_VTD_IOTLB], tag_of(d, 0, log2), address >> log2) : NULL;
+    struct vtd_line *line = c ? place(&c->cache[NW_VTD_IOTLB], tag_of(c, d, 0, log2), address >> log2) : NULL;
     if (!line)
         return;
     line->domain_id = d->domain_id;
@@ -212,14 +212,14 @@ static bool is_first(const struct vtd_domain *d, enum nw_dimension dimension)
     return dimension == NW_GUEST && d->translation != NW_VTD_SECOND_STAGE;
 }
 
-static uint64_t table_tag(const struct vtd_domain *d, bool first, unsigned log2)
+static uint64_t table_tag(const struct vtd_caches *c, const struct vtd_domain *d, bool first, unsigned log2)
 {
     struct vtd_domain shared = *d; /* second-stage tables serve all PASIDs of the domain, and know no privilege */
     if (!first) {
         shared.pasid = 0;
         shared.privileged = false;
     }
-    return tag_of(&shared, first ? 1 : 2, log2);
+    return tag_of(c, &shared, first ? 1 : 2, log2);
 }
 
 void vtd_psc_lookup(struct vtd_caches *c, const struct vtd_domain *d, enum nw_dimension dimension, uint64_t address,
@@ -233,7 +233,7 @@ void vtd_psc_lookup(struct vtd_caches *c, const struct vtd_domain *d, enum nw_di
     cache->counts.lookups++;
     for (unsigned level = 0; level + 1 < p->levels; level++) {
         unsigned log2 = p->level[level + 1].index_low;
-        const struct vtd_line *line = probe(cache, table_tag(d, first, log2), address >> log2);
+        const struct vtd_line *line = probe(cache, table_tag(c, d, first, log2), address >> log2);
         if (!line)
             continue;
         cache->counts.hits++;
@@ -255,7 +255,7 @@ void vtd_psc_fill(struct vtd_caches *c, const struct vtd_domain *d, enum nw_dime
     bool first = is_first(d, dimension);
     const struct nw_paging *p = first ? &d->first : &d->second;
     unsigned log2 = p->level[next->level + 1].index_low;
-    struct vtd_line *line = place(&c->cache[NW_VTD_PAGING_CACHE], table_tag(d, first, log2), address >> log2);
+    struct vtd_line *line = place(&c->cache[NW_VTD_PAGING_CACHE], table_tag(c, d, first, log2), address >> log2);
     if (!line)
         return;
     line->domain_id = d->domain_id;

@@ -27,6 +27,7 @@ struct vtd_cache {
 
 struct vtd_caches {
     struct vtd_cache cache[NW_VTD_CACHES];
+    bool tags_source; /* nw_vtd_config.tags_source */
 };
 
 enum nw_status vtd_caches_init(struct vtd_caches *c, const struct nw_vtd_cache_shape shape[NW_VTD_CACHES],
@@ -37,7 +38,7 @@ void vtd_caches_fini(struct vtd_caches *c);
 struct vtd_cover {
     bool by_domain, by_pasid, by_source, by_address;
     bool paging_entries_stay; /* IH: the change was in leaves only */
-    bool first_only;          /* PASID-based: translations with a first stage */
+    bool first_only;          /* addresses are those of a first stage: others have none of them */
     uint16_t domain_id, source_id;
     uint16_t source_ignored; /* bits of the source id that are not compared */
     uint32_t pasid;

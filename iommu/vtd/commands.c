@@ -60,7 +60,9 @@ void vtd_context_command(struct nw_vtd_unit *u)
     if (!(u->ccmd & NW_BIT(63)))
         return;
     unsigned asked = (unsigned)nw_field(u->ccmd, 62, 61), done = registers_invalidate(u) ? asked : 0;
-    struct vtd_cover v = { .by_domain = asked >= DOMAIN,
+    if (done == DOMAIN && u->config.context_global_domain)
+        done = GLOBAL;
+    struct vtd_cover v = { .by_domain = done >= DOMAIN,
                            .domain_id = (uint16_t)u->ccmd,
                            .by_source = asked == NARROW,
                            .source_id = (uint16_t)nw_field(u->ccmd, 31, 16),

@@ -177,7 +177,7 @@ static bool find_scalable(struct vtd_walk *w, const struct nw_vtd_request *q, st
 
 bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
 {
-    w->domain = (struct vtd_domain){ .walk_snoops = true };
+    w->domain = (struct vtd_domain){ .walk_snoops = true, .source_id = q->source_id };
     switch ((enum nw_vtd_table_mode)nw_field(w->t->rtaddr, 11, 10)) {
     case NW_VTD_TTM_LEGACY: return find_legacy(w, q, fault);
     case NW_VTD_TTM_SCALABLE:

@@ -17,11 +17,13 @@ static bool domain_covers(const struct vtd_line *line, const struct vtd_cover *v
     return !v->by_domain || line->domain_id == v->domain_id;
 }
 
-/* A scalable-mode context entry has no domain id: a domain-selective invalidation takes it whatever the domain. */
+/* A scalable-mode context entry has no domain id: a domain-selective invalidation takes it whatever the domain. A
+ * device-selective one goes by the source id alone. */
 static bool context_covers(const struct vtd_line *line, const struct vtd_cover *v)
 {
-    return (line->scalable || domain_covers(line, v)) &&
-           (!v->by_source || !((line->source_id ^ v->source_id) & (uint16_t)~v->source_ignored));
+    if (v->by_source)
+        return !((line->source_id ^ v->source_id) & (uint16_t)~v->source_ignored);
+    return line->scalable || domain_covers(line, v);
 }
 
 static bool pasid_covers(const struct vtd_line *line, const struct vtd_cover *v)
@@ -36,22 +38,24 @@ static bool meets(const struct vtd_line *line, const struct vtd_cover *v)
     return start <= v->last && last >= v->start;
 }
 
-/* Page-selective invalidation names addresses of the second stage when it names no PASID: a translation in which a
- * first stage took part may have come from any of them. With a PASID it names addresses of the first stage. */
+/* Page-selective invalidation without a PASID names addresses of the second stage: a nested translation may have come
+ * through any of them. With a PASID it names addresses of the first stage, and takes nothing of second-stage domains. */
 static bool iotlb_covers(const struct vtd_line *line, const struct vtd_cover *v)
 {
-    if (!domain_covers(line, v) || (v->first_only && !line->first) || (v->by_pasid && line->pasid != v->pasid))
+    if (!domain_covers(line, v) || (v->by_pasid && line->pasid != v->pasid))
         return false;
-    return !v->by_address || (!v->first_only && line->first && line->second) || meets(line, v);
+    if (!v->by_address)
+        return true;
+    return v->first_only ? line->first && meets(line, v) : (line->first && line->second) || meets(line, v);
 }
 
 static bool paging_covers(const struct vtd_line *line, const struct vtd_cover *v)
 {
     if (v->paging_entries_stay || !domain_covers(line, v))
         return false;
-    if (v->first_only) /* second-stage tables are no business of a PASID-based invalidation */
-        return line->first && (!v->by_pasid || line->pasid == v->pasid) && (!v->by_address || meets(line, v));
-    return line->first || !v->by_address || meets(line, v);
+    if (!line->first) /* a table of the second stage serves all PASIDs */
+        return !v->first_only && (!v->by_address || meets(line, v));
+    return (!v->by_pasid || line->pasid == v->pasid) && (!v->first_only || meets(line, v));
 }
 
 void vtd_invalidate_context(struct vtd_caches *c, const struct vtd_cover *v)

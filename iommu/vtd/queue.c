@@ -57,7 +57,7 @@ static uint16_t domain_of(const struct descriptor *d) { return (uint16_t)nw_fiel
 static void invalidate_context(struct nw_vtd_unit *u, const struct descriptor *d)
 {
     static const uint16_t function_mask[4] = { 0, 4, 6, 7 };
-    struct vtd_cover v = { .by_domain = d->granularity >= 2,
+    struct vtd_cover v = { .by_domain = d->granularity >= 2 && !u->config.context_global_domain,
                            .domain_id = domain_of(d),
                            .by_source = d->granularity == 3,
                            .source_id = (uint16_t)nw_field(d->word[0], 47, 32),
@@ -69,7 +69,8 @@ static void invalidate_iotlb(struct nw_vtd_unit *u, const struct descriptor *d)
 {
     struct vtd_cover v = { .by_domain = d->granularity >= 2, .domain_id = domain_of(d) };
     if (d->type == PASID_IOTLB) {
-        v.first_only = v.by_pasid = true;
+        v.first_only = d->granularity == 3;
+        v.by_pasid = true;
         v.pasid = (uint32_t)nw_field(d->word[0], 51, 32);
     }
     if (d->granularity == 3 && (u->config.unit.cap & NW_VTD_CAP_PSI))

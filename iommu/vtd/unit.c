@@ -41,6 +41,7 @@ enum nw_status nw_vtd_unit_create(struct nw_vtd_unit **out, const struct nw_vtd_
         free(u);
         return s;
     }
+    u->caches.tags_source = config->tags_source;
     *out = u;
     return NW_OK;
 }

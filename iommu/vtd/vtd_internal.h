@@ -16,6 +16,7 @@ struct vtd_domain {
     bool walk_snoops;   /* flags in paging entries may be set: page walks are coherent */
     uint16_t domain_id; /* tag */
     uint32_t pasid;     /* tag: of the request, or RID_PASID; 0 in legacy mode */
+    uint16_t source_id; /* of the request; a tag where the unit tags with it */
     struct nw_paging first, second;
 };
 
