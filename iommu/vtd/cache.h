@@ -19,6 +19,8 @@ void vtd_pasid_fill(struct vtd_caches *c, uint16_t source_id, uint32_t pasid, co
 /* IOTLB: finished translations, by domain id, PASID and page. A lookup fills out->hpa, page_log2 and rights. */
 bool vtd_iotlb_lookup(struct vtd_caches *c, const struct vtd_domain *d, uint64_t address, unsigned need,
                       struct nw_vtd_result *out);
+/* Translations are found by source id in place of the domain id. */
+bool vtd_iotlb_by_source(const struct vtd_caches *c);
 void vtd_iotlb_fill(struct vtd_caches *c, const struct vtd_domain *d, uint64_t address,
                     const struct nw_vtd_result *translation);
 

@@ -162,12 +162,14 @@ void vtd_iec_fill(struct vtd_caches *c, uint32_t index, const uint64_t word[2])
 
 static const uint8_t page_log2s[] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
 
-/* Domain id, PASID, privilege, a size and maybe the source id make one word of the key; the page number is the other. */
+/* Domain id (or source id), PASID, privilege and a size make one word of the key; the page number is the other. */
 static uint64_t tag_of(const struct vtd_caches *c, const struct vtd_domain *d, unsigned kind, unsigned log2)
 {
-    return d->domain_id | (uint64_t)d->pasid << 16 | (uint64_t)d->privileged << 36 | (uint64_t)kind << 37 |
-           (uint64_t)d->scalable << 39 | (uint64_t)log2 << 40 | (uint64_t)(c->tags_source ? d->source_id : 0) << 46;
+    return (c->tags_source ? d->source_id : d->domain_id) | (uint64_t)d->pasid << 16 | (uint64_t)d->privileged << 36 |
+           (uint64_t)kind << 37 | (uint64_t)d->scalable << 39 | (uint64_t)log2 << 40;
 }
+
+bool vtd_iotlb_by_source(const struct vtd_caches *c) { return c && c->tags_source; }
 
 bool vtd_iotlb_lookup(struct vtd_caches *c, const struct vtd_domain *d, uint64_t address, unsigned need,
                       struct nw_vtd_result *out)
@@ -185,6 +187,8 @@ bool vtd_iotlb_lookup(struct vtd_caches *c, const struct vtd_domain *d, uint64_t
         out->hpa = nw_hpa(line->word[0] | (address & (NW_BIT(log2) - 1)));
         out->page_log2 = (uint8_t)log2;
         out->rights = (uint8_t)line->word[1];
+        out->translation = (enum nw_vtd_translation)line->word[2];
+        out->domain_id = line->domain_id;
         return true;
     }
     return false;
@@ -201,9 +205,9 @@ void vtd_iotlb_fill(struct vtd_caches *c, const struct vtd_domain *d, uint64_t a
     line->pasid = d->pasid;
     line->log2 = (uint8_t)log2;
     line->first = d->translation != NW_VTD_SECOND_STAGE;
-    line->second = d->translation != NW_VTD_FIRST_STAGE;
     line->word[0] = translation->hpa.v & ~(NW_BIT(log2) - 1);
     line->word[1] = translation->rights;
+    line->word[2] = d->translation;
 }
 
 /* What one entry of a paging-structure cache stands for: a table of `level`, for all addresses that agree above it. */

@@ -9,7 +9,6 @@ struct vtd_line {
     bool valid;
     bool scalable; /* context cache: the words are those of scalable mode, which have no domain id */
     bool first;    /* paging cache: a first-stage table; IOTLB: a first stage took part */
-    bool second;   /* IOTLB: a second stage took part */
     uint8_t log2;  /* IOTLB: of the page; paging cache: of what the table maps */
     uint16_t domain_id, source_id;
     uint32_t pasid;

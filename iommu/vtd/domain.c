@@ -132,7 +132,8 @@ static bool find_legacy(struct vtd_walk *w, const struct nw_vtd_request *q, stru
 static bool read_scalable_context(struct vtd_walk *w, uint16_t source_id, struct vtd_scalable_context *c,
                                   struct nw_vtd_fault *fault)
 {
-    if (vtd_context_lookup(w->caches, source_id, c->word, 4))
+    w->context_cached = vtd_context_lookup(w->caches, source_id, c->word, 4);
+    if (w->context_cached)
         return true;
     /* A root entry has two halves: for functions 00.0 to 0f.7 of the bus, and for 10.0 to 1f.7. Each is looked at alone. */
     uint64_t half, at = (w->t->rtaddr & TABLE_POINTER) + (uint64_t)(source_id >> 8) * 16 + (source_id & 0x80 ? 8 : 0);

@@ -38,15 +38,16 @@ static bool meets(const struct vtd_line *line, const struct vtd_cover *v)
     return start <= v->last && last >= v->start;
 }
 
-/* Page-selective invalidation without a PASID names addresses of the second stage: a nested translation may have come
- * through any of them. With a PASID it names addresses of the first stage, and takes nothing of second-stage domains. */
+/* Page-selective invalidation without a PASID names addresses of the second stage: of first-stage and nested translations
+ * it takes all that the domain has. With a PASID it names addresses of the first stage, and takes nothing of second-stage
+ * domains. */
 static bool iotlb_covers(const struct vtd_line *line, const struct vtd_cover *v)
 {
     if (!domain_covers(line, v) || (v->by_pasid && line->pasid != v->pasid))
         return false;
     if (!v->by_address)
         return true;
-    return v->first_only ? line->first && meets(line, v) : (line->first && line->second) || meets(line, v);
+    return v->first_only ? line->first && meets(line, v) : line->first || meets(line, v);
 }
 
 static bool paging_covers(const struct vtd_line *line, const struct vtd_cover *v)

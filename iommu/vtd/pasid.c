@@ -114,6 +114,12 @@ bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const st
     d->pasid = q->has_pasid ? q->pasid : (uint32_t)nw_field(c->word[1], 19, 0);
     if (d->pasid >= pasids)
         return vtd_fault(w, fault, q->has_pasid ? 0x46 : 0x48);
+    d->privileged = q->has_pasid ? q->privileged : c->word[1] & NW_BIT(20);
+    if (w->context_cached && q->type == NW_VTD_UNTRANSLATED && vtd_iotlb_by_source(w->caches) &&
+        vtd_iotlb_lookup(w->caches, d, q->address, vtd_need_of(q), &w->found)) {
+        w->hit = true;
+        return true;
+    }
     if (!read_entry(w, c, q->source_id, d->pasid, word, &directory_fpd, fault))
         return false;
     d->fpd |= word[0] & ENTRY_FPD;
@@ -125,7 +131,6 @@ bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const st
     d->domain_id = (uint16_t)PASID_DID(word[1]);
     /* A unit with the control PWSNP sets flags in paging entries only when it is on. */
     d->walk_snoops = !(u->ecap & NW_VTD_ECAP_SMPWCS) || (word[1] & PASID_PWSNP);
-    d->privileged = q->has_pasid ? q->privileged : c->word[1] & NW_BIT(20);
     d->identity |= q->type == NW_VTD_TRANSLATED;
     if (d->translation == NW_VTD_FIRST_STAGE || d->translation == NW_VTD_NESTED) {
         if (q->has_pasid && q->execute && !((u->ecap & NW_VTD_ECAP_ERS) && (word[2] & PASID_ERE)))

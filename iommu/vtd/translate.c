@@ -221,7 +221,7 @@ static bool identity(struct vtd_walk *w, const struct nw_vtd_request *q, struct 
     return true;
 }
 
-static unsigned need_of(const struct nw_vtd_request *q)
+unsigned vtd_need_of(const struct nw_vtd_request *q)
 {
     unsigned write = NW_VTD_RIGHT_WRITE | NW_VTD_RIGHT_DIRTY;
     return q->kind == NW_VTD_WRITE      ? write
@@ -234,9 +234,15 @@ void vtd_translate(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw
 {
     *out = (struct nw_vtd_result){ .fault = { .level = -1, .address = q->address & ~nw_mask(11, 0) } };
     if (vtd_find_domain(w, q, &out->fault)) {
-        out->translation = w->domain.translation;
-        out->domain_id = w->domain.domain_id;
-        bool cached = !w->domain.identity && vtd_iotlb_lookup(w->caches, &w->domain, q->address, need_of(q), out);
+        if (w->hit) {
+            w->found.fault = out->fault;
+            *out = w->found;
+        } else {
+            out->translation = w->domain.translation;
+            out->domain_id = w->domain.domain_id;
+        }
+        bool cached =
+            w->hit || (!w->domain.identity && vtd_iotlb_lookup(w->caches, &w->domain, q->address, vtd_need_of(q), out));
         bool done = cached || (w->domain.identity ? identity(w, q, out) : walk_trees(w, q, out));
         /* Only the unit itself sends messages: no translation may lead into the interrupt address range. */
         if (done && nw_vtd_interrupt_range(out->hpa.v))

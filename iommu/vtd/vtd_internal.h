@@ -25,6 +25,9 @@ struct vtd_walk {
     struct vtd_caches *caches; /* NULL: every table is read anew */
     struct vtd_domain domain;
     unsigned references;
+    bool context_cached; /* the context entry came from its cache */
+    bool hit;            /* the IOTLB had the translation: vtd_find_domain() has put it into `found` */
+    struct nw_vtd_result found;
     bool load_failed; /* the last word asked for lies where nothing can be read */
     uint64_t first_allowed,
         second_allowed;     /* the paging entries read, combined; second: of the last second-stage walk */
@@ -51,6 +54,9 @@ bool vtd_fault(struct vtd_walk *w, struct nw_vtd_fault *fault, unsigned reason);
 unsigned vtd_second_stage_levels(const struct nw_vtd_capabilities *u, unsigned aw);
 /* The second-stage tree; its input width is held to MGAW. The root is aligned and below HAW. */
 void vtd_second_stage(struct vtd_walk *w, uint64_t root, unsigned levels, bool accessed_dirty);
+
+/* Rights that a cached translation must have to serve the request. */
+unsigned vtd_need_of(const struct nw_vtd_request *q);
 
 /* translate.c: nw_vtd_translate() with caches. */
 void vtd_translate(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_result *out);

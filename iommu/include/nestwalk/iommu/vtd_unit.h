@@ -106,7 +106,8 @@ struct nw_vtd_config {
     uint32_t version;            /* VER: major 7:4, minor 3:0 */
     struct nw_vtd_cache_shape cache[NW_VTD_CACHES];
     /* Liberties that the architecture gives a unit. false: the closest reading. */
-    bool tags_source;           /* cached translations are tagged with the source id as well */
+    bool tags_source;           /* cached translations are found by source id and PASID; the domain id is for
+                                   invalidations only. One is used before the PASID table is looked at. */
     bool context_global_domain; /* a domain-selective invalidation of the context cache takes all of it */
     void (*event)(void *context, enum nw_vtd_event event, uint64_t address, uint32_t data);        /* may be NULL */
     enum nw_vtd_answer (*device_tlb)(void *context, const struct nw_vtd_device_tlb *invalidation); /* NULL: done */
