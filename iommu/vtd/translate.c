@@ -41,12 +41,16 @@ static inline bool is_second(const struct vtd_walk *w, unsigned dimension)
 static inline void walk_reference(void *context, const struct nw_reference *r)
 {
     struct vtd_walk *w = context;
+    if (w->load_failed)
+        return; /* there is no entry */
     if (!is_second(w, r->dimension)) {
         w->first_allowed &= r->entry ^ w->domain.first.invert;
         return;
     }
     w->second_allowed &= r->entry;
-    if (!w->denied_level && (w->second_allowed & w->second_need) != w->second_need)
+    bool table = r->dimension == NW_NESTED && r->for_guest_level != NW_FOR_FINAL; /* of the first stage: to be read */
+    uint64_t need = table ? w->domain.second.format->read : w->second_need;
+    if (!w->denied_level && (w->second_allowed & need) != need)
         w->denied_level = (uint8_t)(r->level + 1);
 }
 
@@ -158,9 +162,12 @@ static struct nw_access access_of(const struct vtd_walk *w, const struct nw_vtd_
 /* A zero-length read of a page that permits writes only is fine in units that say so (CAP.ZLR). */
 static void permit_zero_length(struct vtd_walk *w, const struct nw_vtd_request *q)
 {
-    if (q->zero_length && q->kind == NW_VTD_READ && (w->t->unit.cap & NW_VTD_CAP_ZLR))
-        for (enum nw_privilege who = NW_SUPERVISOR; who < NW_PRIVILEGES; who++)
-            w->domain.second.need[who][NW_ACCESS_READ] = 0;
+    if (!q->zero_length || q->kind != NW_VTD_READ || !(w->t->unit.cap & NW_VTD_CAP_ZLR))
+        return;
+    w->domain.second.table_access =
+        NW_ACCESS_FETCH; /* first-stage tables are read as ever: a fetch needs what a read does */
+    for (enum nw_privilege who = NW_SUPERVISOR; who < NW_PRIVILEGES; who++)
+        w->domain.second.need[who][NW_ACCESS_READ] = 0;
 }
 
 static unsigned rights_of(const struct vtd_walk *w, const struct nw_walk_result *r)
@@ -192,7 +199,7 @@ static bool walk_trees(struct vtd_walk *w, const struct nw_vtd_request *q, struc
         return vtd_fault(w, &out->fault, d->scalable ? 0x84 : 0x04);
     }
     permit_zero_length(w, q);
-    w->second_need = d->second.need[NW_USER][d->translation == NW_VTD_NESTED ? NW_ACCESS_READ : a.kind];
+    w->second_need = d->second.need[NW_USER][a.kind];
     w->first_allowed = w->second_allowed = ~UINT64_C(0);
     if (d->translation == NW_VTD_NESTED)
         walk_nested(w, q->address, &a, &r);
