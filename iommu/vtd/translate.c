@@ -59,7 +59,7 @@ static inline void walk_start(void *context, enum nw_dimension dimension, uint64
     struct vtd_walk *w = context;
     vtd_psc_lookup(w->caches, &w->domain, dimension, address, start);
     if (is_second(w, dimension)) {
-        w->second_allowed = start->allowed;
+        w->second_allowed = w->second_start = start->allowed;
         w->denied_level = 0;
     } else {
         w->first_allowed = start->allowed;
@@ -70,7 +70,8 @@ static inline void walk_table(void *context, enum nw_dimension dimension, uint64
                               const struct nw_walk_start *next)
 {
     struct vtd_walk *w = context;
-    vtd_psc_fill(w->caches, &w->domain, dimension, address, next);
+    if (!w->blocked_update) /* else an entry above lacks its A still */
+        vtd_psc_fill(w->caches, &w->domain, dimension, address, next);
 }
 
 static const struct nw_walk_hooks hooks = {
@@ -102,8 +103,9 @@ static unsigned second_stage_reason(const struct vtd_walk *w, const struct nw_fa
     const bool legacy = !d->scalable, final = f->for_guest_level == NW_FOR_FINAL || !f->nested;
     if (f->level < 0)
         return final ? legacy ? 0x04 : 0x84 : 0x74;
-    /* An entry higher up that denied the access came first. */
-    bool denied_above = w->denied_level > f->level + 1;
+    /* An entry higher up that denied the access came first, one that a paging-structure cache stands for among them. */
+    uint64_t need = final ? w->second_need : format->read;
+    bool denied_above = w->denied_level > f->level + 1 || lacks(w->second_start, need);
     if (!denied_above && w->load_failed) {
         bool root = f->level == d->second.levels - 1;
         return root ? legacy ? 0x03 : 0x7b : legacy ? 0x07 : 0x78;

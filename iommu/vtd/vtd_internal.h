@@ -33,7 +33,8 @@ struct vtd_walk {
         second_allowed;     /* the paging entries read, combined; second: of the last second-stage walk */
     uint8_t blocked_update; /* fault reason of an update of flags that could not be made, or 0 */
     uint8_t denied_level;   /* second stage: highest level whose entry first denied the access + 1 */
-    uint64_t second_need;
+    uint64_t second_need;   /* allowed bits of the second stage that the request needs */
+    uint64_t second_start;  /* what a paging-structure cache said of the entries above where the walk began */
 };
 
 /* One word of a table. False: it cannot be read. */
