@@ -333,7 +333,6 @@ static void unit__every_reserved_bit_of_descriptors(void **state)
         { 8, { ~UINT64_C(0), UINT64_C(0xfffffffffffff801) } },
         { 9, { UINT64_C(0x000ffffffffffe1f), UINT64_C(0xffc) } },
     };
-    b->config.unit.ecap |= NW_VTD_ECAP_PDS;
     wr(b, NW_VTD_RTADDR, 8, ROOT | 1 << 10);
     wr(b, NW_VTD_GCMD, 4, NW_VTD_GCMD_SRTP);
     wr(b, NW_VTD_IQA, 8, QUEUE);
