@@ -1,7 +1,7 @@
 /* cache.h - what a remapping unit caches, as the resolving code sees it. Never leaves this folder. All functions take NULL
  * for no caches: a lookup misses, a fill does nothing. */
-#ifndef NESTWALK_IOMMU_VTD_CACHE_H
-#define NESTWALK_IOMMU_VTD_CACHE_H
+#ifndef NESTWALK_IOMMU_VTD_CACHE_INTERNAL_H
+#define NESTWALK_IOMMU_VTD_CACHE_INTERNAL_H
 
 #include "vtd_internal.h"
 #include <nestwalk/mmu/walk_template.h>

@@ -5,8 +5,8 @@
  * and replacement to the unit: here they are set-associative with LRU, entries need not be powers of two. A
  * translation once cached stays in use, whatever memory says since, until an invalidation covers it or it is
  * replaced. Entries that are not present or faulty are never cached, with caching mode (CAP.CM) neither. */
-#ifndef NESTWALK_IOMMU_VTD_CACHE_H_PUBLIC
-#define NESTWALK_IOMMU_VTD_CACHE_H_PUBLIC
+#ifndef NESTWALK_IOMMU_VTD_CACHE_H
+#define NESTWALK_IOMMU_VTD_CACHE_H
 
 #include <stdint.h>
 
