@@ -115,7 +115,8 @@ bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const st
     if (d->pasid >= pasids)
         return vtd_fault(w, fault, q->has_pasid ? 0x46 : 0x48);
     d->privileged = q->has_pasid ? q->privileged : c->word[1] & NW_BIT(20);
-    if (w->context_cached && q->type == NW_VTD_UNTRANSLATED && vtd_iotlb_by_source(w->caches) &&
+    /* An execute request waits for ERE of the PASID-table entry. */
+    if (w->context_cached && q->type == NW_VTD_UNTRANSLATED && !q->execute && vtd_iotlb_by_source(w->caches) &&
         vtd_iotlb_lookup(w->caches, d, q->address, vtd_need_of(q), &w->found)) {
         w->hit = true;
         return true;

@@ -9,11 +9,11 @@ const char *const nw_vtd_translation_name[NW_VTD_TRANSLATIONS] = { "pass-through
 
 /* ---- the walk's memory -------------------------------------------------------------------------- */
 
+/* A word that cannot be read is 0: the walk stops at it, and load_failed tells why. */
 static inline uint64_t walk_load(void *context, hpa_t hpa)
 {
     uint64_t word;
-    vtd_load(context, hpa.v,
-             &word); /* a word that cannot be read is 0: the walk stops at it, and load_failed tells why */
+    vtd_load(context, hpa.v, &word);
     return word;
 }
 

@@ -29,8 +29,8 @@ struct vtd_walk {
     bool hit;            /* the IOTLB had the translation: vtd_find_domain() has put it into `found` */
     struct nw_vtd_result found;
     bool load_failed; /* the last word asked for lies where nothing can be read */
-    uint64_t first_allowed,
-        second_allowed;     /* the paging entries read, combined; second: of the last second-stage walk */
+    /* The paging entries read, combined; of the second stage those of its last walk. */
+    uint64_t first_allowed, second_allowed;
     uint8_t blocked_update; /* fault reason of an update of flags that could not be made, or 0 */
     uint8_t denied_level;   /* second stage: highest level whose entry first denied the access + 1 */
     uint64_t second_need;   /* allowed bits of the second stage that the request needs */
