@@ -109,7 +109,8 @@ const struct nw_command nw_cmd_conform = {
     .details = "Replays recorded cases (JSON lines, also compressed with gzip, xz or zstd). Page walks go through the "
                "walker that the engines use; outcome, fault codes and the accessed and dirty bits set are compared. "
                "Guest programs recorded on a live KVM go through the model of its shadow MMU; the statistics of each "
-               "segment are compared, and the order of events separately. Prints each case that fails "
+               "segment are compared, and the order of events separately. Cases of DMA and interrupt "
+               "remapping drive a VT-d unit. Prints each case that fails "
                "with what was "
                "expected and what the model did, then \"N passed, M failed\".\n\n"
                "Exit status: 0 when every case passed, 1 when any failed, 3 when a file is not one of cases.",

@@ -403,10 +403,11 @@ enum nw_status nw_builder_protect(struct nw_builder *b, uint64_t address, unsign
     return write_entry(b, way[level].address, way[level].hpa, entry, err);
 }
 
-/* Bit 12 of an x86 large leaf is PAT, which is bit 7 of a 4 KiB leaf. */
+/* Bit 12 of an x86 large leaf is PAT, which is bit 7 of a 4 KiB leaf; likewise in VT-d's first stage. Formats without
+ * U/S have no PAT. */
 static uint64_t move_pat(const struct nw_paging *p, uint64_t entry, unsigned from, unsigned to)
 {
-    if (p->fault_rule != NW_FAULT_X86 || (from == 0) == (to == 0))
+    if (!p->format->user || (from == 0) == (to == 0))
         return entry;
     bool pat = entry & NW_BIT(from ? 12 : 7);
     entry &= ~(NW_BIT(from ? 12 : 7));

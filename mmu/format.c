@@ -1,4 +1,4 @@
-#include <nestwalk/mmu/format.h>
+#include "format_internal.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -128,7 +128,7 @@ const struct nw_format nw_formats[NW_FORMAT_COUNT] = {
 
 /* ---- from format and registers to final masks --------------------------------------------------- */
 
-static enum nw_status check_width(const char *what, unsigned maxphyaddr, unsigned least, struct nw_error *err)
+enum nw_status nw_paging_check_width(const char *what, unsigned maxphyaddr, unsigned least, struct nw_error *err)
 {
     if (maxphyaddr < least || maxphyaddr > NW_PHYS_BITS_MAX)
         return nw_fail(err, NW_ERR_INPUT, "%s: MAXPHYADDR is %u; %u to %d are allowed", what, maxphyaddr, least,
@@ -137,7 +137,7 @@ static enum nw_status check_width(const char *what, unsigned maxphyaddr, unsigne
 }
 
 /* What every format shares: geometry, address fields below MAXPHYADDR, and the bits above it reserved. */
-static void resolve(struct nw_paging *out, const struct nw_format *format, unsigned maxphyaddr, bool huge_1g)
+void nw_paging_resolve(struct nw_paging *out, const struct nw_format *format, unsigned maxphyaddr, bool huge_1g)
 {
     *out = (struct nw_paging){ .format = format,
                                .levels = format->levels,
@@ -171,7 +171,7 @@ static void resolve(struct nw_paging *out, const struct nw_format *format, unsig
     }
 }
 
-static void reserve_everywhere(struct nw_paging *p, uint64_t bits)
+void nw_paging_reserve_everywhere(struct nw_paging *p, uint64_t bits)
 {
     for (unsigned level = 0; level < p->levels; level++) {
         p->level[level].reserved_table |= bits;
@@ -223,7 +223,7 @@ struct nw_guest_registers nw_guest_registers_long(unsigned levels, uint64_t root
 enum nw_status nw_paging_init_guest(struct nw_paging *out, const struct nw_guest_registers *r, struct nw_error *err)
 {
     bool lma = r->efer & NW_EFER_LMA, pae = r->cr4 & NW_CR4_PAE;
-    enum nw_status s = check_width("guest paging", r->maxphyaddr, 32, err);
+    enum nw_status s = nw_paging_check_width("guest paging", r->maxphyaddr, 32, err);
     if (s)
         return s;
     enum nw_format_id id = !(r->cr0 & NW_CR0_PG)  ? NW_FORMAT_X86_OFF
@@ -239,7 +239,7 @@ enum nw_status nw_paging_init_guest(struct nw_paging *out, const struct nw_guest
                        (unsigned long long)r->cr3, r->maxphyaddr);
 
     bool nxe = (r->efer & NW_EFER_NXE) && pae, longmode = id >= NW_FORMAT_X86_4LEVEL;
-    resolve(out, &nw_formats[id], r->maxphyaddr, r->huge_1g);
+    nw_paging_resolve(out, &nw_formats[id], r->maxphyaddr, r->huge_1g);
     out->write_protect = r->cr0 & NW_CR0_WP;
     if (id == NW_FORMAT_X86_OFF)
         return NW_OK;
@@ -254,7 +254,7 @@ enum nw_status nw_paging_init_guest(struct nw_paging *out, const struct nw_guest
     if (!(r->cr4 & NW_CR4_PGE))
         out->global = 0;
     if (!nxe)
-        reserve_everywhere(out, out->format->no_execute);
+        nw_paging_reserve_everywhere(out, out->format->no_execute);
     if (id == NW_FORMAT_X86_2LEVEL)
         resolve_2level(out, r->cr4 & NW_CR4_PSE);
     if (id == NW_FORMAT_X86_PAE) {
@@ -269,7 +269,7 @@ enum nw_status nw_paging_init_guest(struct nw_paging *out, const struct nw_guest
 
 enum nw_status nw_paging_init_ept(struct nw_paging *out, const struct nw_ept_registers *r, struct nw_error *err)
 {
-    enum nw_status s = check_width("EPT", r->maxphyaddr, 32, err);
+    enum nw_status s = nw_paging_check_width("EPT", r->maxphyaddr, 32, err);
     if (s)
         return s;
     /* SDM vol. 3, "Checks on VMX Controls": what VM entry demands of the EPTP. */
@@ -286,7 +286,7 @@ enum nw_status nw_paging_init_ept(struct nw_paging *out, const struct nw_ept_reg
 
     bool accessed_dirty = r->eptp & NW_BIT(6), mbec = r->mode_based_execute;
     const struct nw_format *f = &nw_formats[walk_length == 5 ? NW_FORMAT_EPT_5LEVEL : NW_FORMAT_EPT_4LEVEL];
-    resolve(out, f, r->maxphyaddr, r->huge_1g);
+    nw_paging_resolve(out, f, r->maxphyaddr, r->huge_1g);
     out->root = r->eptp & nw_mask(51, 12);
     out->mode_based_execute = mbec;
     out->advanced_exit_info = r->advanced_exit_info;
@@ -320,7 +320,7 @@ enum nw_status nw_paging_init_npt(struct nw_paging *out, const struct nw_npt_reg
     static const enum nw_format_id id_of[] = {
         [2] = NW_FORMAT_X86_2LEVEL, [3] = NW_FORMAT_X86_PAE, [4] = NW_FORMAT_X86_4LEVEL, [5] = NW_FORMAT_X86_5LEVEL
     };
-    enum nw_status s = check_width("NPT", r->maxphyaddr, 32, err);
+    enum nw_status s = nw_paging_check_width("NPT", r->maxphyaddr, 32, err);
     if (s)
         return s;
     if (r->levels < 2 || r->levels > 5)
@@ -330,7 +330,7 @@ enum nw_status nw_paging_init_npt(struct nw_paging *out, const struct nw_npt_reg
                        r->maxphyaddr);
     const struct nw_format *f = &nw_formats[id_of[r->levels]];
     bool nxe = r->nxe && r->levels > 2;
-    resolve(out, f, r->maxphyaddr, r->huge_1g);
+    nw_paging_resolve(out, f, r->maxphyaddr, r->huge_1g);
     out->root = r->ncr3 & (r->levels == 3 ? nw_mask(31, 5) : r->levels == 2 ? nw_mask(31, 12) : nw_mask(51, 12));
     out->input_rule = NW_INPUT_ZERO;
     out->fetch_reported = nxe;
@@ -339,7 +339,7 @@ enum nw_status nw_paging_init_npt(struct nw_paging *out, const struct nw_npt_reg
      * concerned. */
     out->table_access = NW_ACCESS_WRITE;
     if (!nxe)
-        reserve_everywhere(out, f->no_execute);
+        nw_paging_reserve_everywhere(out, f->no_execute);
     if (r->levels == 2)
         resolve_2level(out, r->pse);
     if (r->levels == 3) {
@@ -383,10 +383,11 @@ static void append(char *out, size_t out_size, const char *word)
 static void describe_rights(const struct nw_paging *p, uint64_t entry, bool leaf, char *out, size_t out_size)
 {
     const struct nw_format *f = p->format;
-    if (f->fault_rule == NW_FAULT_EPT) {
+    if (f->present != f->read) { /* EPT, VT-d second stage: reading has a bit of its own */
         append(out, out_size, entry & f->read ? "readable" : "unreadable");
         append(out, out_size, entry & f->write ? "writable" : "read-only");
-        append(out, out_size, entry & f->execute ? "executable" : "no-execute");
+        if (f->execute)
+            append(out, out_size, entry & f->execute ? "executable" : "no-execute");
         if (p->mode_based_execute)
             append(out, out_size, entry & f->execute_user ? "user-executable" : "no-user-execute");
     } else {

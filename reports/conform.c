@@ -74,11 +74,19 @@ static enum nw_status judge(const char *line, size_t bytes, struct conform_verdi
         snprintf(id, 64, "%s", json_string_value(name));
     else
         snprintf(id, 64, "%lld", (long long)json_integer_value(name));
-    enum nw_status s = conform_walk_is(record)  ? conform_walk(record, verdict, err)
-                       : conform_kvm_is(record) ? conform_kvm(record, verdict, err)
-                                                : nw_fail(err, NW_ERR_INPUT,
-                                                          "not a case of a known kind (a walk has \"mode\" and "
-                                                          "\"gva\", a guest program \"ops\" and \"segments\")");
+    static const struct {
+        bool (*is)(const json_t *record);
+        enum nw_status (*judge)(const json_t *record, struct conform_verdict *out, struct nw_error *err);
+    } kinds[] = { { conform_walk_is, conform_walk }, { conform_kvm_is, conform_kvm }, { conform_vtd_is, conform_vtd } };
+    size_t kind = 0;
+    while (kind < NW_ARRAY_LEN(kinds) && !kinds[kind].is(record))
+        kind++;
+    enum nw_status s =
+        kind < NW_ARRAY_LEN(kinds)
+            ? kinds[kind].judge(record, verdict, err)
+            : nw_fail(err, NW_ERR_INPUT,
+                      "not a case of a known kind (a walk has \"mode\" and \"gva\", a guest program \"ops\" "
+                      "and \"segments\", a case of DMA remapping \"cap\", \"ecap\" and \"steps\")");
     json_decref(record);
     return s;
 }

@@ -34,4 +34,8 @@ enum nw_status conform_walk(const json_t *record, struct conform_verdict *out, s
 bool conform_kvm_is(const json_t *record);
 enum nw_status conform_kvm(const json_t *record, struct conform_verdict *out, struct nw_error *err) NW_MUST_USE;
 
+/* conform_vtd.c: DMA and interrupt remapping. */
+bool conform_vtd_is(const json_t *record);
+enum nw_status conform_vtd(const json_t *record, struct conform_verdict *out, struct nw_error *err) NW_MUST_USE;
+
 #endif

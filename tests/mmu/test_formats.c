@@ -1,5 +1,6 @@
 /* Every format: each reserved bit of each level, one by one; and what the builder makes, the walk finds again. */
 #include "mmu_common.h"
+#include <nestwalk/mmu/format_vtd.h>
 
 /* One way to run a format: as a guest's tree, or as a nested tree. */
 struct setup {
@@ -11,9 +12,19 @@ struct setup {
 
 static struct nw_paging paging_of(const struct setup *s, unsigned maxphyaddr)
 {
-    const struct nw_format *f = &nw_formats[s->id];
+    const struct nw_format *f = s->id < NW_FORMAT_COUNT ? &nw_formats[s->id] : nw_vtd_format(s->id);
     struct nw_paging p;
-    if (f->fault_rule == NW_FAULT_EPT) {
+    if (s->id >= NW_FORMAT_VTD_FS_4LEVEL) {
+        struct nw_vtd_first_stage r = {
+            .levels = f->levels, .haw = maxphyaddr, .large_1g = s->huge_1g, .write_protect = true
+        };
+        must(nw_paging_init_vtd_first(&p, &r, err));
+    } else if (s->id >= NW_FORMAT_COUNT) {
+        struct nw_vtd_second_stage r = {
+            .levels = f->levels, .haw = maxphyaddr, .large_2m = true, .large_1g = s->huge_1g, .accessed_dirty = true
+        };
+        must(nw_paging_init_vtd_second(&p, &r, err));
+    } else if (f->fault_rule == NW_FAULT_EPT) {
         struct nw_ept_registers r = { .eptp = 6 | (f->levels - 1u) << 3 | 0x40,
                                       .maxphyaddr = maxphyaddr,
                                       .huge_1g = s->huge_1g };
@@ -97,6 +108,27 @@ static const struct entry_rule rules[] = {
     { NW_FORMAT_EPT_5LEVEL, 2, true, { { 51, M }, { 29, 12 } } },
     { NW_FORMAT_EPT_5LEVEL, 1, true, { { 51, M }, { 20, 12 } } },
     { NW_FORMAT_EPT_5LEVEL, 0, true, { { 51, M } } },
+    /* VT-d, "Second-Stage Paging Entries", of a unit without snoop control (bit 11) and device TLBs (bit 62) */
+    { NW_FORMAT_VTD_SS_3LEVEL, 2, false, { { 51, M }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_3LEVEL, 2, true, { { 51, M }, { 29, 12 }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_3LEVEL, 1, false, { { 51, M }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_3LEVEL, 1, true, { { 51, M }, { 20, 12 }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_3LEVEL, 0, true, { { 51, M }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_4LEVEL, 3, false, { { 51, M }, { 7, 7 }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_4LEVEL, 2, true, { { 51, M }, { 29, 12 }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_4LEVEL, 0, true, { { 51, M }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_5LEVEL, 4, false, { { 51, M }, { 7, 7 }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_5LEVEL, 3, false, { { 51, M }, { 7, 7 }, { 11, 11 }, { 62, 62 } } },
+    { NW_FORMAT_VTD_SS_5LEVEL, 1, true, { { 51, M }, { 20, 12 }, { 11, 11 }, { 62, 62 } } },
+    /* VT-d, "First-Stage Paging Entries" */
+    { NW_FORMAT_VTD_FS_4LEVEL, 3, false, { { 51, M }, { 7, 7 } } },
+    { NW_FORMAT_VTD_FS_4LEVEL, 2, false, { { 51, M } } },
+    { NW_FORMAT_VTD_FS_4LEVEL, 2, true, { { 51, M }, { 29, 13 } } },
+    { NW_FORMAT_VTD_FS_4LEVEL, 1, true, { { 51, M }, { 20, 13 } } },
+    { NW_FORMAT_VTD_FS_4LEVEL, 0, true, { { 51, M } } },
+    { NW_FORMAT_VTD_FS_5LEVEL, 4, false, { { 51, M }, { 7, 7 } } },
+    { NW_FORMAT_VTD_FS_5LEVEL, 3, false, { { 51, M }, { 7, 7 } } },
+    { NW_FORMAT_VTD_FS_5LEVEL, 0, true, { { 51, M } } },
 };
 
 static bool listed(const struct entry_rule *rule, const struct setup *s, unsigned maxphyaddr, int bit)
@@ -183,6 +215,12 @@ static const struct setup setups[] = {
     { "NPT 5-level", NW_FORMAT_X86_5LEVEL, true, true, true, false },
     { "EPT 4-level", NW_FORMAT_EPT_4LEVEL, true, true, true, false },
     { "EPT 5-level", NW_FORMAT_EPT_5LEVEL, true, true, true, false },
+    { "VT-d second stage, 3-level", NW_FORMAT_VTD_SS_3LEVEL, false, true, true, false },
+    { "VT-d second stage, 4-level", NW_FORMAT_VTD_SS_4LEVEL, false, true, true, false },
+    { "VT-d second stage, 4-level, nested", NW_FORMAT_VTD_SS_4LEVEL, true, true, true, false },
+    { "VT-d second stage, 5-level", NW_FORMAT_VTD_SS_5LEVEL, true, true, true, false },
+    { "VT-d first stage, 4-level", NW_FORMAT_VTD_FS_4LEVEL, false, true, true, false },
+    { "VT-d first stage, 5-level", NW_FORMAT_VTD_FS_5LEVEL, false, true, true, false },
 };
 
 static void format__every_reserved_bit_of_every_level_stops_the_walk(void **state)
@@ -227,7 +265,7 @@ static void format__1g_leaf_is_reserved_where_the_processor_has_none(void **stat
 static void expect_rights(const struct setup *s, struct machine *m, uint64_t address, unsigned attributes)
 {
     const struct nw_paging *p = &m->guest.paging;
-    bool x86_guest = !s->nested, has_x = p->format->execute || (p->format->no_execute && s->nxe);
+    bool has_user = !s->nested && p->format->user, has_x = p->format->execute || (p->format->no_execute && s->nxe);
     for (enum nw_access_kind kind = NW_ACCESS_READ; kind < NW_ACCESS_KINDS; kind++)
         for (unsigned user = 0; user < 2; user++) {
             struct nw_walk_result r;
@@ -246,7 +284,7 @@ static void expect_rights(const struct setup *s, struct machine *m, uint64_t add
                 continue;
             assert_int_equal(!!(r.rights & NW_RIGHT_WRITE), !!(attributes & NW_MAP_WRITE));
             assert_int_equal(!!(r.rights & NW_RIGHT_EXECUTE), !has_x || (attributes & NW_MAP_EXECUTE));
-            if (x86_guest)
+            if (has_user)
                 assert_int_equal(!!(r.rights & NW_RIGHT_USER), !!(attributes & NW_MAP_USER));
         }
 }
@@ -318,7 +356,7 @@ static void builder__what_it_maps_the_walk_finds_in_every_format_and_size(void *
                 combinations++;
             }
     }
-    assert_int_equal(combinations, 2 * 2 + 3 * 2 + 8 * 3);
+    assert_int_equal(combinations, 2 * 2 + 3 * 2 + 14 * 3);
 }
 
 static void builder__refuses_what_cannot_be(void **state)

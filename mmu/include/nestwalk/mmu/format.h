@@ -55,7 +55,14 @@ enum nw_format_id {
     NW_FORMAT_X86_5LEVEL,
     NW_FORMAT_EPT_4LEVEL,
     NW_FORMAT_EPT_5LEVEL,
-    NW_FORMAT_COUNT
+    NW_FORMAT_COUNT, /* of nw_formats[] */
+    /* Those of DMA remapping stand in nw_vtd_formats[] (format_vtd.h). */
+    NW_FORMAT_VTD_SS_3LEVEL = NW_FORMAT_COUNT,
+    NW_FORMAT_VTD_SS_4LEVEL,
+    NW_FORMAT_VTD_SS_5LEVEL,
+    NW_FORMAT_VTD_FS_4LEVEL,
+    NW_FORMAT_VTD_FS_5LEVEL,
+    NW_FORMAT_VTD_END
 };
 
 /* How the input address of a format is checked. */
@@ -74,6 +81,7 @@ enum nw_leaf_rule {
 enum nw_fault_rule {
     NW_FAULT_X86, /* #PF, or #NPF when the tree is the nested one */
     NW_FAULT_EPT, /* EPT violation or EPT misconfiguration */
+    NW_FAULT_VTD, /* walked as NW_FAULT_X86; the remapping unit makes a fault reason of what the walk reports */
 };
 
 struct nw_format_level {

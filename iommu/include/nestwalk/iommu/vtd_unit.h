@@ -1,0 +1,144 @@
+/* vtd_unit.h - one VT-d remapping unit as software drives it: registers, caches, fault recording, invalidation queue.
+ *
+ *     struct nw_vtd_config c = nw_vtd_config_default(pm);
+ *     struct nw_vtd_unit *u;
+ *     if ((s = nw_vtd_unit_create(&u, &c, err))) return s;
+ *     nw_vtd_unit_write(u, NW_VTD_RTADDR, 8, root);
+ *     nw_vtd_unit_write(u, NW_VTD_GCMD, 4, NW_VTD_GCMD_SRTP);
+ *     nw_vtd_unit_write(u, NW_VTD_GCMD, 4, NW_VTD_GCMD_TE);
+ *     nw_vtd_unit_dma(u, &request, &result);
+ *     nw_vtd_unit_destroy(u);
+ *
+ * Commands and invalidations complete at once: a status bit is up to date, and the queue's head has caught up with its
+ * tail, when the write that caused it returns.
+ *
+ * What is modelled: the state of GCMD and GSTS; RTADDR and IRTA, latched by SRTP and SIRTP; register-based invalidation
+ * (CCMD, IVA, IOTLB); the invalidation queue with 128- and 256-bit descriptors of every type, and its errors; primary
+ * fault recording with as many records as CAP.NFR says, collapsing and overflow; the fault event and the invalidation
+ * event as messages. What is not: page requests (PQH, PQT, PQA, PRS), protected memory regions, performance
+ * monitoring, the enhanced and virtual command interfaces; their registers read as 0.
+ *
+ * Source: VT-d, chapters "Register Descriptions", "Caching Translation Information", "Translation Faults". */
+#ifndef NESTWALK_IOMMU_VTD_UNIT_H
+#define NESTWALK_IOMMU_VTD_UNIT_H
+
+#include <nestwalk/iommu/vtd.h>
+#include <nestwalk/iommu/vtd_cache.h>
+
+/* ---- registers ---------------------------------------------------------------------------------- */
+
+enum nw_vtd_register {                       /* offset; bytes in the comment */
+                       NW_VTD_VER = 0x00,    /* 4 */
+                       NW_VTD_CAP = 0x08,    /* 8 */
+                       NW_VTD_ECAP = 0x10,   /* 8 */
+                       NW_VTD_GCMD = 0x18,   /* 4, reads as 0 */
+                       NW_VTD_GSTS = 0x1c,   /* 4 */
+                       NW_VTD_RTADDR = 0x20, /* 8 */
+                       NW_VTD_CCMD = 0x28,   /* 8 */
+                       NW_VTD_FSTS = 0x34,   /* 4 */
+                       NW_VTD_FECTL = 0x38,  /* 4 */
+                       NW_VTD_FEDATA = 0x3c,
+                       NW_VTD_FEADDR = 0x40,
+                       NW_VTD_FEUADDR = 0x44,
+                       NW_VTD_IQH = 0x80, /* 8 */
+                       NW_VTD_IQT = 0x88, /* 8 */
+                       NW_VTD_IQA = 0x90, /* 8 */
+                       NW_VTD_ICS = 0x9c, /* 4 */
+                       NW_VTD_IECTL = 0xa0,
+                       NW_VTD_IEDATA = 0xa4,
+                       NW_VTD_IEADDR = 0xa8,
+                       NW_VTD_IEUADDR = 0xac,
+                       NW_VTD_IQERCD = 0xb0, /* 8 */
+                       NW_VTD_IRTA = 0xb8,   /* 8 */
+};
+/* Fault records of 16 bytes, and IVA with IOTLB behind it, stand where CAP and ECAP say. */
+static inline unsigned nw_vtd_record_offset(uint64_t cap, unsigned i)
+{
+    return (unsigned)nw_field(cap, 33, 24) * 16 + i * 16;
+}
+static inline unsigned nw_vtd_record_count(uint64_t cap) { return (unsigned)nw_field(cap, 47, 40) + 1; }
+static inline unsigned nw_vtd_iva_offset(uint64_t ecap) { return (unsigned)nw_field(ecap, 17, 8) * 16; }
+
+/* GCMD, and the status bits of GSTS in the same places. */
+#define NW_VTD_GCMD_TE    NW_BIT(31) /* translation */
+#define NW_VTD_GCMD_SRTP  NW_BIT(30) /* once: take RTADDR */
+#define NW_VTD_GCMD_WBF   NW_BIT(27) /* once: flush the write buffer */
+#define NW_VTD_GCMD_QIE   NW_BIT(26) /* invalidation queue */
+#define NW_VTD_GCMD_IRE   NW_BIT(25) /* interrupt remapping */
+#define NW_VTD_GCMD_SIRTP NW_BIT(24) /* once: take IRTA */
+#define NW_VTD_GCMD_CFI   NW_BIT(23) /* compatibility-format interrupts pass */
+
+#define NW_VTD_FSTS_PFO NW_BIT(0) /* a fault found no record */
+#define NW_VTD_FSTS_PPF NW_BIT(1) /* a record is pending */
+#define NW_VTD_FSTS_IQE NW_BIT(4) /* invalidation queue error: it has stopped */
+#define NW_VTD_FSTS_ICE NW_BIT(5) /* a device answered an invalidation in error */
+#define NW_VTD_FSTS_ITE NW_BIT(6) /* a device did not answer */
+
+/* IQERCD.IQEI, why FSTS.IQE is set. */
+enum nw_vtd_queue_error {
+    NW_VTD_QUEUE_OK,
+    NW_VTD_QUEUE_TAIL,       /* the tail is beyond the queue */
+    NW_VTD_QUEUE_FETCH,      /* the descriptor cannot be read */
+    NW_VTD_QUEUE_TYPE,       /* its type is not one */
+    NW_VTD_QUEUE_RESERVED,   /* reserved or invalid fields in it */
+    NW_VTD_QUEUE_WIDTH,      /* 256-bit descriptors without scalable mode */
+    NW_VTD_QUEUE_MISALIGNED, /* the tail points into a 256-bit descriptor */
+    NW_VTD_QUEUE_MODE,       /* its type belongs to another translation table mode */
+};
+
+/* ---- life cycle --------------------------------------------------------------------------------- */
+
+/* A message that the unit sends of its own: the memory write that FEADDR/FEDATA or IEADDR/IEDATA describe. */
+enum nw_vtd_event { NW_VTD_FAULT_EVENT, NW_VTD_INVALIDATION_EVENT };
+/* How a device answers an invalidation of its device TLB. */
+enum nw_vtd_answer { NW_VTD_ANSWER_DONE, NW_VTD_ANSWER_ERROR, NW_VTD_ANSWER_NONE };
+
+struct nw_vtd_device_tlb {
+    uint16_t source_id;
+    bool has_pasid, global, large; /* large (S): `address` says how many pages */
+    uint32_t pasid;
+    uint64_t address;
+};
+
+struct nw_vtd_config {
+    struct nw_vtd_capabilities unit;
+    struct nw_vtd_memory memory; /* outlives the unit, with the ranges that it names */
+    uint32_t version;            /* VER: major 7:4, minor 3:0 */
+    struct nw_vtd_cache_shape cache[NW_VTD_CACHES];
+    /* Liberties that the architecture gives a unit. false: the closest reading. */
+    bool tags_source;           /* cached translations are found by source id and PASID; the domain id is for
+                                   invalidations only. One is used before the PASID table is looked at. */
+    bool context_global_domain; /* a domain-selective invalidation of the context cache takes all of it */
+    void (*event)(void *context, enum nw_vtd_event event, uint64_t address, uint32_t data);        /* may be NULL */
+    enum nw_vtd_answer (*device_tlb)(void *context, const struct nw_vtd_device_tlb *invalidation); /* NULL: done */
+    void *context;
+};
+
+/* Legacy and scalable mode, both stages, 48 bits, 8 fault records; 64-entry context cache, 64 PASID entries, IOTLB of
+ * 256 entries, 64 paging-structure entries, 64 interrupt entries, 4 ways each. */
+struct nw_vtd_config nw_vtd_config_default(struct nw_physmem *pm);
+
+struct nw_vtd_unit;
+/* NW_ERR_INPUT: a host address width or the shape of a cache out of range, or fault records or IVA over other
+ * registers. */
+enum nw_status nw_vtd_unit_create(struct nw_vtd_unit **out, const struct nw_vtd_config *config,
+                                  struct nw_error *err) NW_MUST_USE;
+void nw_vtd_unit_destroy(struct nw_vtd_unit *u); /* NULL is allowed */
+
+/* ---- use ---------------------------------------------------------------------------------------- */
+
+/* `bytes` 4 or 8, aligned. What is no register reads as 0 and swallows writes, as does an access of another kind. */
+uint64_t nw_vtd_unit_read(const struct nw_vtd_unit *u, unsigned offset, unsigned bytes);
+void nw_vtd_unit_write(struct nw_vtd_unit *u, unsigned offset, unsigned bytes, uint64_t value);
+
+/* A request; a fault that is to be recorded is. With translation off every address is used as it is. */
+void nw_vtd_unit_dma(struct nw_vtd_unit *u, const struct nw_vtd_request *q, struct nw_vtd_result *out);
+/* With interrupt remapping off the message passes as it is, in compatibility format. */
+void nw_vtd_unit_interrupt(struct nw_vtd_unit *u, const struct nw_vtd_interrupt_request *q,
+                           struct nw_vtd_interrupt *out);
+
+/* Empties all caches, as a reset does. */
+void nw_vtd_unit_flush(struct nw_vtd_unit *u);
+struct nw_vtd_cache_counts nw_vtd_unit_counts(const struct nw_vtd_unit *u, enum nw_vtd_cache cache);
+
+#endif

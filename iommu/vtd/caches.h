@@ -1,0 +1,51 @@
+/* caches.h - the caches themselves, for the unit that owns them: life cycle and invalidation. Never leaves this folder. */
+#ifndef NESTWALK_IOMMU_VTD_CACHES_H
+#define NESTWALK_IOMMU_VTD_CACHES_H
+
+#include "cache.h"
+#include <nestwalk/iommu/vtd_cache.h>
+
+struct vtd_line {
+    bool valid;
+    bool scalable; /* context cache: the words are those of scalable mode, which have no domain id */
+    bool first;    /* paging cache: a first-stage table; IOTLB: a first stage took part */
+    uint8_t log2;  /* IOTLB: of the page; paging cache: of what the table maps */
+    uint16_t domain_id, source_id;
+    uint32_t pasid;
+    uint64_t used; /* by LRU */
+    uint64_t key[2];
+    uint64_t word[8];
+};
+
+struct vtd_cache {
+    struct vtd_line *line;
+    unsigned sets, ways;
+    uint64_t clock;
+    struct nw_vtd_cache_counts counts;
+};
+
+struct vtd_caches {
+    struct vtd_cache cache[NW_VTD_CACHES];
+    bool tags_source; /* nw_vtd_config.tags_source */
+};
+
+enum nw_status vtd_caches_init(struct vtd_caches *c, const struct nw_vtd_cache_shape shape[NW_VTD_CACHES],
+                               struct nw_error *err) NW_MUST_USE;
+void vtd_caches_fini(struct vtd_caches *c);
+
+/* What an invalidation covers. Fields that are not asked for match everything. */
+struct vtd_cover {
+    bool by_domain, by_pasid, by_source, by_address;
+    bool paging_entries_stay; /* IH: the change was in leaves only */
+    bool first_only;          /* addresses are those of a first stage: others have none of them */
+    uint16_t domain_id, source_id;
+    uint16_t source_ignored; /* bits of the source id that are not compared */
+    uint32_t pasid;
+    uint64_t start, last; /* addresses, inclusive */
+};
+void vtd_invalidate_context(struct vtd_caches *c, const struct vtd_cover *v);
+void vtd_invalidate_pasid(struct vtd_caches *c, const struct vtd_cover *v);
+void vtd_invalidate_iotlb(struct vtd_caches *c, const struct vtd_cover *v); /* and the paging-structure caches */
+void vtd_invalidate_interrupts(struct vtd_caches *c, uint32_t first, uint32_t last);
+
+#endif

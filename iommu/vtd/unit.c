@@ -1,0 +1,96 @@
+/* The unit put together: life cycle, requests, and the register map. */
+#include "unit.h"
+#include "interrupt.h"
+#include <stdlib.h>
+
+struct nw_vtd_config nw_vtd_config_default(struct nw_physmem *pm)
+{
+    /* ND 6, SAGAW 39 and 48, MGAW 48, FRO 0x220, 2 MiB and 1 GiB, PSI, NFR 8, MAMV 18, DWD, DRD, FL1GP, PI */
+    return (struct nw_vtd_config){
+        .unit = { .cap = UINT64_C(0x09d2078c222f0606), .ecap = UINT64_C(0x0001ed9cc4f00f5e), .haw = 48 },
+        .memory = { .pm = pm },
+        .version = 0x40,
+        .cache = { [NW_VTD_CONTEXT_CACHE] = { 64, 4 },
+                   [NW_VTD_PASID_CACHE] = { 64, 4 },
+                   [NW_VTD_IOTLB] = { 256, 4 },
+                   [NW_VTD_PAGING_CACHE] = { 64, 4 },
+                   [NW_VTD_INTERRUPT_CACHE] = { 64, 4 } },
+    };
+}
+
+enum nw_status nw_vtd_unit_create(struct nw_vtd_unit **out, const struct nw_vtd_config *config, struct nw_error *err)
+{
+    enum { FIXED_END = 0xc0 }; /* the registers at fixed places end here */
+    const struct nw_vtd_capabilities *c = &config->unit;
+    unsigned records = nw_vtd_record_offset(c->cap, 0), records_end = records + nw_vtd_record_count(c->cap) * 16;
+    unsigned iva = nw_vtd_iva_offset(c->ecap);
+    enum nw_status s = nw_vtd_capabilities_check(c, err);
+    if (s)
+        return s;
+    if (records < FIXED_END || iva < FIXED_END || (iva < records_end && iva + 16 > records))
+        return nw_fail(err, NW_ERR_INPUT,
+                       "VT-d: fault records at 0x%x to 0x%x and IVA at 0x%x; both must lie at 0x%x or above, apart",
+                       records, records_end, iva, FIXED_END);
+    struct nw_vtd_unit *u = calloc(1, sizeof *u);
+    if (!u)
+        return nw_fail_nomem(err, "a remapping unit");
+    u->config = *config;
+    u->tables = (struct nw_vtd_tables){ .unit = config->unit, .memory = config->memory };
+    u->fectl = u->iectl = EVENT_IM; /* events are masked at reset */
+    if ((s = vtd_caches_init(&u->caches, config->cache, err))) {
+        free(u);
+        return s;
+    }
+    u->caches.tags_source = config->tags_source;
+    *out = u;
+    return NW_OK;
+}
+
+void nw_vtd_unit_destroy(struct nw_vtd_unit *u)
+{
+    if (!u)
+        return;
+    vtd_caches_fini(&u->caches);
+    free(u);
+}
+
+/* ---- requests ----------------------------------------------------------------------------------- */
+
+void nw_vtd_unit_dma(struct nw_vtd_unit *u, const struct nw_vtd_request *q, struct nw_vtd_result *out)
+{
+    if (!(u->gsts & NW_VTD_GCMD_TE)) {
+        *out = (struct nw_vtd_result){ .fault.level = -1, .hpa = nw_hpa(q->address), .page_log2 = 64 };
+        out->rights = NW_VTD_RIGHT_READ | NW_VTD_RIGHT_WRITE | NW_VTD_RIGHT_EXECUTE | NW_VTD_RIGHT_DIRTY;
+        return;
+    }
+    struct vtd_walk w = { .t = &u->tables, .caches = &u->caches };
+    vtd_translate(&w, q, out);
+    if (out->fault.reason && out->fault.recorded)
+        vtd_record(u, &out->fault, q->source_id, q);
+}
+
+void nw_vtd_unit_interrupt(struct nw_vtd_unit *u, const struct nw_vtd_interrupt_request *q,
+                           struct nw_vtd_interrupt *out)
+{
+    if (!(u->gsts & NW_VTD_GCMD_IRE)) {
+        vtd_interrupt_compatible(q, out);
+        return;
+    }
+    vtd_interrupt(&u->tables, &u->caches, q, out);
+    if (out->fault.reason && out->fault.recorded)
+        vtd_record(u, &out->fault, q->source_id, NULL);
+}
+
+void nw_vtd_unit_flush(struct nw_vtd_unit *u)
+{
+    const struct vtd_cover all = { 0 };
+    vtd_invalidate_context(&u->caches, &all);
+    vtd_invalidate_pasid(&u->caches, &all);
+    vtd_invalidate_iotlb(&u->caches, &all);
+    vtd_invalidate_interrupts(&u->caches, 0, UINT32_MAX);
+}
+
+struct nw_vtd_cache_counts nw_vtd_unit_counts(const struct nw_vtd_unit *u, enum nw_vtd_cache cache)
+{
+    return u->caches.cache[cache].counts;
+}

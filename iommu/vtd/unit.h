@@ -1,0 +1,43 @@
+/* unit.h - the state of a remapping unit. Never leaves this folder. */
+#ifndef NESTWALK_IOMMU_VTD_UNIT_INTERNAL_H
+#define NESTWALK_IOMMU_VTD_UNIT_INTERNAL_H
+
+#include "caches.h"
+#include <nestwalk/iommu/vtd_unit.h>
+
+enum { RECORDS_MAX = 256 };
+
+struct nw_vtd_unit {
+    struct nw_vtd_config config;
+    struct nw_vtd_tables tables; /* what SRTP and SIRTP have latched */
+    struct vtd_caches caches;
+    uint64_t gsts, rtaddr, ccmd, fsts, fectl, fedata, feaddr, feuaddr;
+    uint64_t iqh, iqt, iqa, ics, iectl, iedata, ieaddr, ieuaddr, iqercd, irta, iva, iotlb;
+    uint64_t record[RECORDS_MAX][2];
+    unsigned next_record;
+    bool queue_stopped; /* ITE: until software has cleared it */
+};
+
+#define EVENT_IM NW_BIT(31) /* FECTL, IECTL: masked */
+#define EVENT_IP NW_BIT(30) /* pending */
+
+/* record.c */
+void vtd_record(struct nw_vtd_unit *u, const struct nw_vtd_fault *f, uint16_t source_id,
+                const struct nw_vtd_request *q_or_null);
+void vtd_status_raise(struct nw_vtd_unit *u, uint64_t fsts_bits); /* sets them, with a fault event when due */
+void vtd_status_clear(struct nw_vtd_unit *u, uint64_t fsts_bits);
+void vtd_record_clear(struct nw_vtd_unit *u, unsigned index);
+void vtd_event_unmask(struct nw_vtd_unit *u, enum nw_vtd_event event); /* after IM has changed */
+void vtd_invalidation_complete(struct nw_vtd_unit *u);                 /* ICS.IWC */
+
+/* queue.c */
+void vtd_queue_run(struct nw_vtd_unit *u);
+
+/* commands.c */
+void vtd_command(struct nw_vtd_unit *u, uint64_t gcmd);
+void vtd_context_command(struct nw_vtd_unit *u);
+void vtd_iotlb_command(struct nw_vtd_unit *u);
+/* The addresses of a page-selective invalidation: 2^am pages. */
+void vtd_cover_pages(struct vtd_cover *v, uint64_t address, unsigned am, bool hint);
+
+#endif

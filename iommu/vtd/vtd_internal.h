@@ -1,0 +1,65 @@
+/* vtd_internal.h - from a request to the trees that translate it, and from there to an address. Never leaves this folder. */
+#ifndef NESTWALK_IOMMU_VTD_INTERNAL_H
+#define NESTWALK_IOMMU_VTD_INTERNAL_H
+
+#include <nestwalk/iommu/vtd.h>
+
+struct vtd_caches; /* cache.h */
+
+/* What the structures from root entry to PASID-table entry say about a request. */
+struct vtd_domain {
+    enum nw_vtd_translation translation;
+    bool scalable;
+    bool fpd;           /* set in one of the entries read so far */
+    bool identity;      /* a translated request, or pass-through: the address is used as it is */
+    bool privileged;    /* first stage: in privileged mode */
+    bool walk_snoops;   /* flags in paging entries may be set: page walks are coherent */
+    uint16_t domain_id; /* tag */
+    uint32_t pasid;     /* tag: of the request, or RID_PASID; 0 in legacy mode */
+    uint16_t source_id; /* of the request; a tag where the unit tags with it */
+    struct nw_paging first, second;
+};
+
+struct vtd_walk {
+    const struct nw_vtd_tables *t;
+    struct vtd_caches *caches; /* NULL: every table is read anew */
+    struct vtd_domain domain;
+    unsigned references;
+    bool context_cached; /* the context entry came from its cache */
+    bool hit;            /* the IOTLB had the translation: vtd_find_domain() has put it into `found` */
+    struct nw_vtd_result found;
+    bool load_failed; /* the last word asked for lies where nothing can be read */
+    /* The paging entries read, combined; of the second stage those of its last walk. */
+    uint64_t first_allowed, second_allowed;
+    uint8_t blocked_update; /* fault reason of an update of flags that could not be made, or 0 */
+    uint8_t denied_level;   /* second stage: highest level whose entry first denied the access + 1 */
+    uint64_t second_need;   /* allowed bits of the second stage that the request needs */
+    uint64_t second_start;  /* what a paging-structure cache said of the entries above where the walk began */
+};
+
+/* One word of a table. False: it cannot be read. */
+bool vtd_load(struct vtd_walk *w, uint64_t address, uint64_t *out);
+
+/* domain.c, pasid.c: fill w->domain. False: *fault has the reason. */
+bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault);
+struct vtd_scalable_context {
+    uint64_t word[4];
+};
+bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const struct vtd_scalable_context *context,
+                    struct nw_vtd_fault *fault);
+
+/* Sets the reason, and whether it is recorded; returns false. */
+bool vtd_fault(struct vtd_walk *w, struct nw_vtd_fault *fault, unsigned reason);
+
+/* Levels of the second stage for an AW field, or 0 when the unit lacks that width. */
+unsigned vtd_second_stage_levels(const struct nw_vtd_capabilities *u, unsigned aw);
+/* The second-stage tree; its input width is held to MGAW. The root is aligned and below HAW. */
+void vtd_second_stage(struct vtd_walk *w, uint64_t root, unsigned levels, bool accessed_dirty);
+
+/* Rights that a cached translation must have to serve the request. */
+unsigned vtd_need_of(const struct nw_vtd_request *q);
+
+/* translate.c: nw_vtd_translate() with caches. */
+void vtd_translate(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_result *out);
+
+#endif
