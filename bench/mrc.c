@@ -51,7 +51,8 @@ static uint64_t two_levels(const struct nw_block *b)
 }
 
 enum what { DECODE, TWO_LEVELS, CURVES };
-static const struct nw_mrc_array arrays[] = { { NW_TLB_DATA, 12, 16 }, { NW_TLB_DATA, 12, 128 } };
+static const struct nw_mrc_array arrays[] = { { NW_TLB_DATA, 12, 16, false },
+                                             { NW_TLB_DATA, 12, 128, false } };
 static const struct way {
     const char *name;
     enum what what;

@@ -11,8 +11,8 @@ enum nw_status mrc_level_init(struct mrc_level *l, const struct nw_mrc_options *
     l->sampled = o->rate > 0;
     l->intervals = o->exact && o->window_accesses;
     l->stack = calloc(o->array_count + 1, sizeof *l->stack);
-    l->array = calloc(o->array_count + 1, sizeof *l->array);
-    if (!l->stack || !l->array)
+    l->few = calloc(o->array_count + 1, sizeof *l->few);
+    if (!l->stack || !l->few)
         return nw_fail_nomem(err, "the curves");
     if (l->sampled && (s = mrc_sample_init(&l->sample, o->rate, o->seed, o->size, o->size_count, err)))
         return s;
@@ -20,12 +20,15 @@ enum nw_status mrc_level_init(struct mrc_level *l, const struct nw_mrc_options *
         return NW_OK;
     if ((s = mrc_pages_init(&l->pages, err)) || (s = mrc_stack_init(&l->stack[l->stack_count++], 1, err)))
         return s;
-    for (size_t i = 0; i < o->array_count; i++)
-        if (o->array[i].stream == stream && o->array[i].page_log2 == log2 && o->array[i].sets > 1) {
-            l->array[l->stack_count] = &o->array[i];
-            if ((s = mrc_stack_init(&l->stack[l->stack_count++], o->array[i].sets, err)))
-                return s;
-        }
+    for (size_t i = 0; i < o->array_count; i++) {
+        const struct nw_mrc_array *a = &o->array[i];
+        if ((unsigned)a->stream != stream || a->page_log2 != log2 || a->sets == 1)
+            continue;
+        s = a->few_ways ? mrc_few_init(&l->few[l->few_count++], a->sets, err)
+                        : mrc_stack_init(&l->stack[l->stack_count++], a->sets, err);
+        if (s)
+            return s;
+    }
     return NW_OK;
 }
 
@@ -33,8 +36,10 @@ void mrc_level_fini(struct mrc_level *l)
 {
     for (size_t i = 0; i < l->stack_count; i++)
         mrc_stack_fini(&l->stack[i]);
+    for (size_t i = 0; i < l->few_count; i++)
+        mrc_few_fini(&l->few[i]);
     free(l->stack);
-    free(l->array);
+    free(l->few);
     free(l->window);
     mrc_intervals_fini(&l->interval);
     mrc_pages_fini(&l->pages);
@@ -62,6 +67,8 @@ static enum nw_status level_take(struct mrc_level *l, const uint64_t *name, cons
     for (size_t i = 0; i < l->stack_count && !s; i++)
         if (!(s = mrc_stack_reserve(&l->stack[i], l->pages.count, err)))
             s = mrc_stack_take(&l->stack[i], number, name, count, err);
+    for (size_t i = 0; i < l->few_count && !s; i++)
+        s = mrc_few_take(&l->few[i], number, name, count, l->pages.count, err);
     return s || !l->intervals ? s
                               : mrc_intervals_take(&l->interval, number + repeats, time + repeats, count - repeats,
                                                    l->pages.count, err);
