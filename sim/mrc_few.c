@@ -57,25 +57,28 @@ NW_INLINE unsigned shift_of(uint64_t order, uint64_t slot)
 NW_INLINE void take(struct mrc_few *f, const uint32_t *number, const uint64_t *name, uint32_t count, bool power_of_two)
 {
     enum { AHEAD = 16 };
-    uint8_t *slots = f->slot;
-    uint64_t sets = f->sets;
+    uint8_t *restrict slots = f->slot;
+    uint64_t *restrict orders = f->order, counts[MRC_FEW_WAYS + 1] = { 0 }, sets = f->sets;
+    uint32_t *restrict pages = f->page;
     for (uint32_t i = 0; i < count; i++) {
         if (i + AHEAD < count)
             NW_PREFETCH(slots + number[i + AHEAD] + 1);
         uint64_t page = mrc_page_of(name[i]), set = power_of_two ? page & (sets - 1) : page % sets;
         uint32_t here = number[i] + 1;
-        uint64_t slot = slots[here], order = f->order[set];
-        bool there = slot != ABSENT;
-        slot = there ? slot : order >> (64 - SLOT_BITS);
+        uint64_t slot = slots[here], order = orders[set];
+        uint64_t absent = slot / ABSENT; /* 1 or 0; arithmetic, where a compiler would make a choice a branch */
+        slot = (slot & (ABSENT - 1)) | (order >> (64 - SLOT_BITS) & (0 - absent));
         unsigned shift = shift_of(order, slot);
-        f->count[there ? shift / SLOT_BITS : MRC_FEW_WAYS]++;
+        counts[shift / SLOT_BITS + absent]++; /* the last slot is at the greatest distance: one more */
         uint64_t before = (UINT64_C(1) << shift) - 1, up_to = (UINT64_C(16) << shift) - 1;
-        f->order[set] = (order & ~up_to) | (order & before) << SLOT_BITS | slot;
-        uint32_t *held = f->page + set * MRC_FEW_WAYS + slot;
+        orders[set] = (order & ~up_to) | (order & before) << SLOT_BITS | slot;
+        uint32_t *restrict held = pages + set * MRC_FEW_WAYS + slot;
         slots[*held] = ABSENT;
         *held = here;
         slots[here] = (uint8_t)slot;
     }
+    for (unsigned i = 0; i <= MRC_FEW_WAYS; i++)
+        f->count[i] += counts[i];
 }
 
 enum nw_status mrc_few_take(struct mrc_few *f, const uint32_t *number, const uint64_t *name, uint32_t count,

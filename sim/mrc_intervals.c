@@ -36,16 +36,18 @@ enum nw_status mrc_intervals_take(struct mrc_intervals *v, const uint32_t *numbe
     enum nw_status s = reserve(v, pages, err);
     if (s)
         return s;
+    uint64_t *last_of = v->last;
+    uint32_t page = v->page; /* at first page 0, which is the first one, and comes at time 0: nothing was before */
     for (uint32_t i = 0; i < count; i++) {
         if (i + AHEAD < count)
-            NW_PREFETCH(v->last + number[i + AHEAD]);
-        v->last[v->page] = time[i]; /* the run of the page before ended just now: its last reference is at time - 1 */
-        uint64_t last = v->last[number[i]];
-        if (last)
+            NW_PREFETCH(last_of + number[i + AHEAD]);
+        last_of[page] = time[i]; /* the run of the page before ended just now: its last reference is at time - 1 */
+        page = number[i];
+        uint64_t last = last_of[page];
+        if (NW_LIKELY(last))
             add(v, time[i] + 1 - last);
-        v->last[number[i]] = time[i] + 1;
-        v->page = number[i];
     }
+    v->page = page;
     return NW_OK;
 }
 

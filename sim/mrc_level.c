@@ -51,7 +51,7 @@ void mrc_level_fini(struct mrc_level *l)
 static enum nw_status level_take(struct mrc_level *l, const uint64_t *name, const uint64_t *time, uint32_t count,
                                  bool repeats, struct nw_error *err)
 {
-    enum { AHEAD = 16 };
+    enum { AHEAD = 32 };
     uint32_t number[MRC_CHUNK];
     enum nw_status s = NW_OK;
     if (l->sampled && (s = mrc_sample_take(&l->sample, name + repeats, count - repeats, err)))
@@ -60,7 +60,7 @@ static enum nw_status level_take(struct mrc_level *l, const uint64_t *name, cons
         return NW_OK;
     for (uint32_t i = 0; i < count; i++) {
         if (i + AHEAD < count)
-            NW_PREFETCH(l->pages.entry + mrc_pages_home(&l->pages, name[i + AHEAD]));
+            mrc_pages_prefetch(&l->pages, name[i + AHEAD]);
         if ((s = mrc_pages_number(&l->pages, name[i], &number[i], err)))
             return s;
     }
