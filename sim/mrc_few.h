@@ -11,21 +11,20 @@
 #include <stdbool.h>
 #include <nestwalk/sim/mrc.h>
 
-enum { MRC_FEW_WAYS = NW_MRC_WAYS_FEW };
+enum { MRC_FEW_WAYS = NW_MRC_WAYS_FEW, MRC_FEW_ABSENT = MRC_FEW_WAYS };
 
 struct mrc_few {
     uint32_t sets;
     uint64_t *order;                  /* [set] */
     uint32_t *page;                   /* [set][slot]: page number plus 1; 0: free */
-    uint8_t *slot;                    /* [page number plus 1]; [0] is written for free slots and never read */
+    uint8_t *slot;                    /* [page number plus 1], or MRC_FEW_ABSENT; [0] is written for free slots and never read */
     uint32_t room;                    /* pages that slot has room for */
     uint64_t count[MRC_FEW_WAYS + 1]; /* [distance]; the last one: deeper, and first references */
 };
 
 enum nw_status mrc_few_init(struct mrc_few *f, uint32_t sets, struct nw_error *err) NW_MUST_USE;
 void mrc_few_fini(struct mrc_few *f);
-/* References in order: numbers of pages below `pages`, and names. */
-enum nw_status mrc_few_take(struct mrc_few *f, const uint32_t *number, const uint64_t *name, uint32_t count,
-                            uint32_t pages, struct nw_error *err) NW_MUST_USE;
+/* Makes room for pages 0 .. pages - 1. */
+enum nw_status mrc_few_reserve(struct mrc_few *f, uint32_t pages, struct nw_error *err) NW_MUST_USE;
 
 #endif

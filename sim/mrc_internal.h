@@ -8,9 +8,15 @@
 
 enum { MRC_CHUNK = 4096 };
 
+struct mrc_level;
+/* References of one page size through everything that is exact: fast/mrc_take.c. */
+typedef enum nw_status mrc_take_fn(struct mrc_level *l, const uint64_t *name, const uint64_t *time, uint32_t count,
+                                   bool repeats, struct nw_error *err);
+
 /* One page size of one stream. */
 struct mrc_level {
     bool exact, sampled, intervals;
+    mrc_take_fn *take;
     struct mrc_pages pages;
     struct mrc_stack *stack; /* [0] is fully associative; then those of arrays with all ways */
     size_t stack_count;

@@ -7,6 +7,7 @@
 #ifndef NW_SIM_MRC_INTERVALS_H
 #define NW_SIM_MRC_INTERVALS_H
 
+#include <nestwalk/base/bits.h>
 #include <nestwalk/base/status.h>
 #include <stdint.h>
 
@@ -18,13 +19,19 @@ struct mrc_intervals {
     uint64_t count[MRC_INTERVAL_BUCKETS], sum[MRC_INTERVAL_BUCKETS]; /* [b]: of intervals above 2^(b-1), to 2^b */
 };
 
-/* References that change the page, in order: pages' numbers (below `pages`) and times. Those in between repeat the page. */
-enum nw_status mrc_intervals_take(struct mrc_intervals *v, const uint32_t *number, const uint64_t *time, uint32_t count,
-                                  uint32_t pages, struct nw_error *err) NW_MUST_USE;
+/* Makes room for pages 0 .. pages - 1. */
+enum nw_status mrc_intervals_reserve(struct mrc_intervals *v, uint32_t pages, struct nw_error *err) NW_MUST_USE;
 /* The stream is over, after `references`, of which so many repeated the page before; there were so many pages. */
 void mrc_intervals_finish(struct mrc_intervals *v, uint64_t references, uint64_t repeats, uint32_t pages);
 /* Average distinct pages of the last 2^k references. */
 double mrc_intervals_average(const struct mrc_intervals *v, unsigned k, uint64_t references);
 void mrc_intervals_fini(struct mrc_intervals *v);
+
+static inline void mrc_intervals_add(struct mrc_intervals *v, uint64_t interval)
+{
+    unsigned bucket = nw_log2_ceil(interval);
+    v->count[bucket]++;
+    v->sum[bucket] += interval;
+}
 
 #endif

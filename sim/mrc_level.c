@@ -2,12 +2,35 @@
 #include "mrc_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+extern mrc_take_fn mrc_take_portable, mrc_take_avx2, mrc_take_avx512;
+
+/* As engine_fast.c does: NESTWALK_ISA in the environment forces one, unless this machine lacks it. */
+#if defined(__x86_64__)
+static bool may_use(const char *isa, const char *forced) { return !forced || !forced[0] || !strcmp(forced, isa); }
+
+static mrc_take_fn *chosen(void)
+{
+    const char *forced = getenv("NESTWALK_ISA");
+    __builtin_cpu_init();
+    bool bits = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    if (may_use("avx512", forced) && bits && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+        return mrc_take_avx512;
+    if (may_use("avx2", forced) && bits && __builtin_cpu_supports("avx2"))
+        return mrc_take_avx2;
+    return mrc_take_portable;
+}
+#else
+static mrc_take_fn *chosen(void) { return mrc_take_portable; }
+#endif
 
 enum nw_status mrc_level_init(struct mrc_level *l, const struct nw_mrc_options *o, unsigned stream, unsigned log2,
                               struct nw_error *err)
 {
     enum nw_status s;
     l->exact = o->exact;
+    l->take = chosen();
     l->sampled = o->rate > 0;
     l->intervals = o->exact && o->window_accesses;
     l->stack = calloc(o->array_count + 1, sizeof *l->stack);
@@ -51,27 +74,8 @@ void mrc_level_fini(struct mrc_level *l)
 static enum nw_status level_take(struct mrc_level *l, const uint64_t *name, const uint64_t *time, uint32_t count,
                                  bool repeats, struct nw_error *err)
 {
-    enum { AHEAD = 32 };
-    uint32_t number[MRC_CHUNK];
-    enum nw_status s = NW_OK;
-    if (l->sampled && (s = mrc_sample_take(&l->sample, name + repeats, count - repeats, err)))
-        return s;
-    if (!l->exact)
-        return NW_OK;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            mrc_pages_prefetch(&l->pages, name[i + AHEAD]);
-        if ((s = mrc_pages_number(&l->pages, name[i], &number[i], err)))
-            return s;
-    }
-    for (size_t i = 0; i < l->stack_count && !s; i++)
-        if (!(s = mrc_stack_reserve(&l->stack[i], l->pages.count, err)))
-            s = mrc_stack_take(&l->stack[i], number, name, count, err);
-    for (size_t i = 0; i < l->few_count && !s; i++)
-        s = mrc_few_take(&l->few[i], number, name, count, l->pages.count, err);
-    return s || !l->intervals ? s
-                              : mrc_intervals_take(&l->interval, number + repeats, time + repeats, count - repeats,
-                                                   l->pages.count, err);
+    enum nw_status s = l->sampled ? mrc_sample_take(&l->sample, name + repeats, count - repeats, err) : NW_OK;
+    return s || !l->exact ? s : l->take(l, name, time, count, repeats, err);
 }
 
 enum nw_status mrc_level_filter(struct mrc_level *l, uint64_t *name, uint64_t *time, uint32_t *count,
