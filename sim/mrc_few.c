@@ -3,16 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM_MIN = 64 };
+enum { ROOM_MIN = 64, LINE_BYTES = 64 };
 #define ORDER_MADE UINT64_C(0xfedcba9876543210)
 
 enum nw_status mrc_few_init(struct mrc_few *f, uint32_t sets, struct nw_error *err)
 {
     *f = (struct mrc_few){ .sets = sets,
                            .order = malloc(sets * sizeof *f->order),
-                           .page = calloc(sets, MRC_FEW_WAYS * sizeof *f->page) };
+                           .page = aligned_alloc(LINE_BYTES, sets * MRC_FEW_WAYS * sizeof *f->page) };
     if (!f->order || !f->page)
         return nw_fail_nomem(err, "the sets of an array");
+    memset(f->page, 0, sets * MRC_FEW_WAYS * sizeof *f->page);
     for (uint32_t i = 0; i < sets; i++)
         f->order[i] = ORDER_MADE;
     return NW_OK;

@@ -8,17 +8,17 @@
 #define NW_SIM_MRC_FEW_H
 
 #include "mrc_pages.h"
-#include <stdbool.h>
 #include <nestwalk/sim/mrc.h>
+#include <stdbool.h>
 
 enum { MRC_FEW_WAYS = NW_MRC_WAYS_FEW, MRC_FEW_ABSENT = MRC_FEW_WAYS };
 
 struct mrc_few {
     uint32_t sets;
-    uint64_t *order;                  /* [set] */
-    uint32_t *page;                   /* [set][slot]: page number plus 1; 0: free */
-    uint8_t *slot;                    /* [page number plus 1], or MRC_FEW_ABSENT; [0] is written for free slots and never read */
-    uint32_t room;                    /* pages that slot has room for */
+    uint64_t *order; /* [set] */
+    uint32_t *page;  /* [set][slot]: page number plus 1; 0: free */
+    uint8_t *slot;   /* [page number plus 1], or MRC_FEW_ABSENT; [0] is written for free slots and never read */
+    uint32_t room;   /* pages that slot has room for */
     uint64_t count[MRC_FEW_WAYS + 1]; /* [distance]; the last one: deeper, and first references */
 };
 

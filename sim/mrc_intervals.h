@@ -14,7 +14,8 @@
 enum { MRC_INTERVAL_BUCKETS = 65 };
 
 struct mrc_intervals {
-    uint64_t *last; /* [page]: its most recent reference, plus 1; 0: none. Of `page`, whose run lasts, that of the run before */
+    uint64_t *
+        last; /* [page]: its most recent reference, plus 1; 0: none. Of `page`, whose run lasts, that of the run before */
     uint32_t room, page;
     uint64_t count[MRC_INTERVAL_BUCKETS], sum[MRC_INTERVAL_BUCKETS]; /* [b]: of intervals above 2^(b-1), to 2^b */
 };

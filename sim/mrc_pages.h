@@ -20,7 +20,7 @@ static inline uint64_t mrc_larger_page(uint64_t name)
     return mrc_page_name(name >> MRC_PAGE_BITS, mrc_page_of(name) >> 9);
 }
 
-struct mrc_pages { /* open addressing by clusters, at most half full */
+struct mrc_pages {    /* open addressing by clusters, at most half full */
     uint64_t *key;    /* of the cluster, mrc_pages_key(); 0: free */
     uint32_t *number; /* [place][page in cluster]: plus 1; 0: not there */
     unsigned log2;    /* places */

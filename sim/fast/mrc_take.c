@@ -8,8 +8,8 @@
 #define JOIN2(a, b) a##b
 #define JOIN(a, b)  JOIN2(a, b)
 
-static NW_NOINLINE enum nw_status number_pages(struct mrc_pages *pages, const uint64_t *name, uint32_t count, uint32_t *number,
-                                   struct nw_error *err)
+static NW_NOINLINE enum nw_status number_pages(struct mrc_pages *pages, const uint64_t *name, uint32_t count,
+                                               uint32_t *number, struct nw_error *err)
 {
     enum { AHEAD = 32 };
     for (uint32_t i = 0; i < count; i++) {

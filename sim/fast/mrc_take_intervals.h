@@ -7,7 +7,8 @@
 enum { INTERVALS_AHEAD = 24 };
 
 /* References that change the page, in order: pages' numbers and times. Those in between repeat the page. */
-static NW_NOINLINE void intervals_take(struct mrc_intervals *v, const uint32_t *number, const uint64_t *time, uint32_t count)
+static NW_NOINLINE void intervals_take(struct mrc_intervals *v, const uint32_t *number, const uint64_t *time,
+                                       uint32_t count)
 {
     uint64_t *last_of = v->last;
     uint32_t page = v->page; /* at first page 0, which is the first one, and comes at time 0: nothing was before */

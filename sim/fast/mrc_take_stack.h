@@ -17,7 +17,8 @@ NW_INLINE void add_up(struct mrc_stack *s, const uint32_t *distance, uint32_t co
 }
 
 /* On a copy of the order, which nothing else points to: it stays in registers. */
-static NW_NOINLINE enum nw_status take_one_set(struct mrc_stack *s, const uint32_t *number, uint32_t count, struct nw_error *err)
+static NW_NOINLINE enum nw_status take_one_set(struct mrc_stack *s, const uint32_t *number, uint32_t count,
+                                               struct nw_error *err)
 {
     uint32_t distances[STACK_SLICE], n = 0;
     struct recency r = *s->order;
@@ -96,8 +97,8 @@ NW_INLINE enum nw_status take_sets(struct mrc_stack *s, const uint32_t *number, 
     return NW_OK;
 }
 
-static NW_NOINLINE enum nw_status stack_take(struct mrc_stack *s, const uint32_t *number, const uint64_t *name, uint32_t count,
-                                 struct nw_error *err)
+static NW_NOINLINE enum nw_status stack_take(struct mrc_stack *s, const uint32_t *number, const uint64_t *name,
+                                             uint32_t count, struct nw_error *err)
 {
     if (s->sets == 1)
         return take_one_set(s, number, count, err);
