@@ -23,19 +23,29 @@ enum nw_status mrc_intervals_reserve(struct mrc_intervals *v, uint32_t pages, st
 
 void mrc_intervals_finish(struct mrc_intervals *v, uint64_t references, uint64_t repeats, uint32_t pages)
 {
-    v->count[0] += repeats;
-    v->sum[0] += repeats;
+    v->turn[0][0].count += repeats;
+    v->turn[0][0].sum += repeats;
     if (pages)
         v->last[v->page] = references;
-    for (uint32_t i = 0; i < pages; i++)
-        mrc_intervals_add(v, references + 1 - v->last[i]);
+    for (uint32_t i = 0; i < pages; i++) {
+        uint64_t interval = references + 1 - v->last[i];
+        unsigned bucket = nw_log2_ceil(interval);
+        v->turn[0][bucket].count++;
+        v->turn[0][bucket].sum += interval;
+    }
 }
 
 double mrc_intervals_average(const struct mrc_intervals *v, unsigned k, uint64_t references)
 {
     double sum = 0;
-    for (unsigned b = 0; b < MRC_INTERVAL_BUCKETS; b++)
-        sum += b <= k ? (double)v->sum[b] : (double)v->count[b] * (double)NW_BIT(k);
+    for (unsigned b = 0; b < MRC_INTERVAL_BUCKETS; b++) {
+        uint64_t intervals = 0, together = 0;
+        for (unsigned t = 0; t < MRC_INTERVAL_TURNS; t++) {
+            intervals += v->turn[t][b].count;
+            together += v->turn[t][b].sum;
+        }
+        sum += b <= k ? (double)together : (double)intervals * (double)NW_BIT(k);
+    }
     return sum / (double)references;
 }
 

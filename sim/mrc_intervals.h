@@ -11,13 +11,17 @@
 #include <nestwalk/base/status.h>
 #include <stdint.h>
 
-enum { MRC_INTERVAL_BUCKETS = 65 };
+enum { MRC_INTERVAL_BUCKETS = 65, MRC_INTERVAL_TURNS = 4 };
 
 struct mrc_intervals {
     uint64_t *
         last; /* [page]: its most recent reference, plus 1; 0: none. Of `page`, whose run lasts, that of the run before */
     uint32_t room, page;
-    uint64_t count[MRC_INTERVAL_BUCKETS], sum[MRC_INTERVAL_BUCKETS]; /* [b]: of intervals above 2^(b-1), to 2^b */
+    struct {
+        uint64_t count, sum;
+    } turn
+        [MRC_INTERVAL_TURNS]
+        [MRC_INTERVAL_BUCKETS]; /* [][b]: of intervals above 2^(b-1), to 2^b; added up by turns, which do not wait for each other */
 };
 
 /* Makes room for pages 0 .. pages - 1. */
@@ -27,12 +31,5 @@ void mrc_intervals_finish(struct mrc_intervals *v, uint64_t references, uint64_t
 /* Average distinct pages of the last 2^k references. */
 double mrc_intervals_average(const struct mrc_intervals *v, unsigned k, uint64_t references);
 void mrc_intervals_fini(struct mrc_intervals *v);
-
-static inline void mrc_intervals_add(struct mrc_intervals *v, uint64_t interval)
-{
-    unsigned bucket = nw_log2_ceil(interval);
-    v->count[bucket]++;
-    v->sum[bucket] += interval;
-}
 
 #endif

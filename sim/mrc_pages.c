@@ -4,19 +4,17 @@
 #include <string.h>
 
 enum { FIRST_LOG2 = 6, LINE_BYTES = 64 };
+_Static_assert(sizeof(struct mrc_cluster) == LINE_BYTES, "one look-up, one line");
 
 static enum nw_status allocate(struct mrc_pages *p, unsigned log2, struct nw_error *err)
 {
-    struct mrc_pages made = { .log2 = log2, .clusters = p->clusters, .count = p->count };
-    size_t bytes = sizeof *made.number << (log2 + MRC_CLUSTER_LOG2);
-    made.key = calloc(NW_BIT(log2), sizeof *made.key);
-    made.number = aligned_alloc(LINE_BYTES, bytes);
-    if (!made.key || !made.number) {
-        mrc_pages_fini(&made);
+    size_t bytes = sizeof *p->cluster << log2;
+    struct mrc_cluster *cluster = aligned_alloc(LINE_BYTES, bytes);
+    if (!cluster)
         return nw_fail_nomem(err, "a directory of pages");
-    }
-    memset(made.number, 0, bytes);
-    *p = made;
+    memset(cluster, 0, bytes);
+    p->cluster = cluster;
+    p->log2 = log2;
     return NW_OK;
 }
 
@@ -28,8 +26,7 @@ enum nw_status mrc_pages_init(struct mrc_pages *p, struct nw_error *err)
 
 void mrc_pages_fini(struct mrc_pages *p)
 {
-    free(p->key);
-    free(p->number);
+    free(p->cluster);
     *p = (struct mrc_pages){ 0 };
 }
 
@@ -40,28 +37,25 @@ static enum nw_status grow(struct mrc_pages *p, struct nw_error *err)
     if (s)
         return s;
     for (uint64_t i = 0; i < NW_BIT(old.log2); i++)
-        if (old.key[i]) {
-            uint64_t to = mrc_pages_place(p, old.key[i]);
-            p->key[to] = old.key[i];
-            memcpy(p->number + (to << MRC_CLUSTER_LOG2), old.number + (i << MRC_CLUSTER_LOG2),
-                   sizeof *p->number << MRC_CLUSTER_LOG2);
-        }
+        if (old.cluster[i].key)
+            *mrc_pages_place(p, old.cluster[i].key) = old.cluster[i];
     mrc_pages_fini(&old);
     return NW_OK;
 }
 
 enum nw_status mrc_pages_add(struct mrc_pages *p, uint64_t name, uint32_t *number, struct nw_error *err)
 {
-    uint64_t key = mrc_pages_key(name), place = mrc_pages_place(p, key);
-    if (!p->key[place] && (uint64_t)p->clusters * 2 >= NW_BIT(p->log2)) {
+    uint64_t key = mrc_pages_key(name);
+    struct mrc_cluster *c = mrc_pages_place(p, key);
+    if (!c->key && (uint64_t)p->clusters * 2 >= NW_BIT(p->log2)) {
         enum nw_status s = grow(p, err);
         if (s)
             return s;
-        place = mrc_pages_place(p, key);
+        c = mrc_pages_place(p, key);
     }
-    p->clusters += !p->key[place];
-    p->key[place] = key;
+    p->clusters += !c->key;
+    c->key = key;
     *number = p->count++;
-    p->number[mrc_pages_element(place, name)] = p->count;
+    c->number[mrc_pages_element(name)] = p->count;
     return NW_OK;
 }

@@ -10,7 +10,7 @@
 #include <nestwalk/base/status.h>
 #include <stdint.h>
 
-enum { MRC_PAGE_BITS = 52, MRC_SPACES_MAX = 4096, MRC_CLUSTER_LOG2 = 3 };
+enum { MRC_PAGE_BITS = 52, MRC_SPACES_MAX = 4096, MRC_CLUSTER_PAGES = 14 };
 #define MRC_PAGE_UNKNOWN UINT32_MAX /* 0 - 1: what the directory says of a page that is not there */
 
 static inline uint64_t mrc_page_name(uint64_t space, uint64_t page) { return space << MRC_PAGE_BITS | page; }
@@ -20,10 +20,14 @@ static inline uint64_t mrc_larger_page(uint64_t name)
     return mrc_page_name(name >> MRC_PAGE_BITS, mrc_page_of(name) >> 9);
 }
 
-struct mrc_pages {    /* open addressing by clusters, at most half full */
-    uint64_t *key;    /* of the cluster, mrc_pages_key(); 0: free */
-    uint32_t *number; /* [place][page in cluster]: plus 1; 0: not there */
-    unsigned log2;    /* places */
+struct mrc_cluster {                    /* of neighbouring names; a cache line */
+    uint64_t key;                       /* mrc_pages_key(); 0: free */
+    uint32_t number[MRC_CLUSTER_PAGES]; /* plus 1; 0: not there */
+};
+
+struct mrc_pages { /* open addressing, at most half full */
+    struct mrc_cluster *cluster;
+    unsigned log2;
     uint32_t clusters, count;
 };
 
@@ -32,35 +36,29 @@ void mrc_pages_fini(struct mrc_pages *p);
 /* Numbers a page that is not there yet: *number is p->count before. NW_ERR_NOMEM. */
 enum nw_status mrc_pages_add(struct mrc_pages *p, uint64_t name, uint32_t *number, struct nw_error *err) NW_MUST_USE;
 
-static inline uint64_t mrc_pages_key(uint64_t name) { return (name >> MRC_CLUSTER_LOG2) + 1; }
+static inline uint64_t mrc_pages_key(uint64_t name) { return name / MRC_CLUSTER_PAGES + 1; }
+static inline unsigned mrc_pages_element(uint64_t name) { return (unsigned)(name % MRC_CLUSTER_PAGES); }
 static inline uint64_t mrc_pages_home(const struct mrc_pages *p, uint64_t key)
 {
     return key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - p->log2);
 }
 /* Where the cluster is, or the free place where it would be. */
-static inline uint64_t mrc_pages_place(const struct mrc_pages *p, uint64_t key)
+static inline struct mrc_cluster *mrc_pages_place(const struct mrc_pages *p, uint64_t key)
 {
     uint64_t mask = NW_BIT(p->log2) - 1, i = mrc_pages_home(p, key);
-    while (p->key[i] != key && p->key[i])
+    while (p->cluster[i].key != key && p->cluster[i].key)
         i = (i + 1) & mask;
-    return i;
+    return p->cluster + i;
 }
-static inline uint64_t mrc_pages_element(uint64_t place, uint64_t name)
-{
-    return place << MRC_CLUSTER_LOG2 | (name & (NW_BIT(MRC_CLUSTER_LOG2) - 1));
-}
-
 static inline void mrc_pages_prefetch(const struct mrc_pages *p, uint64_t name)
 {
-    uint64_t home = mrc_pages_home(p, mrc_pages_key(name));
-    NW_PREFETCH(p->key + home);
-    NW_PREFETCH(p->number + mrc_pages_element(home, name));
+    NW_PREFETCH(p->cluster + mrc_pages_home(p, mrc_pages_key(name)));
 }
 
 /* The number of `name`; MRC_PAGE_UNKNOWN when it is not there. */
 static inline uint32_t mrc_pages_find(const struct mrc_pages *p, uint64_t name)
 {
-    return p->number[mrc_pages_element(mrc_pages_place(p, mrc_pages_key(name)), name)] - 1;
+    return mrc_pages_place(p, mrc_pages_key(name))->number[mrc_pages_element(name)] - 1;
 }
 
 static inline NW_MUST_USE enum nw_status mrc_pages_number(struct mrc_pages *p, uint64_t name, uint32_t *number,

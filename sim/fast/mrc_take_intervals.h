@@ -17,9 +17,12 @@ static NW_NOINLINE void intervals_take(struct mrc_intervals *v, const uint32_t *
             NW_PREFETCH(last_of + number[i + INTERVALS_AHEAD]);
         last_of[page] = time[i]; /* the run of the page before ended just now: its last reference is at time - 1 */
         page = number[i];
-        uint64_t last = last_of[page];
-        if (NW_LIKELY(last))
-            mrc_intervals_add(v, time[i] + 1 - last);
+        uint64_t last = last_of[page], interval = time[i] + 1 - last; /* 2 or more: another page was in between */
+        if (NW_UNLIKELY(!last))
+            continue;
+        unsigned bucket = nw_log2_floor(interval - 1) + 1;
+        v->turn[i % MRC_INTERVAL_TURNS][bucket].sum += interval;
+        v->turn[i % MRC_INTERVAL_TURNS][bucket].count++;
     }
     v->page = page;
 }
