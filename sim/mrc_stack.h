@@ -36,7 +36,7 @@ NW_INLINE uint32_t mrc_stack_one(struct mrc_stack *s, struct recency *r, uint32_
         return RECENCY_NEVER;
     }
     s->distinct += at < r->mark;
-    return recency_again(r, number, at);
+    return recency_again(r, number, at, recency_levels(r));
 }
 
 /* From here on `distinct` counts anew. */

@@ -16,36 +16,69 @@ NW_INLINE void add_up(struct mrc_stack *s, const uint32_t *distance, uint32_t co
     }
 }
 
-/* On a copy of the order, which nothing else points to: it stays in registers. */
-static NW_NOINLINE enum nw_status take_one_set(struct mrc_stack *s, const uint32_t *number, uint32_t count,
-                                               struct nw_error *err)
+/* At most STACK_SLICE references for which there is room; `after` more follow. On a copy of the order, which nothing else points to: it stays in
+ * registers. */
+NW_INLINE void take_slice(struct mrc_stack *s, const uint32_t *number, uint32_t count, uint32_t after, unsigned levels)
 {
-    uint32_t distances[STACK_SLICE], n = 0;
+    uint32_t distances[STACK_SLICE], n = 0, distinct = 0, *position = s->position;
     struct recency r = *s->order;
     for (uint32_t i = 0; i < count; i++) {
-        if (i + 2 * STACK_AHEAD < count)
-            NW_PREFETCH(s->position + number[i + 2 * STACK_AHEAD]);
-        if (i + STACK_AHEAD < count) { /* where it will be, unless it is referenced before that, or renumbered */
-            uint32_t at = s->position[number[i + STACK_AHEAD]] & (r.capacity - 1);
-            NW_PREFETCH(r.bit + (at >> RECENCY_WORD_LOG2));
-            NW_PREFETCH(r.before_word + (at >> RECENCY_WORD_LOG2));
+        if (i + 2 * STACK_AHEAD < count + after)
+            NW_PREFETCH(position + number[i + 2 * STACK_AHEAD]);
+        if (i + STACK_AHEAD <
+            count + after) { /* where it will be, unless it is referenced before that, or renumbered */
+            uint32_t word = (position[number[i + STACK_AHEAD]] & (r.capacity - 1)) >> RECENCY_WORD_LOG2;
+            NW_PREFETCH(r.bit + word);
+            NW_PREFETCH(r.before_word + word);
         }
-        if (NW_UNLIKELY(recency_full(&r))) {
-            *s->order = r;
+        uint32_t page = number[i], at = position[page];
+        position[page] = r.next;
+        if (NW_UNLIKELY(at == RECENCY_NEVER)) {
+            distinct++;
+            s->cold++;
+            recency_first(&r, page);
+            continue;
+        }
+        distinct += at < r.mark;
+        distances[n++] = recency_again(&r, page, at, levels);
+    }
+    *s->order = r;
+    s->distinct += distinct;
+    add_up(s, distances, n);
+}
+
+static NW_NOINLINE void take_slice_1(struct mrc_stack *s, const uint32_t *number, uint32_t count, uint32_t after)
+{
+    take_slice(s, number, count, after, 1);
+}
+
+static NW_NOINLINE void take_slice_3(struct mrc_stack *s, const uint32_t *number, uint32_t count, uint32_t after)
+{
+    take_slice(s, number, count, after, 3);
+}
+
+static NW_NOINLINE void take_slice_any(struct mrc_stack *s, const uint32_t *number, uint32_t count, uint32_t after)
+{
+    take_slice(s, number, count, after, RECENCY_LEVELS);
+}
+
+static enum nw_status take_one_set(struct mrc_stack *s, const uint32_t *number, uint32_t count, struct nw_error *err)
+{
+    for (uint32_t done = 0; done < count;) {
+        if (recency_full(s->order)) {
             enum nw_status status = recency_compact(s->order, s->position, err);
             if (status)
                 return status;
-            r = *s->order;
         }
-        distances[n] = mrc_stack_one(s, &r, number[i]);
-        n += distances[n] != RECENCY_NEVER;
-        if (n == STACK_SLICE) {
-            add_up(s, distances, n);
-            n = 0;
-        }
+        uint32_t n = s->order->capacity - s->order->next;
+        n = n < STACK_SLICE ? n : STACK_SLICE;
+        n = n < count - done ? n : count - done;
+        unsigned levels = recency_levels(s->order);
+        (levels == 1   ? take_slice_1
+         : levels <= 3 ? take_slice_3
+                       : take_slice_any)(s, number + done, n, count - done - n);
+        done += n;
     }
-    *s->order = r;
-    add_up(s, distances, n);
     return NW_OK;
 }
 
@@ -86,7 +119,7 @@ NW_INLINE enum nw_status take_sets(struct mrc_stack *s, const uint32_t *number, 
             s->cold++;
             recency_first(r, number[i]);
         } else {
-            distances[n++] = recency_again(r, number[i], at);
+            distances[n++] = recency_again(r, number[i], at, recency_levels(r));
         }
         if (n == STACK_SLICE) {
             add_up(s, distances, n);
