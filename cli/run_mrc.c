@@ -416,7 +416,7 @@ enum nw_status nw_cli_run_mrc(const struct nw_cli_mrc *request, struct nw_error 
         return nw_fail_nomem(err, "the curves");
     nw_cli_catch_interrupts();
     enum nw_status s = prepare(w, request, err);
-    if (!s)
+    if (!s && request->json) /* which alone says what was read */
         s = nw_file_sha256(request->trace, w->sha256, err);
     if (s || (s = make_curves(w, &result, err)))
         goto out;

@@ -11,9 +11,10 @@
 static NW_NOINLINE enum nw_status number_pages(struct mrc_pages *pages, const uint64_t *name, uint32_t count,
                                                uint32_t *number, struct nw_error *err)
 {
-    enum { AHEAD = 32 };
+    enum { AHEAD = 32, NEAR_LOG2 = 8 };
+    bool far = pages->log2 > NEAR_LOG2; /* what is in the processor's first level needs no prefetch */
     for (uint32_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
+        if (far && i + AHEAD < count)
             mrc_pages_prefetch(pages, name[i + AHEAD]);
         enum nw_status s = mrc_pages_number(pages, name[i], &number[i], err);
         if (s)
