@@ -22,11 +22,12 @@ NW_INLINE void take_slice(struct mrc_stack *s, const uint32_t *number, uint32_t 
 {
     uint32_t distances[STACK_SLICE], n = 0, distinct = 0, *position = s->position;
     struct recency r = *s->order;
+    const bool far = levels > 1; /* else everything is small, and at hand */
     for (uint32_t i = 0; i < count; i++) {
-        if (i + 2 * STACK_AHEAD < count + after)
+        if (far && i + 2 * STACK_AHEAD < count + after)
             NW_PREFETCH(position + number[i + 2 * STACK_AHEAD]);
-        if (i + STACK_AHEAD <
-            count + after) { /* where it will be, unless it is referenced before that, or renumbered */
+        if (far && i + STACK_AHEAD < count + after) {
+            /* Where it will be, unless it is referenced before that, or renumbered. */
             uint32_t word = (position[number[i + STACK_AHEAD]] & (r.capacity - 1)) >> RECENCY_WORD_LOG2;
             NW_PREFETCH(r.bit + word);
             NW_PREFETCH(r.before_word + word);

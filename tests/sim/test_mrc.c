@@ -198,7 +198,8 @@ static void compare_with_lists(bool few_ways)
     for (unsigned stream = 0; stream < NW_TLB_CLASS_COUNT; stream++)
         for (unsigned k = 0; k < NW_MRC_PAGE_SIZES; k++)
             for (unsigned i = 1; i < NW_ARRAY_LEN(sets); i++)
-                array[arrays++] = (struct nw_mrc_array){ (enum nw_tlb_class)stream, nw_mrc_page_log2[k], sets[i], few_ways };
+                array[arrays++] =
+                    (struct nw_mrc_array){ (enum nw_tlb_class)stream, nw_mrc_page_log2[k], sets[i], few_ways };
     for (uint64_t seed = 1; seed <= 60; seed++) {
         make_trace(t, seed);
         uint64_t window = seed % 5 ? 1 + seed * 37 % 900 : 2;
@@ -234,16 +235,17 @@ static void compare_with_lists(bool few_ways)
     free(t);
 }
 
+/* Both ways of following sets, with every instruction set that this machine has. */
 static void curves__agree_with_lists(void **state)
 {
     (void)state;
-    compare_with_lists(false);
-}
-
-static void curves_of_few_ways__agree_with_lists(void **state)
-{
-    (void)state;
-    compare_with_lists(true);
+    static const char *const isa[] = { "portable", "avx2", "avx512" };
+    for (size_t i = 0; i < NW_ARRAY_LEN(isa); i++) {
+        setenv("NESTWALK_ISA", isa[i], 1);
+        compare_with_lists(false);
+        compare_with_lists(true);
+    }
+    unsetenv("NESTWALK_ISA");
 }
 
 /* ---- against a tree of counts, with more pages than a list can hold: every level of the timeline's counts is in use ---- */
@@ -535,7 +537,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(curves__agree_with_lists),
-        cmocka_unit_test(curves_of_few_ways__agree_with_lists),
         cmocka_unit_test(curves__agree_with_a_tree_over_a_large_footprint),
         cmocka_unit_test(curves__are_what_the_engines_count_on_shipped_traces),
         cmocka_unit_test(curves__are_what_the_engines_count_on_random_traces),
