@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { REPETITIONS_MAX = 101 };
+enum { REPETITIONS_MAX = 101, WINDOWS = 100 };
 
 static double processor_seconds(void)
 {
@@ -51,18 +51,28 @@ static uint64_t two_levels(const struct nw_block *b)
 }
 
 enum what { DECODE, TWO_LEVELS, CURVES };
-static const struct nw_mrc_array arrays[] = { { NW_TLB_DATA, 12, 16 }, { NW_TLB_DATA, 12, 128 } };
+static const struct nw_mrc_array all_ways[] = { { NW_TLB_DATA, 12, 16, false }, { NW_TLB_DATA, 12, 128, false } };
+/* What `nestwalk run --mrc` makes for the machine `textbook`. */
+static const struct nw_mrc_array few_ways[] = { { NW_TLB_DATA, 12, 16, true }, { NW_TLB_DATA, 12, 128, true },
+                                                { NW_TLB_DATA, 21, 16, true }, { NW_TLB_DATA, 21, 128, true },
+                                                { NW_TLB_DATA, 30, 16, true }, { NW_TLB_DATA, 30, 128, true } };
 static const struct way {
     const char *name;
     enum what what;
     bool exact;
     double rate;
+    const struct nw_mrc_array *array;
     size_t arrays;
+    bool windows;
 } way[] = {
-    { "decoding alone", DECODE, false, 0, 0 },          { "two-level LRU of one size", TWO_LEVELS, false, 0, 0 },
-    { "exact, 4K 2M 1G", CURVES, true, 0, 0 },          { "exact, and 16 and 128 sets", CURVES, true, 0, 2 },
-    { "sampled, rate 0.1", CURVES, false, 0.1, 0 },     { "sampled, rate 0.01", CURVES, false, 0.01, 0 },
-    { "sampled, rate 0.001", CURVES, false, 0.001, 0 },
+    { "decoding alone", DECODE, false, 0, NULL, 0, false },
+    { "two-level LRU of one size", TWO_LEVELS, false, 0, NULL, 0, false },
+    { "exact, 4K 2M 1G", CURVES, true, 0, NULL, 0, false },
+    { "and 16 and 128 sets, all ways", CURVES, true, 0, all_ways, NW_ARRAY_LEN(all_ways), false },
+    { "as run --mrc", CURVES, true, 0, few_ways, NW_ARRAY_LEN(few_ways), true },
+    { "sampled, rate 0.1", CURVES, false, 0.1, NULL, 0, false },
+    { "sampled, rate 0.01", CURVES, false, 0.01, NULL, 0, false },
+    { "sampled, rate 0.001", CURVES, false, 0.001, NULL, 0, false },
 };
 
 static double pass(const char *path, const struct way *w, uint64_t *accesses, double *ratio)
@@ -71,7 +81,7 @@ static double pass(const char *path, const struct way *w, uint64_t *accesses, do
                                 .exact = w->exact,
                                 .rate = w->rate,
                                 .seed = 42,
-                                .array = arrays,
+                                .array = w->array,
                                 .array_count = w->arrays };
     struct nw_source *source;
     struct nw_mrc *m = NULL;
@@ -80,10 +90,14 @@ static double pass(const char *path, const struct way *w, uint64_t *accesses, do
     struct nw_block b;
     uint64_t misses = 0;
     double started = processor_seconds();
-    if (nw_nwt_open(&source, path, &err) || (w->what == CURVES && nw_mrc_create(&m, nw_source_info(source), &o, &err)))
+    if (nw_nwt_open(&source, path, &err))
+        give_up(&err);
+    *accesses = nw_source_access_total(source);
+    if (w->windows)
+        o.window_accesses = *accesses / WINDOWS + 1;
+    if (w->what == CURVES && nw_mrc_create(&m, nw_source_info(source), &o, &err))
         give_up(&err);
     source->want = NW_MRC_WANT;
-    *accesses = nw_source_access_total(source);
     for (;;) {
         if (nw_source_next(source, &b, &err))
             give_up(&err);
@@ -124,11 +138,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < repetitions; i++)
         for (size_t w = 0; w < NW_ARRAY_LEN(way); w++)
             seconds[w][i] = pass(argv[1], &way[w], &accesses, &ratio[w]);
-    printf("%-28s%14s%18s%24s\n", "", "M accesses/s", "(min-max)", "miss ratio at 1536");
+    printf("%-32s%14s%18s%24s\n", "", "M accesses/s", "(min-max)", "miss ratio at 1536");
     for (size_t w = 0; w < NW_ARRAY_LEN(way); w++) {
         qsort(seconds[w], (size_t)repetitions, sizeof **seconds, ascending);
         double n = (double)accesses * 1e-6;
-        printf("%-28s%14.1f    (%.1f-%.1f)", way[w].name, n / seconds[w][repetitions / 2],
+        printf("%-32s%14.1f    (%.1f-%.1f)", way[w].name, n / seconds[w][repetitions / 2],
                n / seconds[w][repetitions - 1], n / seconds[w][0]);
         printf(way[w].what == DECODE ? "\n" : "%20.4f\n", ratio[w]);
     }

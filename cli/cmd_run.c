@@ -70,7 +70,7 @@ static const struct nw_option options[] = {
                        "--mrc, alone without." },
     [OPT_MRC_SETS] = { "mrc-sets", 0, "N,N...",
                        "With --mrc: all numbers of ways for these numbers of sets. Default: those of the machine's "
-                       "arrays." },
+                       "arrays, to 16 ways when they have no more." },
     [OPT_MRC_WINDOW] = { "mrc-window", 0, "N",
                          "With --mrc: accesses in a window of the working set. Default: a hundredth of the trace." },
     { 0 },

@@ -35,15 +35,17 @@ struct work {
 
 /* ---- from the request to options ---- */
 
-static void add_array(struct work *w, enum nw_tlb_class stream, unsigned page_log2, uint32_t sets)
+static void add_array(struct work *w, enum nw_tlb_class stream, unsigned page_log2, uint32_t sets, bool few_ways)
 {
     for (size_t i = 0; i < w->options.array_count; i++) {
-        const struct nw_mrc_array *a = &w->array[i];
-        if (a->stream == stream && a->page_log2 == page_log2 && a->sets == sets)
+        struct nw_mrc_array *a = &w->array[i];
+        if (a->stream == stream && a->page_log2 == page_log2 && a->sets == sets) {
+            a->few_ways = a->few_ways && few_ways;
             return;
+        }
     }
     if (sets > 1)
-        w->array[w->options.array_count++] = (struct nw_mrc_array){ stream, page_log2, sets };
+        w->array[w->options.array_count++] = (struct nw_mrc_array){ stream, page_log2, sets, few_ways };
 }
 
 static enum nw_status add_given_sets(struct work *w, const char *text, struct nw_error *err)
@@ -61,7 +63,7 @@ static enum nw_status add_given_sets(struct work *w, const char *text, struct nw
         for (unsigned stream = 0; stream < NW_TLB_CLASS_COUNT; stream++)
             for (unsigned k = 0; k < NW_MRC_PAGE_SIZES; k++)
                 if (w->options.streams & 1u << stream)
-                    add_array(w, (enum nw_tlb_class)stream, nw_mrc_page_log2[k], (uint32_t)sets);
+                    add_array(w, (enum nw_tlb_class)stream, nw_mrc_page_log2[k], (uint32_t)sets, false);
         text += length + (text[length] == ',');
     }
     return NW_OK;
@@ -100,7 +102,7 @@ static void add_machine(struct work *w)
             a->ways = (uint32_t)t->ways;
             snprintf(a->name, sizeof a->name, "%s", t->name);
             if (w->request->exact && !w->request->sets && t->entries / t->ways <= NW_MRC_SETS_MAX)
-                add_array(w, stream, a->page_log2, a->sets);
+                add_array(w, stream, a->page_log2, a->sets, a->ways <= NW_MRC_WAYS_FEW);
         }
     }
 }
@@ -414,7 +416,7 @@ enum nw_status nw_cli_run_mrc(const struct nw_cli_mrc *request, struct nw_error 
         return nw_fail_nomem(err, "the curves");
     nw_cli_catch_interrupts();
     enum nw_status s = prepare(w, request, err);
-    if (!s)
+    if (!s && request->json) /* which alone says what was read */
         s = nw_file_sha256(request->trace, w->sha256, err);
     if (s || (s = make_curves(w, &result, err)))
         goto out;

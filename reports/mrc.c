@@ -69,7 +69,8 @@ static bool put_curve(json_t *row, const struct nw_mrc_curve *c)
            json_put(row, "sets", json_count(c->sets)) && json_put(row, "sampled", json_boolean(c->sampled)) &&
            json_put(row, "rate", json_number(c->rate)) && json_put(row, "references", json_count(c->references)) &&
            json_put(row, "changes", json_count(c->changes)) && json_put(row, "pages", json_count(c->pages)) &&
-           json_put(row, "misses", steps_json(c)) && (!c->sampled || put_points(row, c));
+           json_put(row, "complete", json_boolean(c->complete)) && json_put(row, "misses", steps_json(c)) &&
+           (!c->sampled || put_points(row, c));
 }
 
 static bool put_array(json_t *row, const struct nw_mrc_report *r, const struct nw_mrc_machine_array *a)

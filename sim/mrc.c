@@ -309,8 +309,11 @@ enum nw_status nw_mrc_take(struct nw_mrc *m, const struct nw_block *b, struct nw
         for (; event < b->event_count && b->event[event].at < last; event++) {
         } /* not MOV to CR3 */
         struct stretch t = { b, b->touch + touch, at, last, 0, begins };
-        while (touch + t.touches < b->touch_count && t.touch[t.touches].at < last)
-            t.touches++;
+        if (last == b->access_count)
+            t.touches = b->touch_count - touch;
+        else
+            while (touch + t.touches < b->touch_count && t.touch[t.touches].at < last)
+                t.touches++;
         s = take_stretch(m, &t, err);
         touch += t.touches;
         m->accesses += last - at;

@@ -2,18 +2,26 @@
 #ifndef NW_SIM_MRC_INTERNAL_H
 #define NW_SIM_MRC_INTERNAL_H
 
+#include "mrc_few.h"
 #include "mrc_intervals.h"
 #include "mrc_sample.h"
 
 enum { MRC_CHUNK = 4096 };
 
+struct mrc_level;
+/* References of one page size through everything that is exact: fast/mrc_take.c. */
+typedef enum nw_status mrc_take_fn(struct mrc_level *l, const uint64_t *name, const uint64_t *time, uint32_t count,
+                                   bool repeats, struct nw_error *err);
+
 /* One page size of one stream. */
 struct mrc_level {
     bool exact, sampled, intervals;
+    mrc_take_fn *take;
     struct mrc_pages pages;
-    struct mrc_stack *stack; /* [0] is fully associative; then those of `array` */
-    const struct nw_mrc_array **array;
+    struct mrc_stack *stack; /* [0] is fully associative; then those of arrays with all ways */
     size_t stack_count;
+    struct mrc_few *few; /* arrays of which only few ways are asked for */
+    size_t few_count;
     struct mrc_sample sample;
     struct mrc_intervals interval;
     uint64_t last;    /* name of the most recent page; valid when `any` */

@@ -1,12 +1,11 @@
 #include "mrc_intervals.h"
 
-#include <nestwalk/base/bits.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ROOM_MIN = 64 };
 
-static enum nw_status reserve(struct mrc_intervals *v, uint32_t pages, struct nw_error *err)
+enum nw_status mrc_intervals_reserve(struct mrc_intervals *v, uint32_t pages, struct nw_error *err)
 {
     if (pages <= v->room)
         return NW_OK;
@@ -22,48 +21,31 @@ static enum nw_status reserve(struct mrc_intervals *v, uint32_t pages, struct nw
     return NW_OK;
 }
 
-static inline void add(struct mrc_intervals *v, uint64_t interval)
-{
-    unsigned bucket = nw_log2_ceil(interval);
-    v->count[bucket]++;
-    v->sum[bucket] += interval;
-}
-
-enum nw_status mrc_intervals_take(struct mrc_intervals *v, const uint32_t *number, const uint64_t *time, uint32_t count,
-                                  uint32_t pages, struct nw_error *err)
-{
-    enum { AHEAD = 16 };
-    enum nw_status s = reserve(v, pages, err);
-    if (s)
-        return s;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            NW_PREFETCH(v->last + number[i + AHEAD]);
-        v->last[v->page] = time[i]; /* the run of the page before ended just now: its last reference is at time - 1 */
-        uint64_t last = v->last[number[i]];
-        if (last)
-            add(v, time[i] + 1 - last);
-        v->last[number[i]] = time[i] + 1;
-        v->page = number[i];
-    }
-    return NW_OK;
-}
-
 void mrc_intervals_finish(struct mrc_intervals *v, uint64_t references, uint64_t repeats, uint32_t pages)
 {
-    v->count[0] += repeats;
-    v->sum[0] += repeats;
+    v->turn[0][0].count += repeats;
+    v->turn[0][0].sum += repeats;
     if (pages)
         v->last[v->page] = references;
-    for (uint32_t i = 0; i < pages; i++)
-        add(v, references + 1 - v->last[i]);
+    for (uint32_t i = 0; i < pages; i++) {
+        uint64_t interval = references + 1 - v->last[i];
+        unsigned bucket = nw_log2_ceil(interval);
+        v->turn[0][bucket].count++;
+        v->turn[0][bucket].sum += interval;
+    }
 }
 
 double mrc_intervals_average(const struct mrc_intervals *v, unsigned k, uint64_t references)
 {
     double sum = 0;
-    for (unsigned b = 0; b < MRC_INTERVAL_BUCKETS; b++)
-        sum += b <= k ? (double)v->sum[b] : (double)v->count[b] * (double)NW_BIT(k);
+    for (unsigned b = 0; b < MRC_INTERVAL_BUCKETS; b++) {
+        uint64_t intervals = 0, together = 0;
+        for (unsigned t = 0; t < MRC_INTERVAL_TURNS; t++) {
+            intervals += v->turn[t][b].count;
+            together += v->turn[t][b].sum;
+        }
+        sum += b <= k ? (double)together : (double)intervals * (double)NW_BIT(k);
+    }
     return sum / (double)references;
 }
 

@@ -7,20 +7,25 @@
 #ifndef NW_SIM_MRC_INTERVALS_H
 #define NW_SIM_MRC_INTERVALS_H
 
+#include <nestwalk/base/bits.h>
 #include <nestwalk/base/status.h>
 #include <stdint.h>
 
-enum { MRC_INTERVAL_BUCKETS = 65 };
+enum { MRC_INTERVAL_BUCKETS = 65, MRC_INTERVAL_TURNS = 4 };
 
 struct mrc_intervals {
-    uint64_t *last; /* [page]: its most recent reference, plus 1; 0: none. Of `page`, the present run's first one */
+    uint64_t *
+        last; /* [page]: its most recent reference, plus 1; 0: none. Of `page`, whose run lasts, that of the run before */
     uint32_t room, page;
-    uint64_t count[MRC_INTERVAL_BUCKETS], sum[MRC_INTERVAL_BUCKETS]; /* [b]: of intervals above 2^(b-1), to 2^b */
+    struct {
+        uint64_t count, sum;
+    } turn
+        [MRC_INTERVAL_TURNS]
+        [MRC_INTERVAL_BUCKETS]; /* [][b]: of intervals above 2^(b-1), to 2^b; added up by turns, which do not wait for each other */
 };
 
-/* References that change the page, in order: pages' numbers (below `pages`) and times. Those in between repeat the page. */
-enum nw_status mrc_intervals_take(struct mrc_intervals *v, const uint32_t *number, const uint64_t *time, uint32_t count,
-                                  uint32_t pages, struct nw_error *err) NW_MUST_USE;
+/* Makes room for pages 0 .. pages - 1. */
+enum nw_status mrc_intervals_reserve(struct mrc_intervals *v, uint32_t pages, struct nw_error *err) NW_MUST_USE;
 /* The stream is over, after `references`, of which so many repeated the page before; there were so many pages. */
 void mrc_intervals_finish(struct mrc_intervals *v, uint64_t references, uint64_t repeats, uint32_t pages);
 /* Average distinct pages of the last 2^k references. */

@@ -2,17 +2,40 @@
 #include "mrc_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+extern mrc_take_fn mrc_take_portable, mrc_take_avx2, mrc_take_avx512;
+
+/* As engine_fast.c does: NESTWALK_ISA in the environment forces one, unless this machine lacks it. */
+#if defined(__x86_64__)
+static bool may_use(const char *isa, const char *forced) { return !forced || !forced[0] || !strcmp(forced, isa); }
+
+static mrc_take_fn *chosen(void)
+{
+    const char *forced = getenv("NESTWALK_ISA");
+    __builtin_cpu_init();
+    bool bits = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    if (may_use("avx512", forced) && bits && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+        return mrc_take_avx512;
+    if (may_use("avx2", forced) && bits && __builtin_cpu_supports("avx2"))
+        return mrc_take_avx2;
+    return mrc_take_portable;
+}
+#else
+static mrc_take_fn *chosen(void) { return mrc_take_portable; }
+#endif
 
 enum nw_status mrc_level_init(struct mrc_level *l, const struct nw_mrc_options *o, unsigned stream, unsigned log2,
                               struct nw_error *err)
 {
     enum nw_status s;
     l->exact = o->exact;
+    l->take = chosen();
     l->sampled = o->rate > 0;
     l->intervals = o->exact && o->window_accesses;
     l->stack = calloc(o->array_count + 1, sizeof *l->stack);
-    l->array = calloc(o->array_count + 1, sizeof *l->array);
-    if (!l->stack || !l->array)
+    l->few = calloc(o->array_count + 1, sizeof *l->few);
+    if (!l->stack || !l->few)
         return nw_fail_nomem(err, "the curves");
     if (l->sampled && (s = mrc_sample_init(&l->sample, o->rate, o->seed, o->size, o->size_count, err)))
         return s;
@@ -20,12 +43,15 @@ enum nw_status mrc_level_init(struct mrc_level *l, const struct nw_mrc_options *
         return NW_OK;
     if ((s = mrc_pages_init(&l->pages, err)) || (s = mrc_stack_init(&l->stack[l->stack_count++], 1, err)))
         return s;
-    for (size_t i = 0; i < o->array_count; i++)
-        if (o->array[i].stream == stream && o->array[i].page_log2 == log2 && o->array[i].sets > 1) {
-            l->array[l->stack_count] = &o->array[i];
-            if ((s = mrc_stack_init(&l->stack[l->stack_count++], o->array[i].sets, err)))
-                return s;
-        }
+    for (size_t i = 0; i < o->array_count; i++) {
+        const struct nw_mrc_array *a = &o->array[i];
+        if ((unsigned)a->stream != stream || a->page_log2 != log2 || a->sets == 1)
+            continue;
+        s = a->few_ways ? mrc_few_init(&l->few[l->few_count++], a->sets, err)
+                        : mrc_stack_init(&l->stack[l->stack_count++], a->sets, err);
+        if (s)
+            return s;
+    }
     return NW_OK;
 }
 
@@ -33,8 +59,10 @@ void mrc_level_fini(struct mrc_level *l)
 {
     for (size_t i = 0; i < l->stack_count; i++)
         mrc_stack_fini(&l->stack[i]);
+    for (size_t i = 0; i < l->few_count; i++)
+        mrc_few_fini(&l->few[i]);
     free(l->stack);
-    free(l->array);
+    free(l->few);
     free(l->window);
     mrc_intervals_fini(&l->interval);
     mrc_pages_fini(&l->pages);
@@ -46,25 +74,8 @@ void mrc_level_fini(struct mrc_level *l)
 static enum nw_status level_take(struct mrc_level *l, const uint64_t *name, const uint64_t *time, uint32_t count,
                                  bool repeats, struct nw_error *err)
 {
-    enum { AHEAD = 16 };
-    uint32_t number[MRC_CHUNK];
-    enum nw_status s = NW_OK;
-    if (l->sampled && (s = mrc_sample_take(&l->sample, name + repeats, count - repeats, err)))
-        return s;
-    if (!l->exact)
-        return NW_OK;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            NW_PREFETCH(l->pages.entry + mrc_pages_home(&l->pages, name[i + AHEAD]));
-        if ((s = mrc_pages_number(&l->pages, name[i], &number[i], err)))
-            return s;
-    }
-    for (size_t i = 0; i < l->stack_count && !s; i++)
-        if (!(s = mrc_stack_reserve(&l->stack[i], l->pages.count, err)))
-            s = mrc_stack_take(&l->stack[i], number, name, count, err);
-    return s || !l->intervals ? s
-                              : mrc_intervals_take(&l->interval, number + repeats, time + repeats, count - repeats,
-                                                   l->pages.count, err);
+    enum nw_status s = l->sampled ? mrc_sample_take(&l->sample, name + repeats, count - repeats, err) : NW_OK;
+    return s || !l->exact ? s : l->take(l, name, time, count, repeats, err);
 }
 
 enum nw_status mrc_level_filter(struct mrc_level *l, uint64_t *name, uint64_t *time, uint32_t *count,

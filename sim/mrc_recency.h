@@ -80,11 +80,27 @@ NW_INLINE void recency_less32(uint32_t *group, uint32_t lane)
         group[j] -= behind[j];
 }
 
-/* Bits set before the word that holds `at`. */
-NW_INLINE uint32_t recency_before(const struct recency *r, uint32_t at)
+/* Levels of counts that say anything: those above are all 0. 1 to RECENCY_LEVELS. */
+enum { RECENCY_LEVELS = 4 };
+NW_INLINE unsigned recency_levels(const struct recency *r)
 {
-    return (uint32_t)r->before_word[at >> RECENCY_WORD_LOG2] + r->before_group[at >> RECENCY_GROUP_LOG2] +
-           r->before_super[at >> RECENCY_SUPER_LOG2] + r->before_top[at >> RECENCY_TOP_LOG2];
+    unsigned levels = 1;
+    for (unsigned log2 = RECENCY_GROUP_LOG2; levels < RECENCY_LEVELS && r->capacity > UINT32_C(1) << log2; log2 += 5)
+        levels++;
+    return levels;
+}
+
+/* Bits set before the word that holds `at`. */
+NW_INLINE uint32_t recency_before(const struct recency *r, uint32_t at, unsigned levels)
+{
+    uint32_t before = r->before_word[at >> RECENCY_WORD_LOG2];
+    if (levels > 1)
+        before += r->before_group[at >> RECENCY_GROUP_LOG2];
+    if (levels > 2)
+        before += r->before_super[at >> RECENCY_SUPER_LOG2];
+    if (levels > 3)
+        before += r->before_top[at >> RECENCY_TOP_LOG2];
+    return before;
 }
 
 /* The timeline comes to the word of position `next`: its counts begin, and those of the groups that begin there. `set`: bits set. */
@@ -119,22 +135,22 @@ NW_INLINE void recency_push(struct recency *r, uint32_t page, uint32_t set)
 /* The first one to `page`. */
 NW_INLINE void recency_first(struct recency *r, uint32_t page) { recency_push(r, page, r->live++); }
 
-/* One to `page`, whose last one is at `at`. Returns its stack distance: how many pages were referenced in between. */
-NW_INLINE uint32_t recency_again(struct recency *r, uint32_t page, uint32_t at)
+/* One to `page`, whose last one is at `at`. Returns its stack distance: how many pages were referenced in between. `levels` is recency_levels() or
+ * more; a compile-time value where it counts. */
+NW_INLINE uint32_t recency_again(struct recency *r, uint32_t page, uint32_t at, unsigned levels)
 {
     uint32_t word = at >> RECENCY_WORD_LOG2, group = at >> RECENCY_GROUP_LOG2, super = at >> RECENCY_SUPER_LOG2;
     uint64_t bits = r->bit[word], up_to = UINT64_MAX >> (63 - at % 64);
-    uint32_t distance = r->live - recency_before(r, at) - recency_bits_of(bits & up_to);
+    uint32_t distance = r->live - recency_before(r, at, levels) - recency_bits_of(bits & up_to);
     r->bit[word] = bits & ~NW_BIT(at % 64);
     recency_less16(r->before_word + group * RECENCY_LANES, word % RECENCY_LANES);
-    if (r->capacity > UINT32_C(1) << RECENCY_GROUP_LOG2)
+    if (levels > 1)
         recency_less16(r->before_group + super * RECENCY_LANES, group % RECENCY_LANES);
-    if (r->capacity > UINT32_C(1) << RECENCY_SUPER_LOG2) {
-        uint32_t top = at >> RECENCY_TOP_LOG2;
-        recency_less32(r->before_super + top * RECENCY_LANES, super % RECENCY_LANES);
-        for (uint32_t last = r->next >> RECENCY_TOP_LOG2; top < last;)
+    if (levels > 2)
+        recency_less32(r->before_super + (at >> RECENCY_TOP_LOG2) * RECENCY_LANES, super % RECENCY_LANES);
+    if (levels > 3)
+        for (uint32_t top = at >> RECENCY_TOP_LOG2, last = r->next >> RECENCY_TOP_LOG2; top < last;)
             r->before_top[++top]--;
-    }
     recency_push(r, page, r->live - 1);
     return distance;
 }

@@ -4,20 +4,38 @@
 #include <math.h>
 #include <stdlib.h>
 
-static enum nw_status fill_misses(struct nw_mrc_curve *c, const struct mrc_stack *stack, struct nw_error *err)
+/* From how often each distance came, and how often more than all of them. */
+static enum nw_status fill_misses(struct nw_mrc_curve *c, const uint64_t *count, size_t distances, uint64_t more,
+                                  struct nw_error *err)
+{
+    if (!(c->misses = calloc(distances + 1, sizeof *c->misses)))
+        return nw_fail_nomem(err, "a curve");
+    c->misses_count = distances + 1;
+    uint64_t sum = more;
+    c->misses[distances] = sum;
+    for (size_t d = distances; d-- > 0;)
+        c->misses[d] = sum += count[d];
+    c->followed = sum;
+    return NW_OK;
+}
+
+static enum nw_status all_misses(struct nw_mrc_curve *c, const struct mrc_stack *stack, struct nw_error *err)
 {
     size_t distances = stack->room;
     while (distances && !stack->count[distances - 1])
         distances--;
-    if (!(c->misses = calloc(distances + 1, sizeof *c->misses)))
-        return nw_fail_nomem(err, "a curve");
-    c->misses_count = distances + 1;
-    uint64_t sum = stack->cold;
-    c->misses[distances] = sum;
-    for (size_t d = distances; d-- > 0;)
-        c->misses[d] = sum += stack->count[d];
-    c->followed = sum;
-    return NW_OK;
+    c->complete = true;
+    return fill_misses(c, stack->count, distances, stack->cold, err);
+}
+
+/* When nothing is deeper than the ways that were followed but first references, the curve is complete. */
+static enum nw_status few_misses(struct nw_mrc_curve *c, const struct mrc_few *few, uint64_t cold, struct nw_error *err)
+{
+    size_t distances = MRC_FEW_WAYS;
+    c->complete = few->count[MRC_FEW_WAYS] == cold;
+    while (c->complete && distances && !few->count[distances - 1])
+        distances--;
+    return fill_misses(c, few->count, distances, few->count[MRC_FEW_WAYS], err);
 }
 
 static enum nw_status level_result(const struct mrc_level *l, struct nw_mrc_curve template, struct nw_mrc_result *out,
@@ -31,7 +49,15 @@ static enum nw_status level_result(const struct mrc_level *l, struct nw_mrc_curv
         c->sets = l->stack[i].sets;
         c->rate = 1;
         c->pages = l->pages.count;
-        s = fill_misses(c, &l->stack[i], err);
+        s = all_misses(c, &l->stack[i], err);
+    }
+    for (size_t i = 0; i < l->few_count && !s; i++) {
+        struct nw_mrc_curve *c = &out->curve[out->curve_count++];
+        *c = template;
+        c->sets = l->few[i].sets;
+        c->rate = 1;
+        c->pages = l->pages.count;
+        s = few_misses(c, &l->few[i], l->stack[0].cold, err);
     }
     if (l->sampled && !s) {
         struct nw_mrc_curve *c = &out->curve[out->curve_count++];
@@ -40,7 +66,7 @@ static enum nw_status level_result(const struct mrc_level *l, struct nw_mrc_curv
         c->rate = mrc_sample_rate(&l->sample);
         c->sampled = true;
         c->pages = l->sample.pages.count;
-        if (!(s = fill_misses(c, &l->sample.stack, err)))
+        if (!(s = all_misses(c, &l->sample.stack, err)))
             s = mrc_sample_points(&l->sample, c, err);
     }
     return s;

@@ -23,10 +23,6 @@ void mrc_stack_fini(struct mrc_stack *s);
 /* Makes room for pages 0 .. pages - 1. */
 enum nw_status mrc_stack_reserve(struct mrc_stack *s, uint32_t pages, struct nw_error *err) NW_MUST_USE;
 
-/* References in order: their pages' numbers, for which there is room, and (with several sets) names. */
-enum nw_status mrc_stack_take(struct mrc_stack *s, const uint32_t *number, const uint64_t *name, uint32_t count,
-                              struct nw_error *err) NW_MUST_USE;
-
 /* The stack distance of one reference to a stack of one set, not yet counted; RECENCY_NEVER for the first, which is. `r` is the set's order, or
  * a copy of it: there must be room. */
 NW_INLINE uint32_t mrc_stack_one(struct mrc_stack *s, struct recency *r, uint32_t number)
@@ -40,7 +36,7 @@ NW_INLINE uint32_t mrc_stack_one(struct mrc_stack *s, struct recency *r, uint32_
         return RECENCY_NEVER;
     }
     s->distinct += at < r->mark;
-    return recency_again(r, number, at);
+    return recency_again(r, number, at, recency_levels(r));
 }
 
 /* From here on `distinct` counts anew. */

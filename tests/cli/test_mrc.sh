@@ -31,6 +31,18 @@ expect 0 "$NESTWALK" run --trace pages.nwt --mrc --mrc-sets 2,5 --json -
 is '[.curves[] | select(.page_bytes == 4096) | .sets]' '[1,2,5]' "sets that were asked for"
 is '.curves[] | select(.page_bytes == 4096 and .sets == 2) | .misses' '[[1,512],[128,256]]' "half of the pages in each of two sets"
 
+# The machine's sets are followed to 16 ways, unless the array has more; given ones to the end. Up to there they agree.
+expect 0 "$NESTWALK" gen zipf --accesses 100000 --span 16M -o zipf.nwt
+expect 0 "$NESTWALK" run --trace zipf.nwt --mrc --json -
+sets16='.curves[] | select(.page_bytes == 4096 and .sets == 16)'
+is "$sets16 | [.complete, (.misses | last | .[0])]" '[false,16]' "16 sets of the machine"
+few=$(jq -c "[$sets16 | .misses[]]" out)
+expect 0 "$NESTWALK" run --trace zipf.nwt --mrc --mrc-sets 16 --json -
+is "$sets16 | [.complete, (.misses | last | .[0] > 16)]" '[true,true]' "16 sets that were asked for"
+is "[$sets16 | .misses[] | select(.[0] <= 16)]" "$few" "the first 16 ways"
+expect 0 "$NESTWALK" run --trace zipf.nwt --mrc --set tlb.l1d.entries=320 --set tlb.l1d.ways=20 --json -
+is "$sets16 | .complete" true "an array of 20 ways"
+
 # The forms tell the same.
 expect 0 "$NESTWALK" run --trace "$NW_SOURCE_DIR/traces/shipped/vmchurn.nwt" --mrc --mrc-rate 0.25 --csv all.csv --json all.json
 cp out table

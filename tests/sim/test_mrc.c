@@ -179,16 +179,17 @@ static void compare(const struct nw_mrc_curve *c, const struct naive *n, uint64_
 {
     assert_non_null(c);
     assert_int_equal(c->references, n->references);
-    for (uint64_t entries = 1; entries < c->misses_count + 3 || entries < 700; entries++)
+    uint64_t end = c->complete ? c->misses_count + 3 : NW_MRC_WAYS_FEW + 1;
+    assert_true(c->complete == (c->misses[c->misses_count - 1] == n->cold));
+    for (uint64_t entries = 1; entries < end || (c->complete && entries < 700); entries++)
         if ((uint64_t)nw_mrc_misses(c, entries) != naive_misses(n, entries))
             fail_msg("seed %llu, stream %d, pages of 2^%u, %u sets, %llu entries: %.0f misses, the list has %llu",
                      (unsigned long long)seed, (int)c->stream, c->page_log2, c->sets, (unsigned long long)entries,
                      nw_mrc_misses(c, entries), (unsigned long long)naive_misses(n, entries));
 }
 
-static void curves__agree_with_lists(void **state)
+static void compare_with_lists(bool few_ways)
 {
-    (void)state;
     static const unsigned sets[] = { 1, 3, 4, 8 };
     struct random_trace *t = malloc(sizeof *t);
     struct naive *n = malloc(sizeof *n);
@@ -197,7 +198,8 @@ static void curves__agree_with_lists(void **state)
     for (unsigned stream = 0; stream < NW_TLB_CLASS_COUNT; stream++)
         for (unsigned k = 0; k < NW_MRC_PAGE_SIZES; k++)
             for (unsigned i = 1; i < NW_ARRAY_LEN(sets); i++)
-                array[arrays++] = (struct nw_mrc_array){ (enum nw_tlb_class)stream, nw_mrc_page_log2[k], sets[i] };
+                array[arrays++] =
+                    (struct nw_mrc_array){ (enum nw_tlb_class)stream, nw_mrc_page_log2[k], sets[i], few_ways };
     for (uint64_t seed = 1; seed <= 60; seed++) {
         make_trace(t, seed);
         uint64_t window = seed % 5 ? 1 + seed * 37 % 900 : 2;
@@ -231,6 +233,19 @@ static void curves__agree_with_lists(void **state)
     }
     free(n);
     free(t);
+}
+
+/* Both ways of following sets, with every instruction set that this machine has. */
+static void curves__agree_with_lists(void **state)
+{
+    (void)state;
+    static const char *const isa[] = { "portable", "avx2", "avx512" };
+    for (size_t i = 0; i < NW_ARRAY_LEN(isa); i++) {
+        setenv("NESTWALK_ISA", isa[i], 1);
+        compare_with_lists(false);
+        compare_with_lists(true);
+    }
+    unsetenv("NESTWALK_ISA");
 }
 
 /* ---- against a tree of counts, with more pages than a list can hold: every level of the timeline's counts is in use ---- */
@@ -320,7 +335,7 @@ static uint64_t simulated_misses(struct nw_source *source, unsigned stream, unsi
     return misses;
 }
 
-static void compare_with_replay(struct nw_source *source, const char *name, enum nw_engine engine)
+static void compare_with_replay(struct nw_source *source, const char *name, enum nw_engine engine, bool few_ways)
 {
     static const uint64_t entries[] = { 1, 2, 5, 16, 64, 200 };
     static const struct {
@@ -334,7 +349,8 @@ static void compare_with_replay(struct nw_source *source, const char *name, enum
             for (size_t i = 0; i < NW_ARRAY_LEN(shape); i++)
                 if (!i || shape[i].sets != shape[i - 1].sets)
                     array[arrays++] =
-                        (struct nw_mrc_array){ (enum nw_tlb_class)stream, nw_mrc_page_log2[k], shape[i].sets };
+                        (struct nw_mrc_array){ (enum nw_tlb_class)stream, nw_mrc_page_log2[k], shape[i].sets,
+                                               few_ways && shape[i].ways <= NW_MRC_WAYS_FEW };
     struct nw_mrc_options o = { .streams = ALL_STREAMS, .exact = true, .array = array, .array_count = arrays };
     struct nw_mrc_result r = curves_of(source, &o);
     for (unsigned stream = 0; stream < NW_TLB_CLASS_COUNT; stream++)
@@ -380,7 +396,7 @@ static void curves__are_what_the_engines_count_on_shipped_traces(void **state)
         assert_int_equal(n, total);
         nw_source_destroy(file);
         struct nw_source *source = source_of(address, kind, n, NULL, 0, 0);
-        compare_with_replay(source, found.gl_pathv[i], NW_ENGINE_FAST);
+        compare_with_replay(source, found.gl_pathv[i], NW_ENGINE_FAST, i % 2);
         nw_source_destroy(source);
         free(address);
         free(kind);
@@ -397,7 +413,7 @@ static void curves__are_what_the_engines_count_on_random_traces(void **state)
         snprintf(name, sizeof name, "seed %llu", (unsigned long long)seed);
         make_trace(t, seed);
         struct nw_source *source = source_of(t->address, t->kind, t->accesses, NULL, 0, 500);
-        compare_with_replay(source, name, seed % 2 ? NW_ENGINE_FAST : NW_ENGINE_REFERENCE);
+        compare_with_replay(source, name, seed % 2 ? NW_ENGINE_FAST : NW_ENGINE_REFERENCE, seed % 4 < 2);
         nw_source_destroy(source);
     }
     free(t);
@@ -502,7 +518,7 @@ static void bad_options__are_refused(void **state)
     struct nw_mrc *m;
     struct nw_error err;
     nw_trace_info_init(&info);
-    const struct nw_mrc_array none = { NW_TLB_DATA, 12, 0 };
+    const struct nw_mrc_array none = { NW_TLB_DATA, 12, 0, false };
     const struct nw_mrc_options bad[] = { { .streams = 1 },
                                           { .streams = 1, .rate = 1.5 },
                                           { .streams = 1, .rate = -0.5, .exact = true },

@@ -36,14 +36,15 @@
 #include <nestwalk/sim/config.h>
 #include <nestwalk/traces/block.h>
 
-enum { NW_MRC_WANT = NW_WANT_TOUCHES, NW_MRC_PAGE_SIZES = 3, NW_MRC_SETS_MAX = 1 << 20 };
+enum { NW_MRC_WANT = NW_WANT_TOUCHES, NW_MRC_PAGE_SIZES = 3, NW_MRC_SETS_MAX = 1 << 20, NW_MRC_WAYS_FEW = 16 };
 extern const unsigned nw_mrc_page_log2[NW_MRC_PAGE_SIZES]; /* 12, 21, 30 */
 
-/* A number of sets, with all numbers of ways. The set is the page number modulo `sets`. */
+/* A number of sets, with all numbers of ways, or those up to NW_MRC_WAYS_FEW, which is much faster. The set is the page number modulo `sets`. */
 struct nw_mrc_array {
     enum nw_tlb_class stream;
     unsigned page_log2;
     uint32_t sets; /* 1 to NW_MRC_SETS_MAX */
+    bool few_ways; /* the curve may end at NW_MRC_WAYS_FEW ways */
 };
 
 struct nw_mrc_options {
@@ -75,7 +76,8 @@ struct nw_mrc_curve {
     uint64_t followed;   /* references that the curve is made from */
     uint64_t pages;      /* distinct ones followed */
     uint64_t *misses; /* owned. [n]: of what was followed, with n entries (ways, when there are sets); [0]: all of it */
-    size_t misses_count;        /* more entries than misses_count - 1 miss as much as that many */
+    size_t misses_count;        /* more entries than misses_count - 1 miss as much as that many, if the curve is complete */
+    bool complete;              /* false: it was followed to misses_count - 1 ways; with more it may fall on */
     struct nw_mrc_point *point; /* owned; of sampled curves, one for each size */
     size_t point_count;
 };
@@ -110,7 +112,8 @@ enum nw_status nw_mrc_finish(struct nw_mrc *m, struct nw_mrc_result *out, struct
 void nw_mrc_destroy(struct nw_mrc *m); /* NULL is allowed */
 void nw_mrc_result_fini(struct nw_mrc_result *r);
 
-/* Misses with `entries` entries (ways): exact, or for a sampled curve its estimate. 0 entries miss every reference. */
+/* Misses with `entries` entries (ways): exact, or for a sampled curve its estimate. 0 entries miss every reference. Beyond the end of a curve
+ * that is not complete: what its last number of ways misses, which is the most that it can be. */
 double nw_mrc_misses(const struct nw_mrc_curve *c, uint64_t entries);
 
 /* The exact curve of a stream, page size and number of sets; NULL when there is none. `sampled`: the sampled one. */
