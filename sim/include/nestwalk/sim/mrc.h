@@ -76,8 +76,8 @@ struct nw_mrc_curve {
     uint64_t followed;   /* references that the curve is made from */
     uint64_t pages;      /* distinct ones followed */
     uint64_t *misses; /* owned. [n]: of what was followed, with n entries (ways, when there are sets); [0]: all of it */
-    size_t misses_count;        /* more entries than misses_count - 1 miss as much as that many, if the curve is complete */
-    bool complete;              /* false: it was followed to misses_count - 1 ways; with more it may fall on */
+    size_t misses_count; /* more entries than misses_count - 1 miss as much as that many, if the curve is complete */
+    bool complete;       /* false: it was followed to misses_count - 1 ways; with more it may fall on */
     struct nw_mrc_point *point; /* owned; of sampled curves, one for each size */
     size_t point_count;
 };
