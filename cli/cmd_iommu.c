@@ -137,7 +137,8 @@ static void print_text(const struct checked *c)
     }
     for (size_t i = 0; i < c->found.count; i++)
         count[c->found.at[i].rule->severity]++;
-    printf("\n%zu errors, %zu warnings, %zu infos in %zu table%s\n", count[NW_IOMMU_ERROR], count[NW_IOMMU_WARNING],
+    printf("\n%zu error%s, %zu warning%s, %zu info in %zu table%s\n", count[NW_IOMMU_ERROR],
+           count[NW_IOMMU_ERROR] == 1 ? "" : "s", count[NW_IOMMU_WARNING], count[NW_IOMMU_WARNING] == 1 ? "" : "s",
            count[NW_IOMMU_INFO], c->inputs, c->inputs == 1 ? "" : "s");
 }
 

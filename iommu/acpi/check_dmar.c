@@ -2,6 +2,7 @@
 #include "acpi_internal.h"
 #include "check_internal.h"
 #include <inttypes.h>
+#include <nestwalk/base/bits.h>
 #include <stdio.h>
 
 struct dmar_check {
@@ -104,31 +105,53 @@ static void check_any(const struct dmar_check *k, const struct nw_dmar_structure
                          k->d->scope[i].type);
 }
 
-/* A unit against the units behind it. */
-static void check_pair(const struct dmar_check *k, const struct nw_dmar_structure *x,
-                       const struct nw_dmar_structure *later)
+_Static_assert(RULES <= 64, "a rule is a bit of `reported`");
+
+static const struct nw_dmar_scope *find_device(const struct nw_dmar *d, const struct nw_dmar_structure *x,
+                                               const struct nw_dmar_scope *wanted)
+{
+    for (size_t i = x->first_scope; i < x->first_scope + x->scopes; i++)
+        if (d->scope[i].type == wanted->type && same_path(&d->scope[i], wanted))
+            return &d->scope[i];
+    return NULL;
+}
+
+/* A unit against one before it. Each unit is found at fault once at most for a rule: *reported has the rules' bits. */
+static void check_pair(const struct dmar_check *k, const struct nw_dmar_structure *before,
+                       const struct nw_dmar_structure *x, uint64_t *reported)
 {
     char name[NAME_BYTES], other[NAME_BYTES], path[NAME_BYTES];
-    bool same_segment = x->segment == later->segment;
-    if (overlap(x->base, window_last(x), later->base, window_last(later)))
-        nw_check_add(k->c, D04, later->offset, name_of(later, name), "its window overlaps that of %s at 0x%x",
-                     name_of(x, other), x->offset);
-    if (same_segment && x->flags & NW_DRHD_INCLUDE_PCI_ALL) {
-        if (later->flags & NW_DRHD_INCLUDE_PCI_ALL)
-            nw_check_add(k->c, D05, later->offset, name_of(later, name),
-                         "%s at 0x%x has INCLUDE_PCI_ALL in segment %u as well", name_of(x, other), x->offset,
-                         x->segment);
-        else
-            nw_check_add(k->c, D06, x->offset, name_of(x, name), "%s at 0x%x follows in segment %u",
-                         name_of(later, other), later->offset, x->segment);
+    bool same_segment = x->segment == before->segment, both_all = before->flags & x->flags & NW_DRHD_INCLUDE_PCI_ALL;
+    if (!(*reported & NW_BIT(D04)) && overlap(before->base, window_last(before), x->base, window_last(x))) {
+        *reported |= NW_BIT(D04);
+        nw_check_add(k->c, D04, x->offset, name_of(x, name), "its window overlaps that of %s at 0x%x",
+                     name_of(before, other), before->offset);
     }
-    for (size_t i = x->first_scope; same_segment && i < x->first_scope + x->scopes; i++)
-        for (size_t j = later->first_scope; j < later->first_scope + later->scopes; j++) {
-            const struct nw_dmar_scope *a = &k->d->scope[i], *b = &k->d->scope[j];
-            if (a->type == b->type && a->type <= NW_DMAR_SCOPE_BRIDGE && same_path(a, b))
-                nw_check_add(k->c, D08, b->offset, name_of(later, name), "%s is in the scopes of %s at 0x%x as well",
-                             path_of(b, path), name_of(x, other), x->offset);
-        }
+    if (!(*reported & NW_BIT(D05)) && same_segment && both_all) {
+        *reported |= NW_BIT(D05);
+        nw_check_add(k->c, D05, x->offset, name_of(x, name), "%s at 0x%x has INCLUDE_PCI_ALL in segment %u as well",
+                     name_of(before, other), before->offset, x->segment);
+    }
+    for (size_t i = x->first_scope; same_segment && i < x->first_scope + x->scopes; i++) {
+        const struct nw_dmar_scope *s = &k->d->scope[i];
+        if (s->type <= NW_DMAR_SCOPE_BRIDGE && find_device(k->d, before, s))
+            nw_check_add(k->c, D08, s->offset, name_of(x, name), "%s is in the scopes of %s at 0x%x as well",
+                         path_of(s, path), name_of(before, other), before->offset);
+    }
+}
+
+static void check_order(const struct dmar_check *k, size_t index)
+{
+    const struct nw_dmar_structure *x = &k->d->structure[index];
+    char name[NAME_BYTES], other[NAME_BYTES];
+    for (size_t i = index + 1; x->flags & NW_DRHD_INCLUDE_PCI_ALL && i < k->d->structures; i++) {
+        const struct nw_dmar_structure *later = &k->d->structure[i];
+        if (later->type != NW_DMAR_DRHD || later->segment != x->segment || later->flags & NW_DRHD_INCLUDE_PCI_ALL)
+            continue;
+        nw_check_add(k->c, D06, x->offset, name_of(x, name), "%s at 0x%x follows in segment %u", name_of(later, other),
+                     later->offset, x->segment);
+        return;
+    }
 }
 
 static bool has_affinity(const struct nw_dmar *d, uint64_t base)
@@ -203,13 +226,19 @@ static void check_region(const struct dmar_check *k, size_t index)
         nw_check_add(k->c, R08, x->offset, name, "%" PRIu64 " MiB", (x->limit - x->base + 1) >> 20);
     if (overlap(x->base, x->limit, INTERRUPTS_FIRST, INTERRUPTS_LAST))
         nw_check_add(k->c, R09, x->offset, name, "it touches fee00000-feefffff, where writes are interrupts");
+    const struct nw_dmar_structure *unit = NULL, *region = NULL;
     for (size_t i = 0; i < k->d->structures; i++) {
         const struct nw_dmar_structure *y = &k->d->structure[i];
-        if (y->type == NW_DMAR_DRHD && overlap(x->base, x->limit, y->base, window_last(y)))
-            nw_check_add(k->c, R09, x->offset, name, "it touches the registers of %s", name_of(y, other));
-        if (y->type == NW_DMAR_RMRR && i < index && y->limit > y->base && overlap(x->base, x->limit, y->base, y->limit))
-            nw_check_add(k->c, R07, x->offset, name, "it overlaps %s at 0x%x", name_of(y, other), y->offset);
+        if (!unit && y->type == NW_DMAR_DRHD && overlap(x->base, x->limit, y->base, window_last(y)))
+            unit = y;
+        if (!region && y->type == NW_DMAR_RMRR && i < index && y->limit > y->base &&
+            overlap(x->base, x->limit, y->base, y->limit))
+            region = y;
     }
+    if (unit)
+        nw_check_add(k->c, R09, x->offset, name, "it touches the registers of %s", name_of(unit, other));
+    if (region)
+        nw_check_add(k->c, R07, x->offset, name, "it overlaps %s at 0x%x", name_of(region, other), region->offset);
 }
 
 static void check_ports(const struct dmar_check *k, const struct nw_dmar_structure *x)
@@ -277,13 +306,15 @@ static void check_scope(const struct dmar_check *k, size_t index)
         const struct nw_dmar_structure *y = &d->structure[e->structure];
         if (e->type != NW_DMAR_SCOPE_IOAPIC || y->type != NW_DMAR_DRHD)
             continue;
-        bool same = y->segment == x->segment && same_path(e, s);
+        bool same_source = y->segment == x->segment && same_path(e, s);
         if (e->id == s->id)
             nw_check_add(k->c, I04, s->offset, name_of(x, name), "I/O APIC id %u (%s) is used at 0x%x as well", s->id,
                          path_of(s, path), e->offset);
-        else if (same)
+        else if (same_source)
             nw_check_add(k->c, I04, s->offset, name_of(x, name), "I/O APICs %u and %u are both %s", e->id, s->id,
                          path_of(s, path));
+        if (e->id == s->id || same_source)
+            return; /* one clash a scope is enough */
     }
 }
 
@@ -301,14 +332,16 @@ void nw_check_dmar(struct check *c, const struct nw_dmar *d)
     for (size_t i = 0; i < d->structures; i++) {
         const struct nw_dmar_structure *x = &d->structure[i];
         check_any(&k, x, i ? x - 1 : NULL);
+        uint64_t reported = 0;
         switch (x->type) {
         case NW_DMAR_DRHD:
             check_unit(&k, i, any_affinity);
             if (k.whole)
                 check_catch_all(&k, i);
-            for (size_t j = i + 1; j < d->structures; j++)
+            check_order(&k, i);
+            for (size_t j = 0; j < i; j++)
                 if (d->structure[j].type == NW_DMAR_DRHD)
-                    check_pair(&k, x, &d->structure[j]);
+                    check_pair(&k, &d->structure[j], x, &reported);
             break;
         case NW_DMAR_RMRR: check_region(&k, i); break;
         case NW_DMAR_ATSR: check_ports(&k, x); break;

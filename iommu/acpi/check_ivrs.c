@@ -121,45 +121,71 @@ static void check_special(const struct ivrs_check *k, const struct nw_ivhd_entry
                      e->variety);
         return;
     }
-    for (const struct nw_ivhd_entry *f = k->v->entry; f < e; f++)
-        if (f->type == NW_IVHD_SPECIAL && k->v->block[f->block].type == type && f->variety == e->variety &&
-            f->handle == e->handle && f->device != e->device)
-            nw_check_add(k->c, V05, e->offset, name, "%s %u is %s here and %s at 0x%x",
-                         e->variety == NW_IVHD_IOAPIC ? "I/O APIC" : "HPET", e->handle, bdf(e->device, id),
-                         bdf(f->device, other), f->offset);
+    for (const struct nw_ivhd_entry *f = k->v->entry; f < e; f++) {
+        if (f->type != NW_IVHD_SPECIAL || k->v->block[f->block].type != type || f->variety != e->variety ||
+            f->handle != e->handle || f->device == e->device)
+            continue;
+        nw_check_add(k->c, V05, e->offset, name, "%s %u is %s here and %s at 0x%x",
+                     e->variety == NW_IVHD_IOAPIC ? "I/O APIC" : "HPET", e->handle, bdf(e->device, id),
+                     bdf(f->device, other), f->offset);
+        return; /* one clash an entry is enough */
+    }
+}
+
+/* An IVHD against those before it, up to the first that it is at odds with. */
+static void check_against_earlier(const struct ivrs_check *k, size_t index, const char *name)
+{
+    const struct nw_ivrs_block *b = &k->v->block[index];
+    char other[NAME_BYTES];
+    for (size_t i = 0; i < index; i++) {
+        const struct nw_ivrs_block *a = &k->v->block[i];
+        if (!nw_ivrs_is_ivhd(a->type))
+            continue;
+        if (a->device == b->device && a->segment == b->segment) {
+            if (a->base == b->base && a->capability_offset == b->capability_offset)
+                continue;
+            nw_check_add(k->c, V03, b->offset, name,
+                         "base %" PRIx64 " and capability at %x; the %s at 0x%x has %" PRIx64 " and %x", b->base,
+                         b->capability_offset, nw_ivrs_type_name(a->type), a->offset, a->base, a->capability_offset);
+            return;
+        }
+        if (a->type != b->type && a->device == b->device && a->base == b->base) {
+            nw_check_add(k->c, V03, b->offset, name, "segment %u; the %s at 0x%x has segment %u", b->segment,
+                         nw_ivrs_type_name(a->type), a->offset, a->segment);
+            return;
+        }
+        if (overlap(a->base, a->base + (WINDOW - 1), b->base, b->base + (WINDOW - 1))) {
+            nw_check_add(k->c, V01, b->offset, name, "its registers at %" PRIx64 " overlap those of %s at 0x%x",
+                         b->base, name_of(a, other), a->offset);
+            return;
+        }
+    }
+}
+
+static void check_features(const struct ivrs_check *k, size_t index, const char *name)
+{
+    const struct nw_ivrs_block *b = &k->v->block[index];
+    for (size_t i = 0; b->type != NW_IVHD_10 && i < index; i++) {
+        const struct nw_ivrs_block *a = &k->v->block[i];
+        if (!nw_ivrs_is_ivhd(a->type) || a->type == NW_IVHD_10 || (a->efr == b->efr && a->efr2 == b->efr2))
+            continue;
+        nw_check_add(k->c, V09, b->offset, name,
+                     "feature images %" PRIx64 ", %" PRIx64 "; the %s at 0x%x has %" PRIx64 ", %" PRIx64, b->efr,
+                     b->efr2, nw_ivrs_type_name(a->type), a->offset, a->efr, a->efr2);
+        return;
+    }
 }
 
 static void check_unit(const struct ivrs_check *k, size_t index)
 {
     const struct nw_ivrs_block *b = &k->v->block[index];
-    char name[NAME_BYTES], other[NAME_BYTES];
+    char name[NAME_BYTES];
     name_of(b, name);
     if (!b->base || b->base % WINDOW)
         nw_check_add(k->c, V01, b->offset, name, "register base %" PRIx64 "; it must be a multiple of 16 KiB and not 0",
                      b->base);
-    for (size_t i = 0; i < index; i++) {
-        const struct nw_ivrs_block *a = &k->v->block[i];
-        if (!nw_ivrs_is_ivhd(a->type))
-            continue;
-        bool same_unit = a->device == b->device && a->segment == b->segment,
-             meets = overlap(a->base, a->base + (WINDOW - 1), b->base, b->base + (WINDOW - 1));
-        if (same_unit && (a->base != b->base || a->capability_offset != b->capability_offset))
-            nw_check_add(k->c, V03, b->offset, name,
-                         "base %" PRIx64 " and capability at %x; the %s at 0x%x has %" PRIx64 " and %x", b->base,
-                         b->capability_offset, nw_ivrs_type_name(a->type), a->offset, a->base, a->capability_offset);
-        else if (a->type != b->type && a->device == b->device && a->base == b->base && a->segment != b->segment)
-            nw_check_add(k->c, V03, b->offset, name, "segment %u; the %s at 0x%x has segment %u", b->segment,
-                         nw_ivrs_type_name(a->type), a->offset, a->segment);
-        else if (!same_unit && meets)
-            nw_check_add(k->c, V01, b->offset, name, "its registers at %" PRIx64 " overlap those of %s at 0x%x",
-                         b->base, name_of(a, other), a->offset);
-        if (a->type != NW_IVHD_10 && b->type != NW_IVHD_10 && (a->efr != b->efr || a->efr2 != b->efr2)) {
-            nw_check_add(k->c, V09, b->offset, name,
-                         "feature images %" PRIx64 ", %" PRIx64 "; the %s at 0x%x has %" PRIx64 ", %" PRIx64, b->efr,
-                         b->efr2, nw_ivrs_type_name(a->type), a->offset, a->efr, a->efr2);
-            break; /* one difference a block is enough */
-        }
-    }
+    check_against_earlier(k, index, name);
+    check_features(k, index, name);
     check_ranges(k, b);
     for (const struct nw_ivhd_entry *e = &k->v->entry[b->first_entry], *end = e + b->entries; e < end; e++) {
         if (e->type == NW_IVHD_SPECIAL)
