@@ -1,5 +1,5 @@
 /* cmd_iommu.c - `nestwalk iommu check FILE...`: the firmware's tables about remapping units against the rules. */
-#include "cli.h"
+#include "internal.h"
 #include "trace_common.h"
 #include <inttypes.h>
 #include <nestwalk/iommu/check.h>
@@ -97,6 +97,20 @@ static enum nw_status check_file(struct checked *c, const char *path, struct nw_
 
 /* ---- text ------------------------------------------------------------------------------------------ */
 
+/* "    LEAD TEXT"; lines after the first begin in column `indent`. */
+static void print_wrapped(const char *lead, const char *text, unsigned indent)
+{
+    printf("    %s", lead);
+    nw_cli_wrap(stdout, text, indent, 4 + (unsigned)strlen(lead), nw_cli_columns(stdout, 100, 100));
+}
+
+static void print_finding(const struct nw_iommu_finding *f)
+{
+    char text[sizeof f->where + sizeof f->detail + 2];
+    snprintf(text, sizeof text, "%s: %s", f->where, f->detail);
+    print_wrapped("", text, 4);
+}
+
 static void print_input(const struct checked *c, const struct input *in)
 {
     static const char *const colour[] = { "\033[36m", "\033[33m", "\033[1;31m" };
@@ -122,8 +136,8 @@ static void print_input(const struct checked *c, const struct input *in)
                coloured ? "\033[0m" : "", rule->id, rule->title);
         for (size_t j = i; j < in->first + in->count; j++)
             if (c->found.at[j].rule == rule)
-                printf("    %s: %s\n", c->found.at[j].where, c->found.at[j].detail);
-        printf("    -> %s\n", rule->remedy);
+                print_finding(&c->found.at[j]);
+        print_wrapped("-> ", rule->remedy, 7);
     }
 }
 
@@ -207,8 +221,15 @@ static int explain(const struct nw_command *self, const char *id)
     const struct nw_iommu_rule *rule = nw_iommu_rule_find(id);
     if (!rule)
         return nw_cli_usage(self, "there is no rule \"%s\"; --explain all lists the rules", id);
-    printf("%s  %s (%s)\n\nwhat    %s\nwhy     %s\nremedy  %s\nsource  %s\n", rule->id, rule->title,
-           nw_iommu_severity_name(rule->severity), rule->what, rule->why, rule->remedy, rule->source);
+    const char *const part[][2] = { { "what    ", rule->what },
+                                    { "why     ", rule->why },
+                                    { "remedy  ", rule->remedy },
+                                    { "source  ", rule->source } };
+    printf("%s  %s (%s)\n\n", rule->id, rule->title, nw_iommu_severity_name(rule->severity));
+    for (size_t i = 0; i < NW_ARRAY_LEN(part); i++) {
+        fputs(part[i][0], stdout);
+        nw_cli_wrap(stdout, part[i][1], 8, 8, nw_cli_columns(stdout, 100, 100));
+    }
     return 0;
 }
 

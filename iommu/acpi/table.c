@@ -157,7 +157,7 @@ static enum nw_status take_row(struct text *t, const char *p, const char *end, s
     }
     /* One blank before each byte; two come before the characters, also in a row that is cut short. */
     for (; got < ROW_BYTES && end - q >= 3 && *q == ' ' && digit(q[1]) >= 0 && digit(q[2]) >= 0 &&
-           (end - q == 3 || q[3] == ' ' || q[3] == '\r');
+           (end - q == 3 || q[3] == ' ');
          q += 3)
         t->bytes[t->size + got++] = (uint8_t)(digit(q[1]) << 4 | digit(q[2]));
     if (!got)
