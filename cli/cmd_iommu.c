@@ -307,9 +307,8 @@ const struct nw_command nw_cmd_iommu = {
         "/sys/firmware/acpi/tables has it, or the text of acpidump with one table or all; it may be compressed with "
         "gzip, xz or zstd. Prints the findings by rule, the severest first: where, what, and what to do. "
         "Only what the tables say is judged: not against the machine's devices, memory and registers.\n\n"
-        "Exit status: 0 when nothing was found, 1 when there are findings of the severity of --fail-on or above, 3 "
-        "when a "
-        "file has no such table.",
+        "Exit status: 0 when nothing of the severity of --fail-on or above was found, 1 otherwise, 3 when a file has "
+        "no such table.",
     .examples = "nestwalk iommu check /sys/firmware/acpi/tables/DMAR\n"
                 "nestwalk iommu check --fail-on warning --json findings.json acpidump.txt\n"
                 "nestwalk iommu check --explain D05",
