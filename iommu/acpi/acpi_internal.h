@@ -1,0 +1,37 @@
+/* acpi_internal.h - what the decoders share: little-endian fields, growing arrays, problems. */
+#ifndef NESTWALK_IOMMU_ACPI_INTERNAL_H
+#define NESTWALK_IOMMU_ACPI_INTERNAL_H
+
+#include <nestwalk/iommu/acpi.h>
+#include <string.h>
+
+static inline uint16_t get16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline uint32_t get32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline uint64_t get64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* Room for one more of `bytes` bytes behind `count` elements; NULL when there is no memory, and *array is as it was. The
+ * element is zero. */
+void *nw_acpi_grow(void **array, size_t *count, size_t bytes);
+
+enum nw_status nw_acpi_problem_add(struct nw_acpi_problems *problems, struct nw_error *err, uint32_t offset,
+                                   const char *format, ...) NW_PRINTF(4, 5);
+
+/* Bytes of the table to decode: what the header says, as far as it is there. */
+static inline uint32_t nw_acpi_end(const struct nw_acpi_table *t) { return t->length < t->size ? t->length : t->size; }
+
+#endif

@@ -1,0 +1,124 @@
+/* check.c - findings, and what is judged alike in both tables: the header and whether the lengths fit. */
+#include "acpi_internal.h"
+#include "check_internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *nw_iommu_severity_name(enum nw_iommu_severity severity)
+{
+    static const char *const names[] = { "info", "warning", "error" };
+    return names[severity];
+}
+
+/* A finding whose detail is yet to be written; NULL when there is no memory. */
+static struct nw_iommu_finding *append(struct check *c, enum rule rule, uint32_t offset, const char *subject)
+{
+    struct nw_iommu_finding *f = nw_acpi_grow((void **)&c->findings->at, &c->findings->count, sizeof *f);
+    if (!f) {
+        c->no_memory = true;
+        return NULL;
+    }
+    f->rule = &nw_iommu_rules[rule];
+    f->offset = offset;
+    snprintf(f->where, sizeof f->where, "%s+0x%x%s%s", nw_acpi_kind_name(c->table->kind), offset, *subject ? " " : "",
+             subject);
+    return f;
+}
+
+void nw_check_add(struct check *c, enum rule rule, uint32_t offset, const char *subject, const char *format, ...)
+{
+    c->last_offset[rule] = offset;
+    if (c->found[rule]++ >= LISTED_MAX)
+        return;
+    struct nw_iommu_finding *f = append(c, rule, offset, subject);
+    if (!f)
+        return;
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(f->detail, sizeof f->detail, format, ap);
+    va_end(ap);
+}
+
+static void count_the_rest(struct check *c)
+{
+    for (enum rule rule = 0; rule < RULES; rule++) {
+        if (c->found[rule] <= LISTED_MAX)
+            continue;
+        struct nw_iommu_finding *f = append(c, rule, c->last_offset[rule], "");
+        if (f)
+            snprintf(f->detail, sizeof f->detail, "%u more are not listed; the last of them is here",
+                     c->found[rule] - LISTED_MAX);
+    }
+}
+
+static void check_header(struct check *c)
+{
+    const struct nw_acpi_table *t = c->table;
+    if (t->length < NW_ACPI_FIXED_BYTES)
+        nw_check_add(c, T01, 4, "length", "the header says %u bytes; the fixed part alone has %d", t->length,
+                     NW_ACPI_FIXED_BYTES);
+    else if (t->length > t->size)
+        nw_check_add(c, T01, 4, "length", "the header says %u bytes, of which %u are there", t->length, t->size);
+    else if (t->length < t->size)
+        nw_check_add(c, T01, 4, "length", "the header says %u bytes; %u more follow", t->length, t->size - t->length);
+    if (t->length <= t->size && t->sum) /* the sum of a part proves nothing */
+        nw_check_add(c, T01, 9, "checksum",
+                     "the bytes add up to 0x%02x, not to 0: the checksum 0x%02x would have to be 0x%02x", t->sum,
+                     t->checksum, (uint8_t)(t->checksum - t->sum));
+}
+
+static void check_problems(struct check *c, const struct nw_acpi_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        nw_check_add(c, T02, problems->at[i].offset, "", "%s", problems->at[i].text);
+}
+
+static int by_severity(const void *a, const void *b)
+{
+    const struct nw_iommu_finding *x = a, *y = b;
+    if (x->rule->severity != y->rule->severity)
+        return x->rule->severity > y->rule->severity ? -1 : 1;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    if (x->rule != y->rule)
+        return x->rule < y->rule ? -1 : 1;
+    return strcmp(x->detail, y->detail);
+}
+
+enum nw_status nw_iommu_check_table(const struct nw_acpi_table *table, struct nw_iommu_findings *findings,
+                                    size_t *structures, struct nw_error *err)
+{
+    struct check c = { .table = table, .findings = findings };
+    size_t before = findings->count;
+    enum nw_status s;
+    check_header(&c);
+    if (table->kind == NW_ACPI_DMAR) {
+        struct nw_dmar dmar;
+        if ((s = nw_dmar_decode(table, &dmar, err)))
+            return s;
+        check_problems(&c, &dmar.problems);
+        nw_check_dmar(&c, &dmar);
+        *structures = dmar.structures;
+        nw_dmar_fini(&dmar);
+    } else {
+        struct nw_ivrs ivrs;
+        if ((s = nw_ivrs_decode(table, &ivrs, err)))
+            return s;
+        check_problems(&c, &ivrs.problems);
+        nw_check_ivrs(&c, &ivrs);
+        *structures = ivrs.blocks;
+        nw_ivrs_fini(&ivrs);
+    }
+    count_the_rest(&c);
+    if (c.no_memory)
+        return nw_fail_nomem(err, "the findings");
+    if (findings->count > before)
+        qsort(findings->at + before, findings->count - before, sizeof *findings->at, by_severity);
+    return NW_OK;
+}
+
+void nw_iommu_findings_fini(struct nw_iommu_findings *findings)
+{
+    free(findings->at);
+    *findings = (struct nw_iommu_findings){ 0 };
+}
