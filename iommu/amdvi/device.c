@@ -8,6 +8,9 @@ enum nw_status nw_amdvi_capabilities_check(const struct nw_amdvi_capabilities *c
                        NW_PHYS_BITS_MAX);
     if (nw_amdvi_host_levels(c->efr) > 6)
         return nw_fail(err, NW_ERR_INPUT, "AMD-Vi: EFR.HATS is 3; 0 (4 levels), 1 (5) and 2 (6) are allowed");
+    if (nw_amdvi_guest_levels(c->efr) > 5 || nw_amdvi_gcr3_levels(c->efr) > 3)
+        return nw_fail(err, NW_ERR_INPUT, "AMD-Vi: EFR.GATS is %u and EFR.GLXSup %u; 0 to 1 and 0 to 2 are allowed",
+                       nw_amdvi_guest_levels(c->efr) - 4, nw_amdvi_gcr3_levels(c->efr) - 1);
     return NW_OK;
 }
 
@@ -22,16 +25,25 @@ bool amdvi_load(struct amdvi_walk *w, uint64_t address, uint64_t *out)
     return readable;
 }
 
-/* Bits 127:0 that must be zero in this unit. Bit 106 is one of them: the model knows no secure ATS. Neither does it know
- * guest translation, so the fields of that are reserved as in a unit with EFR.GTSup = 0. */
+/* Bits 127:0 that must be zero in this unit. Bit 106 is one of them: the model knows no secure ATS. */
 static bool reserved_bits(const struct amdvi_walk *w)
 {
     uint64_t efr = w->t->unit.efr;
-    uint64_t reserved0 = nw_mask(6, 2) | NW_BIT(63) | DTE_GUEST0 | (efr & NW_AMDVI_EFR_PPR ? 0 : DTE_PPR) |
+    uint64_t reserved0 = nw_mask(6, 2) | NW_BIT(63) | (efr & NW_AMDVI_EFR_PPR ? 0 : DTE_PPR) |
+                         (efr & NW_AMDVI_EFR_GT ? 0 : DTE_GUEST0) | (efr & NW_AMDVI_EFR_GIO ? 0 : DTE_GIOV) |
                          (efr & NW_AMDVI_EFR_HA ? 0 : NW_BIT(7)) | (efr & NW_AMDVI_EFR_HD ? 0 : NW_BIT(8));
-    uint64_t reserved1 = NW_BIT(42) | DTE_GUEST1;
+    uint64_t reserved1 = NW_BIT(42) | (efr & NW_AMDVI_EFR_GT ? 0 : DTE_GUEST1);
     return (w->dte[0] & reserved0) || (w->dte[1] & reserved1) || DTE_HAD(w->dte[0]) == HAD_RESERVED ||
            DTE_IOCTL(w->dte[1]) == IOCTL_RESERVED;
+}
+
+/* Of host tables, of the GCR3 table, or of guest tables: more than the unit has, or a reserved encoding. */
+static bool too_many_levels(const struct amdvi_walk *w)
+{
+    uint64_t efr = w->t->unit.efr;
+    return DTE_MODE(w->dte[0]) > nw_amdvi_host_levels(efr) ||
+           ((w->dte[0] & DTE_GV) && (DTE_GLX(w->dte[0]) + 1 > nw_amdvi_gcr3_levels(efr) ||
+                                     DTE_GUEST_LEVELS(w->dte[2]) > nw_amdvi_guest_levels(efr)));
 }
 
 bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
@@ -51,7 +63,7 @@ bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
         return true;
     if (reserved_bits(w))
         return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, NW_AMDVI_FLAG_RZ);
-    if ((w->dte[0] & DTE_TV) && DTE_MODE(w->dte[0]) > nw_amdvi_host_levels(w->t->unit.efr))
+    if ((w->dte[0] & DTE_TV) && too_many_levels(w))
         return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, 0);
     return true;
 }

@@ -27,10 +27,7 @@ static unsigned rights_of(uint64_t entry)
     return (entry & ENTRY_IR ? NW_AMDVI_RIGHT_READ : 0u) | (entry & ENTRY_IW ? NW_AMDVI_RIGHT_WRITE : 0u);
 }
 
-unsigned amdvi_dte_rights(const struct amdvi_walk *w)
-{
-    return rights_of(w->dte[0]);
-} /* IR and IW have the same bits */
+static bool is_leaf(uint64_t entry) { return ENTRY_NEXT(entry) == NEXT_PAGE || ENTRY_NEXT(entry) == NEXT_SIZED_PAGE; }
 
 /* log2 of the page that a leaf maps, or 0: an encoding that its level does not have. */
 static unsigned leaf_log2(uint64_t entry, unsigned level)
@@ -45,13 +42,6 @@ static unsigned leaf_log2(uint64_t entry, unsigned level)
     return log2 <= NW_PHYS_BITS_MAX ? log2 : 0;
 }
 
-static bool stop(const struct amdvi_walk *w, struct nw_amdvi_event *e, unsigned level, unsigned flags)
-{
-    amdvi_event(w, e, NW_AMDVI_IO_PAGE_FAULT, flags);
-    e->level = (int8_t)level;
-    return false;
-}
-
 /* The entries walked, leaf last, get the flags that DTE.HAD has maintained. */
 static void set_flags(const struct amdvi_walk *w, const uint64_t *at, unsigned count, bool dirty)
 {
@@ -62,47 +52,68 @@ static void set_flags(const struct amdvi_walk *w, const uint64_t *at, unsigned c
     }
 }
 
-bool amdvi_host_walk(struct amdvi_walk *w, uint64_t gpa, unsigned need, struct amdvi_page *out,
+struct host_access {
+    uint64_t gpa;
+    bool write; /* for events */
+    struct nw_amdvi_event *e;
+};
+
+static bool stop(const struct amdvi_walk *w, const struct host_access *a, unsigned level, unsigned flags)
+{
+    amdvi_host_event(w, a->e, NW_AMDVI_IO_PAGE_FAULT, flags, a->gpa, a->write);
+    a->e->level = (int8_t)level;
+    return false;
+}
+
+/* The entry at `at`, present and well formed for its level; false: the event. */
+static bool read_entry(struct amdvi_walk *w, const struct host_access *a, unsigned level, uint64_t at, uint64_t *entry)
+{
+    if (!amdvi_load(w, at, entry)) {
+        amdvi_host_event(w, a->e, NW_AMDVI_PAGE_TAB_HARDWARE_ERROR, NW_AMDVI_MASTER_ABORT << 9, at, a->write);
+        a->e->level = (int8_t)level;
+        return false;
+    }
+    if (!(*entry & ENTRY_PR))
+        return stop(w, a, level, 0);
+    if (*entry & (is_leaf(*entry) ? LEAF_RESERVED : TABLE_RESERVED))
+        return stop(w, a, level, NW_AMDVI_FLAG_PR | NW_AMDVI_FLAG_RZ);
+    if (is_leaf(*entry) ? !leaf_log2(*entry, level) : ENTRY_NEXT(*entry) >= level)
+        return stop(w, a, level, NW_AMDVI_FLAG_PR);
+    return true;
+}
+
+bool amdvi_host_walk(struct amdvi_walk *w, uint64_t gpa, unsigned need, bool store, struct amdvi_page *out,
                      struct nw_amdvi_event *e)
 {
-    uint64_t table = w->dte[0] & DTE_ROOT, entry, at[LEVELS];
-    unsigned level = DTE_MODE(w->dte[0]), rights = amdvi_dte_rights(w), count = 0;
-    if (level < LEVELS && gpa >> covers(level + 1))
-        return stop(w, e, 0, 0);
-    for (;; level = ENTRY_NEXT(entry), table = entry & ENTRY_ADDRESS) {
+    struct host_access a = { .gpa = gpa, .write = store, .e = e };
+    uint64_t table = w->dte[0] & DTE_ROOT, entry = 0, at[LEVELS];
+    unsigned level = DTE_MODE(w->dte[0]), rights = rights_of(w->dte[0]); /* IR and IW have the same bits there */
+    unsigned count = 0, log2 = 64;
+    if (level && level < LEVELS && gpa >> covers(level + 1))
+        return stop(w, &a, 0, 0);
+    while (level) {
         at[count] = table + (gpa >> covers(level) & 511) * 8;
-        if (!amdvi_load(w, at[count], &entry)) {
-            amdvi_event(w, e, NW_AMDVI_PAGE_TAB_HARDWARE_ERROR, NW_AMDVI_MASTER_ABORT << 9);
-            e->address = at[count];
-            e->level = (int8_t)level;
+        if (!read_entry(w, &a, level, at[count++], &entry))
             return false;
-        }
-        count++;
-        if (!(entry & ENTRY_PR))
-            return stop(w, e, level, 0);
-        unsigned next = ENTRY_NEXT(entry);
-        bool leaf = next == NEXT_PAGE || next == NEXT_SIZED_PAGE;
-        if (entry & (leaf ? LEAF_RESERVED : TABLE_RESERVED))
-            return stop(w, e, level, NW_AMDVI_FLAG_PR | NW_AMDVI_FLAG_RZ);
-        if (leaf ? !leaf_log2(entry, level) : next >= level)
-            return stop(w, e, level, NW_AMDVI_FLAG_PR);
         rights &= rights_of(entry);
-        if (leaf)
+        if (is_leaf(entry)) {
+            log2 = leaf_log2(entry, level);
             break;
-        if (gpa & nw_mask(covers(level) - 1, covers(next + 1)))
-            return stop(w, e, level, 0);
+        }
+        if (gpa & nw_mask(covers(level) - 1, covers(ENTRY_NEXT(entry) + 1)))
+            return stop(w, &a, level, 0);
+        level = ENTRY_NEXT(entry);
+        table = entry & ENTRY_ADDRESS;
     }
-    unsigned log2 = leaf_log2(entry, level);
     if (need & ~rights)
-        return stop(w, e, level, NW_AMDVI_FLAG_PR | NW_AMDVI_FLAG_PE);
-    *out =
-        (struct amdvi_page){ .address = (entry & ENTRY_ADDRESS & ~nw_mask(log2 - 1, 0)) | (gpa & nw_mask(log2 - 1, 0)),
-                             .page_log2 = (uint8_t)log2,
-                             .rights = (uint8_t)rights,
-                             .untranslated_only = entry & ENTRY_U,
-                             .force_coherent = entry & ENTRY_FC };
-    bool asks_write = w->q->kind != NW_AMDVI_READ && (rights & NW_AMDVI_RIGHT_WRITE);
+        return stop(w, &a, level, NW_AMDVI_FLAG_PR | NW_AMDVI_FLAG_PE);
+    uint64_t within = nw_mask(log2 - 1, 0);
+    *out = (struct amdvi_page){ .address = (entry & ENTRY_ADDRESS & ~within) | (gpa & within),
+                                .page_log2 = (uint8_t)log2,
+                                .rights = (uint8_t)rights,
+                                .untranslated_only = entry & ENTRY_U,
+                                .force_coherent = level ? entry & ENTRY_FC : w->dte[3] & DTE_MODE0FC };
     if (rights)
-        set_flags(w, at, count, asks_write);
+        set_flags(w, at, count, store && (rights & NW_AMDVI_RIGHT_WRITE));
     return true;
 }

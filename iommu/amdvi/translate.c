@@ -2,9 +2,7 @@
  * V and TV, SysMgt, IoCtl), "Special Address Controls", "Exclusion Range", "Remote IOTLB Support". */
 #include "amdvi_internal.h"
 
-const char *const nw_amdvi_translation_name[NW_AMDVI_TRANSLATIONS] = {
-    [NW_AMDVI_PASS_THROUGH] = "pass-through", [NW_AMDVI_HOST] = "host"
-};
+const char *const nw_amdvi_translation_name[NW_AMDVI_TRANSLATIONS] = { "pass-through", "host", "guest", "nested" };
 
 enum { RIGHTS_BOTH = NW_AMDVI_RIGHT_READ | NW_AMDVI_RIGHT_WRITE };
 
@@ -66,18 +64,10 @@ static bool by_tables(struct amdvi_walk *w, struct nw_amdvi_result *out)
 {
     if (!(w->dte[0] & DTE_TV))
         return amdvi_event(w, &out->event, NW_AMDVI_IO_PAGE_FAULT, 0);
-    unsigned need = need_of(w->q);
-    if (DTE_MODE(w->dte[0]) == 0) {
-        unsigned rights = amdvi_dte_rights(w);
-        if (need & ~rights)
-            return amdvi_event(w, &out->event, NW_AMDVI_IO_PAGE_FAULT, NW_AMDVI_FLAG_PR | NW_AMDVI_FLAG_PE);
-        out->force_coherent = w->dte[3] & DTE_MODE0FC;
-        return pass(w, out, rights);
-    }
     struct amdvi_page page;
-    if (!amdvi_host_walk(w, w->q->address, need, &page, &out->event))
+    if (!amdvi_host_walk(w, w->q->address, need_of(w->q), w->q->kind != NW_AMDVI_READ, &page, &out->event))
         return false;
-    out->translation = NW_AMDVI_HOST;
+    out->translation = DTE_MODE(w->dte[0]) ? NW_AMDVI_HOST : NW_AMDVI_PASS_THROUGH;
     out->hpa = nw_hpa(page.address);
     out->page_log2 = page.page_log2;
     out->rights = page.rights;
@@ -96,6 +86,10 @@ static bool translate(struct amdvi_walk *w, struct nw_amdvi_result *out)
         return invalid(w, out, NW_AMDVI_ATS_DISABLED);
     if (!valid || q->type == NW_AMDVI_TRANSLATED)
         return pass(w, out, RIGHTS_BOTH);
+    if (q->has_pasid || (w->dte[0] & (DTE_TV | DTE_GV | DTE_GIOV)) == (DTE_TV | DTE_GV | DTE_GIOV)) {
+        out->domain_id = w->dte[0] & DTE_TV ? (uint16_t)(w->dte[1] & DTE_DOMAIN) : 0;
+        return amdvi_guest_translate(w, q->has_pasid ? q->pasid : 0, out);
+    }
     if (special(w, out, &done))
         return done;
     out->domain_id = w->dte[0] & DTE_TV ? (uint16_t)(w->dte[1] & DTE_DOMAIN) : 0;
@@ -108,7 +102,7 @@ static bool translate(struct amdvi_walk *w, struct nw_amdvi_result *out)
 static bool answers_nothing(const struct amdvi_walk *w, const struct nw_amdvi_event *e)
 {
     return w->q->type == NW_AMDVI_TRANSLATION_REQUEST && e->code == NW_AMDVI_IO_PAGE_FAULT &&
-           !(e->flags & NW_AMDVI_FLAG_PR);
+           (!(e->flags & NW_AMDVI_FLAG_PR) || (e->flags & NW_AMDVI_FLAG_PE));
 }
 
 void nw_amdvi_translate(const struct nw_amdvi_tables *t, const struct nw_amdvi_request *q, struct nw_amdvi_result *out)

@@ -13,9 +13,12 @@
  * Terms: a request comes from a *device id* (bus 15:8, device and function 7:0). Its device table entry (DTE) of 256 bits
  * names the host page tables, which translate guest physical addresses (GPA; without guest translation: I/O virtual
  * addresses) to system physical ones. They have as many levels as the DTE's Mode says, 1 to 6; level 1 maps 4 KiB pages.
+ * With *guest translation* (DTE.GV) a PASID picks a guest's CR3 from the GCR3 table, and the tables of that, in the
+ * processor's format, translate guest virtual addresses (GVA) to GPAs.
  *
  * Source: AMD I/O Virtualization Technology (IOMMU) Specification (48882), chapters "Data Structures" ("Device Table",
- * "I/O Page Tables for Host Translations"), "Event Logging" and "Registers". */
+ * "I/O Page Tables for Host Translations", "Guest and Nested
+ * Address Translation"), "Event Logging" and "Registers". */
 #ifndef NESTWALK_IOMMU_AMDVI_H
 #define NESTWALK_IOMMU_AMDVI_H
 
@@ -31,12 +34,20 @@ struct nw_amdvi_capabilities {
 
 /* Fields of the Extended Feature Register that the model obeys. */
 #define NW_AMDVI_EFR_PPR NW_BIT(1)  /* peripheral page requests: DTE.PPR and .GPRP exist */
+#define NW_AMDVI_EFR_NX  NW_BIT(3)  /* NX of guest entries, and execute requests */
+#define NW_AMDVI_EFR_GT  NW_BIT(4)  /* guest translation */
+#define NW_AMDVI_EFR_GIO NW_BIT(48) /* DTE.GIOV exists: requests without PASID may be those of PASID 0 */
 #define NW_AMDVI_EFR_HA  NW_BIT(49) /* the host entries' A bits can be maintained */
 #define NW_AMDVI_EFR_HD  NW_BIT(52) /* ... and their D bits */
 /* HATS: the largest Mode, 4 to 6; 7 for the reserved encoding. */
 static inline unsigned nw_amdvi_host_levels(uint64_t efr) { return (unsigned)nw_field(efr, 11, 10) + 4; }
 
-/* NW_ERR_INPUT: an address width out of range, or a reserved HATS. */
+/* GATS: the most levels of guest tables, 4 or 5. GLXSup: the most levels of the GCR3 table. PASmax: bits of a PASID. */
+static inline unsigned nw_amdvi_guest_levels(uint64_t efr) { return (unsigned)nw_field(efr, 13, 12) + 4; }
+static inline unsigned nw_amdvi_gcr3_levels(uint64_t efr) { return (unsigned)nw_field(efr, 15, 14) + 1; }
+static inline unsigned nw_amdvi_pasid_bits(uint64_t efr) { return (unsigned)nw_field(efr, 36, 32) + 1; }
+
+/* NW_ERR_INPUT: an address width out of range, or a reserved HATS, GATS or GLXSup. */
 enum nw_status nw_amdvi_capabilities_check(const struct nw_amdvi_capabilities *c, struct nw_error *err) NW_MUST_USE;
 
 struct nw_amdvi_range {
@@ -56,6 +67,7 @@ struct nw_amdvi_tables {
     uint64_t device_table;    /* Device Table Base Address Register: 51:12 table, 8:0 its 4 KiB pages - 1 */
     uint64_t exclusion_base;  /* Exclusion Base Register: 51:12 first page, 1 Allow, 0 ExEn */
     uint64_t exclusion_limit; /* Exclusion Range Limit Register: 51:12 last page */
+    bool gcr3_tables_in_gpa;  /* Control Register, GCR3TRPMode: GCR3 tables are found by GPA; false: by SPA */
 };
 
 /* ---- events ------------------------------------------------------------------------------------- */
@@ -71,6 +83,9 @@ enum nw_amdvi_event_code {
 
 /* Bits 59:48 of an event log entry, shifted down. */
 enum nw_amdvi_flag {
+    NW_AMDVI_FLAG_GN = 0x001, /* the address is a GVA, and the entry has a PASID in place of the domain id */
+    NW_AMDVI_FLAG_NX = 0x002, /* an execute request (GN) */
+    NW_AMDVI_FLAG_US = 0x004, /* of user privilege (GN) */
     NW_AMDVI_FLAG_I = 0x008,  /* an interrupt request */
     NW_AMDVI_FLAG_PR = 0x010, /* the entry that stopped the walk is present */
     NW_AMDVI_FLAG_RW = 0x020, /* a write */
@@ -92,8 +107,9 @@ struct nw_amdvi_event {
     bool logged;    /* false: a page fault of a device whose DTE.SA suppresses those */
     uint16_t flags; /* bits 59:48 of the log entry: enum nw_amdvi_flag, and Type << 9 */
     uint16_t device_id, domain_id;
-    int8_t level;     /* of the host page table at whose entry the walk stopped, 1 to 6; 0: at none */
-    uint64_t address; /* asked for; of hardware errors: that of the entry */
+    uint32_t pasid;   /* with GN */
+    int8_t level;     /* of the page table at whose entry the walk stopped, 1 to 6; 0: at none */
+    uint64_t address; /* asked for: GVA with GN, else GPA; of hardware errors: that of the entry */
 };
 
 /* "IO_PAGE_FAULT"; NULL for a number that is none of the above. */
@@ -111,13 +127,27 @@ struct nw_amdvi_request {
     uint64_t address;
     enum nw_amdvi_request_kind kind; /* of a translation request: NW_AMDVI_READ is one with NW (no write) set */
     enum nw_amdvi_address_type type;
-    bool intx; /* an INTx message to the system management range */
+    bool has_pasid;
+    uint32_t pasid;
+    bool privileged, execute; /* of the PASID prefix: privileged mode requested, execute requested */
+    bool intx;                /* an INTx message to the system management range */
 };
 
-enum nw_amdvi_translation { NW_AMDVI_PASS_THROUGH, NW_AMDVI_HOST, NW_AMDVI_TRANSLATIONS };
-extern const char *const nw_amdvi_translation_name[NW_AMDVI_TRANSLATIONS]; /* "pass-through", "host" */
+/* NESTED: by guest tables and host tables; GUEST: by guest tables alone (Mode 0). */
+enum nw_amdvi_translation {
+    NW_AMDVI_PASS_THROUGH,
+    NW_AMDVI_HOST,
+    NW_AMDVI_GUEST,
+    NW_AMDVI_NESTED,
+    NW_AMDVI_TRANSLATIONS
+};
+extern const char *const nw_amdvi_translation_name[NW_AMDVI_TRANSLATIONS]; /* "pass-through", "host", ... */
 
-enum nw_amdvi_right { NW_AMDVI_RIGHT_READ = 1, NW_AMDVI_RIGHT_WRITE = 2 };
+enum nw_amdvi_right {
+    NW_AMDVI_RIGHT_READ = 1,
+    NW_AMDVI_RIGHT_WRITE = 2,
+    NW_AMDVI_RIGHT_EXECUTE = 4 /* guest, nested */
+};
 
 struct nw_amdvi_result {
     struct nw_amdvi_event event; /* the rest is valid when event.code is 0 */
@@ -131,7 +161,7 @@ struct nw_amdvi_result {
     uint16_t domain_id;
 };
 
-/* One request, the tables read anew. Sets A and D bits of host paging entries where DTE.HAD has them maintained.
+/* One request, the tables read anew. Sets A and D bits of guest paging entries, and of host ones where DTE.HAD has them maintained.
  * Writes to the interrupt address range (nw_amdvi_interrupt_range()) are interrupt requests and no business of this
  * function; it takes them for DMA. */
 void nw_amdvi_translate(const struct nw_amdvi_tables *t, const struct nw_amdvi_request *q, struct nw_amdvi_result *out);
