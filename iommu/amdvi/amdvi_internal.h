@@ -56,7 +56,9 @@ bool amdvi_host_event(const struct amdvi_walk *w, struct nw_amdvi_event *e, enum
 /* Fills *e for the request; flags of the request's kind are added. Returns false. */
 bool amdvi_event(const struct amdvi_walk *w, struct nw_amdvi_event *e, enum nw_amdvi_event_code code, unsigned flags);
 
-/* device.c: reads w->dte. False: *e says why the unit does not have one to go by. An entry with V = 0 is not judged. */
+/* device.c: reads w->dte, and judges nothing. False: *e says why there is none. */
+bool amdvi_read_device(struct amdvi_walk *w, struct nw_amdvi_event *e);
+/* Reads w->dte. False: *e says why the unit does not have one to go by. An entry with V = 0 is not judged. */
 bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e);
 
 /* host.c: DTE.Mode is 1 to 6, or 0: every address is its own translation, in a page of 64 bits. `need`: set of enum

@@ -46,7 +46,7 @@ static bool too_many_levels(const struct amdvi_walk *w)
                                      DTE_GUEST_LEVELS(w->dte[2]) > nw_amdvi_guest_levels(efr)));
 }
 
-bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
+bool amdvi_read_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
 {
     uint64_t bytes = (nw_field(w->t->device_table, 8, 0) + 1) << NW_PAGE_LOG2, offset = (uint64_t)w->q->device_id * 32;
     uint64_t at = (w->t->device_table & nw_mask(51, 12)) + offset;
@@ -59,6 +59,13 @@ bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
             e->address = at;
             return false;
         }
+    return true;
+}
+
+bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
+{
+    if (!amdvi_read_device(w, e))
+        return false;
     if (!(w->dte[0] & DTE_V))
         return true;
     if (reserved_bits(w))

@@ -1,4 +1,4 @@
-/* amdvi.h - what an AMD IOMMU (AMD-Vi) makes of a DMA, from the tables in simulated physical memory.
+/* amdvi.h - what an AMD IOMMU (AMD-Vi) makes of a DMA or of an interrupt request, from the tables in simulated physical memory.
  *
  *     struct nw_amdvi_tables t = { .unit = { .efr = NW_AMDVI_EFR_HA, .pa_bits = 48 }, .memory = { .pm = pm },
  *                                  .device_table = 0x100000 | 0x1ff };
@@ -18,7 +18,7 @@
  *
  * Source: AMD I/O Virtualization Technology (IOMMU) Specification (48882), chapters "Data Structures" ("Device Table",
  * "I/O Page Tables for Host Translations", "Guest and Nested
- * Address Translation"), "Event Logging" and "Registers". */
+ * Address Translation", "Interrupt Remapping Tables"), "Event Logging" and "Registers". */
 #ifndef NESTWALK_IOMMU_AMDVI_H
 #define NESTWALK_IOMMU_AMDVI_H
 
@@ -36,6 +36,7 @@ struct nw_amdvi_capabilities {
 #define NW_AMDVI_EFR_PPR NW_BIT(1)  /* peripheral page requests: DTE.PPR and .GPRP exist */
 #define NW_AMDVI_EFR_NX  NW_BIT(3)  /* NX of guest entries, and execute requests */
 #define NW_AMDVI_EFR_GT  NW_BIT(4)  /* guest translation */
+#define NW_AMDVI_EFR_GA  NW_BIT(7)  /* interrupt remapping table entries of 128 bits */
 #define NW_AMDVI_EFR_GIO NW_BIT(48) /* DTE.GIOV exists: requests without PASID may be those of PASID 0 */
 #define NW_AMDVI_EFR_HA  NW_BIT(49) /* the host entries' A bits can be maintained */
 #define NW_AMDVI_EFR_HD  NW_BIT(52) /* ... and their D bits */
@@ -64,10 +65,12 @@ struct nw_amdvi_memory {
 struct nw_amdvi_tables {
     struct nw_amdvi_capabilities unit;
     struct nw_amdvi_memory memory;
-    uint64_t device_table;    /* Device Table Base Address Register: 51:12 table, 8:0 its 4 KiB pages - 1 */
-    uint64_t exclusion_base;  /* Exclusion Base Register: 51:12 first page, 1 Allow, 0 ExEn */
-    uint64_t exclusion_limit; /* Exclusion Range Limit Register: 51:12 last page */
-    bool gcr3_tables_in_gpa;  /* Control Register, GCR3TRPMode: GCR3 tables are found by GPA; false: by SPA */
+    uint64_t device_table;       /* Device Table Base Address Register: 51:12 table, 8:0 its 4 KiB pages - 1 */
+    uint64_t exclusion_base;     /* Exclusion Base Register: 51:12 first page, 1 Allow, 0 ExEn */
+    uint64_t exclusion_limit;    /* Exclusion Range Limit Register: 51:12 last page */
+    bool gcr3_tables_in_gpa;     /* Control Register, GCR3TRPMode: GCR3 tables are found by GPA; false: by SPA */
+    bool wide_interrupt_entries; /* Control Register, GAEn: entries have 128 bits */
+    bool x2apic;                 /* Control Register, XTEn: with the above, destinations have 32 bits */
 };
 
 /* ---- events ------------------------------------------------------------------------------------- */
@@ -165,6 +168,40 @@ struct nw_amdvi_result {
  * Writes to the interrupt address range (nw_amdvi_interrupt_range()) are interrupt requests and no business of this
  * function; it takes them for DMA. */
 void nw_amdvi_translate(const struct nw_amdvi_tables *t, const struct nw_amdvi_request *q, struct nw_amdvi_result *out);
+
+/* ---- interrupts --------------------------------------------------------------------------------- */
+
+struct nw_amdvi_interrupt_request {
+    uint16_t device_id;
+    uint64_t address; /* of the memory write: 0xfee..... */
+    uint32_t data;
+};
+
+enum nw_amdvi_interrupt_form {
+    NW_AMDVI_INTERRUPT_ABORTED, /* by IntCtl or a pass bit of the DTE, or with an event */
+    NW_AMDVI_INTERRUPT_PASSED,  /* the message goes on as it is */
+    NW_AMDVI_INTERRUPT_REMAPPED,
+    NW_AMDVI_INTERRUPT_GUEST /* for a virtual APIC. The entry is decoded; the backing page is left alone */
+};
+
+struct nw_amdvi_interrupt {
+    struct nw_amdvi_event event;
+    enum nw_amdvi_interrupt_form form;
+    /* The message. Of a guest's interrupt: where that virtual processor runs, and the vector. */
+    uint32_t destination; /* APIC id: 8 bits, with XTEn 32 */
+    bool logical;
+    uint8_t delivery_mode; /* 0 fixed, 1 arbitrated (lowest priority), 4 NMI, 5 INIT, 7 ExtINT */
+    uint8_t vector;
+    bool request_eoi;
+    /* A guest's: */
+    uint64_t backing_page;
+    uint32_t tag;
+    bool running, logs; /* IsRun, GALogIntr */
+};
+
+/* Reads the DTE and the interrupt remapping table anew. Only fixed and arbitrated interrupts are remapped. */
+void nw_amdvi_interrupt(const struct nw_amdvi_tables *t, const struct nw_amdvi_interrupt_request *q,
+                        struct nw_amdvi_interrupt *out);
 
 static inline bool nw_amdvi_interrupt_range(uint64_t address) { return address >> 20 == 0xfee; }
 
