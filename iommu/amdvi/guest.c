@@ -77,7 +77,7 @@ static uint64_t gcr3_root(const struct amdvi_walk *w)
 static bool find_cr3(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct nw_amdvi_event *e)
 {
     unsigned levels = DTE_GLX(w->dte[0]) + 1;
-    if (pasid >> nw_amdvi_pasid_bits(w->t->unit.efr) || pasid >> 9 * levels)
+    if ((uint64_t)pasid >> nw_amdvi_pasid_bits(w->t->unit.efr) || pasid >> 9 * levels)
         return guest_event(w, e, 0, pasid);
     uint64_t table = gcr3_root(w), entry;
     for (unsigned level = levels; level-- > 0; table = entry & nw_mask(51, 12)) {

@@ -80,6 +80,13 @@ static void unit__widths(void **state)
     assert_int_equal(nw_amdvi_capabilities_check(&(struct nw_amdvi_capabilities){ 0, 53 }, &err), NW_ERR_INPUT);
     assert_int_equal(nw_amdvi_capabilities_check(&(struct nw_amdvi_capabilities){ 3 << 10, 48 }, &err), NW_ERR_INPUT);
     assert_non_null(strstr(err.text, "HATS"));
+    for (unsigned v = 0; v < 4; v++) {
+        assert_int_equal(nw_amdvi_capabilities_check(&(struct nw_amdvi_capabilities){ v << 12, 48 }, &err),
+                         v < 2 ? NW_OK : NW_ERR_INPUT);
+        assert_int_equal(nw_amdvi_capabilities_check(&(struct nw_amdvi_capabilities){ v << 14, 48 }, &err),
+                         v < 3 ? NW_OK : NW_ERR_INPUT);
+    }
+    assert_non_null(strstr(err.text, "GLXSup 3"));
 }
 
 static void device__what_v_tv_and_mode_0_say(void **state)

@@ -174,6 +174,8 @@ static void guest__gcr3_table(void **state)
     r = ask(b, by(PASID, 0x5000, NW_AMDVI_WRITE));
     assert_event(r, NW_AMDVI_PAGE_TAB_HARDWARE_ERROR, 0x200);
     assert_true(r.event.address == UINT64_C(0xfffffffff028));
+    b->t.unit.efr |= UINT64_C(31) << 32; /* PASmax 31: as far as the GCR3 table goes */
+    assert_event(ask(b, by(~0u, 0x5000, NW_AMDVI_READ)), NW_AMDVI_IO_PAGE_FAULT, 0x005);
     b->t.unit.efr &= ~(UINT64_C(31) << 32); /* PASmax 0: PASIDs of one bit */
     assert_event(ask(b, by(2, 0x5000, NW_AMDVI_READ)), NW_AMDVI_IO_PAGE_FAULT, 0x005);
 }
