@@ -231,6 +231,9 @@ static void guest__translation_requests(void **state)
     set_dte(b, 3 | 2 << 9 | ROOT | ACCESS | GV, GCR3, NW_BIT(32));
     assert_event(ask(b, q), 0, 0); /* nothing there, no event */
     assert_int_equal(ask(b, q).rights, 0);
+    map_one(b, 3); /* there, and a supervisor's: no rights for a user */
+    assert_event(ask(b, q), 0, 0);
+    assert_int_equal(ask(b, q).rights, 0);
     map_one(b, 5);
     assert_int_equal(ask(b, q).rights, NW_AMDVI_RIGHT_READ | NW_AMDVI_RIGHT_EXECUTE);
     map_one(b, 7);

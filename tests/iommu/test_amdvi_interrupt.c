@@ -178,10 +178,10 @@ static void interrupt__entries_of_128_bits(void **state)
             }
     }
     put64(b->pm, TABLE, UINT64_C(0xcafe) << 32 | 0x345678 << 8 | 0xc5);
-    put64(b->pm, TABLE + 8, UINT64_C(0x12) << 56 | 0x7654321000 | 0x44);
+    put64(b->pm, TABLE + 8, UINT64_C(0x92) << 56 | 0x7654321000 | 0x44);
     r = ask(b, 0);
     assert_int_equal(r.form, NW_AMDVI_INTERRUPT_GUEST);
-    assert_true(r.destination == 0x12345678 && r.tag == 0xcafe && r.backing_page == 0x7654321000 && r.vector == 0x44);
+    assert_true(r.destination == 0x92345678 && r.tag == 0xcafe && r.backing_page == 0x7654321000 && r.vector == 0x44);
     assert_true(r.running && r.logs);
     b->t.unit.efr = 0; /* the unit has no such entries: of 32 bits, GuestMode is reserved */
     assert_event(ask(b, 0), NW_AMDVI_IO_PAGE_FAULT, 0x098, true);
