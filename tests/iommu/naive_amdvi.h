@@ -1,4 +1,4 @@
-/* naive_amdvi.h - a second AMD IOMMU, written from the specification's prose and sharing nothing with the library but the
+/* naive_amdvi.h - a second AMD IOMMU, written anew from the layouts of the entries and sharing nothing with the library but the
  * structs of a request and of the tables: one step after the other, decimal bit numbers, recursion over levels. */
 #ifndef NESTWALK_TESTS_NAIVE_AMDVI_H
 #define NESTWALK_TESTS_NAIVE_AMDVI_H

@@ -1,4 +1,4 @@
-/* Requests of a PASID: known answers; and random guest tables against a second guest walk, written from the prose, which
+/* Requests of a PASID: known answers; and random guest tables against a second guest walk, written anew, which
  * has each GPA translated as the same device's request without PASID (that is judged in test_amdvi_property.c). */
 #include <nestwalk/iommu/amdvi.h>
 
@@ -346,7 +346,7 @@ static void fill(struct bench *b, uint64_t seed)
 #undef below
 }
 
-static void guest__random_tables_agree_with_the_prose(void **state)
+static void guest__random_tables_agree_with_the_second_walk(void **state)
 {
     (void)state;
     struct nw_rng rng = nw_rng_seeded(7);
@@ -400,6 +400,6 @@ int main(void)
                                         TEST(guest__gcr3_table),
                                         TEST(guest__what_the_dte_and_the_unit_say),
                                         TEST(guest__translation_requests),
-                                        cmocka_unit_test(guest__random_tables_agree_with_the_prose) };
+                                        cmocka_unit_test(guest__random_tables_agree_with_the_second_walk) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

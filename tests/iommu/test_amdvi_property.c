@@ -1,4 +1,4 @@
-/* The AMD IOMMU against a second one that was written from the specification's prose (naive_amdvi.h), over random tables. The
+/* The AMD IOMMU against a second one that was written anew (naive_amdvi.h), over random tables. The
  * environment variables NW_SEED and NW_WORLDS repeat or lengthen a run. */
 #include "naive_amdvi.h"
 
@@ -198,7 +198,7 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static void amdvi__random_tables_agree_with_the_prose(void **state)
+static void amdvi__random_tables_agree_with_the_second_walk(void **state)
 {
     (void)state;
     uint64_t seed = number_of("NW_SEED", 1), worlds = number_of("NW_WORLDS", 6000);
@@ -255,7 +255,7 @@ static void amdvi__every_bit_of_every_entry_agrees(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(amdvi__random_tables_agree_with_the_prose),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(amdvi__random_tables_agree_with_the_second_walk),
                                         cmocka_unit_test(amdvi__every_bit_of_every_entry_agrees) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
