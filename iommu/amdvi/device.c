@@ -1,0 +1,76 @@
+/* From a device id to its device table entry: AMD IOMMU specification, "Device Table" and "Device Table Entry Format". */
+#include "amdvi_internal.h"
+
+enum nw_status nw_amdvi_capabilities_check(const struct nw_amdvi_capabilities *c, struct nw_error *err)
+{
+    if (c->pa_bits < 32 || c->pa_bits > NW_PHYS_BITS_MAX)
+        return nw_fail(err, NW_ERR_INPUT, "AMD-Vi: the physical address width is %u; 32 to %d are allowed", c->pa_bits,
+                       NW_PHYS_BITS_MAX);
+    if (nw_amdvi_host_levels(c->efr) > 6)
+        return nw_fail(err, NW_ERR_INPUT, "AMD-Vi: EFR.HATS is 3; 0 (4 levels), 1 (5) and 2 (6) are allowed");
+    if (nw_amdvi_guest_levels(c->efr) > 5 || nw_amdvi_gcr3_levels(c->efr) > 3)
+        return nw_fail(err, NW_ERR_INPUT, "AMD-Vi: EFR.GATS is %u and EFR.GLXSup %u; 0 to 1 and 0 to 2 are allowed",
+                       nw_amdvi_guest_levels(c->efr) - 4, nw_amdvi_gcr3_levels(c->efr) - 1);
+    return NW_OK;
+}
+
+bool amdvi_load(struct amdvi_walk *w, uint64_t address, uint64_t *out)
+{
+    const struct nw_amdvi_memory *m = &w->t->memory;
+    bool readable = !m->ram && !(address >> w->t->unit.pa_bits);
+    for (size_t i = 0; m->ram && i < m->ram_count; i++)
+        readable |= address >= m->ram[i].start && address < m->ram[i].end;
+    w->references++;
+    *out = readable ? nw_physmem_read64(m->pm, nw_hpa(address)) : 0;
+    return readable;
+}
+
+/* Bits 127:0 that must be zero in this unit. Bit 106 is one of them: the model knows no secure ATS. */
+static bool reserved_bits(const struct amdvi_walk *w)
+{
+    uint64_t efr = w->t->unit.efr;
+    uint64_t reserved0 = nw_mask(6, 2) | NW_BIT(63) | (efr & NW_AMDVI_EFR_PPR ? 0 : DTE_PPR) |
+                         (efr & NW_AMDVI_EFR_GT ? 0 : DTE_GUEST0) | (efr & NW_AMDVI_EFR_GIO ? 0 : DTE_GIOV) |
+                         (efr & NW_AMDVI_EFR_HA ? 0 : NW_BIT(7)) | (efr & NW_AMDVI_EFR_HD ? 0 : NW_BIT(8));
+    uint64_t reserved1 = NW_BIT(42) | (efr & NW_AMDVI_EFR_GT ? 0 : DTE_GUEST1);
+    return (w->dte[0] & reserved0) || (w->dte[1] & reserved1) || DTE_HAD(w->dte[0]) == HAD_RESERVED ||
+           DTE_IOCTL(w->dte[1]) == IOCTL_RESERVED;
+}
+
+/* Of host tables, of the GCR3 table, or of guest tables: more than the unit has, or a reserved encoding. */
+static bool too_many_levels(const struct amdvi_walk *w)
+{
+    uint64_t efr = w->t->unit.efr;
+    return DTE_MODE(w->dte[0]) > nw_amdvi_host_levels(efr) ||
+           ((w->dte[0] & DTE_GV) && (DTE_GLX(w->dte[0]) + 1 > nw_amdvi_gcr3_levels(efr) ||
+                                     DTE_GUEST_LEVELS(w->dte[2]) > nw_amdvi_guest_levels(efr)));
+}
+
+bool amdvi_read_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
+{
+    uint64_t bytes = (nw_field(w->t->device_table, 8, 0) + 1) << NW_PAGE_LOG2, offset = (uint64_t)w->q->device_id * 32;
+    uint64_t at = (w->t->device_table & nw_mask(51, 12)) + offset;
+    if (offset >= bytes)
+        return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, 0);
+    for (unsigned i = 0; i < 4; i++)
+        if (!amdvi_load(w, at + i * 8, &w->dte[i])) {
+            w->dte[1] = 0; /* nothing of the entry is known */
+            amdvi_event(w, e, NW_AMDVI_DEV_TAB_HARDWARE_ERROR, NW_AMDVI_MASTER_ABORT << 9);
+            e->address = at;
+            return false;
+        }
+    return true;
+}
+
+bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
+{
+    if (!amdvi_read_device(w, e))
+        return false;
+    if (!(w->dte[0] & DTE_V))
+        return true;
+    if (reserved_bits(w))
+        return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, NW_AMDVI_FLAG_RZ);
+    if ((w->dte[0] & DTE_TV) && too_many_levels(w))
+        return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, 0);
+    return true;
+}
