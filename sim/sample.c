@@ -29,7 +29,7 @@ struct sampler {
     double fixed[COUNTS], at_start[COUNTS], slack[COUNTS];
     uint64_t page[2]; /* each class's most recent page, as far as the trace was replayed ... */
     uint64_t replayed_to;
-    struct nw_touch *touch;
+    struct nw_touch *touch, *fresh; /* room for those of a block */
 };
 
 /* ---- counters ---- */
@@ -155,6 +155,33 @@ static void catch_up(struct sampler *s, const struct stretch *x)
     }
 }
 
+/* The touches of a stretch behind a skip, with the filter fresh at its beginning (block.h): while a class is still on the page that it
+ * was on before, accesses that were dropped for what came before become touches. */
+static uint32_t fresh_touches(struct sampler *s, const struct stretch *x, struct nw_touch *out)
+{
+    const struct nw_block *b = x->b;
+    uint64_t page[2];
+    uint32_t t = x->touch, n = 0, i = x->from;
+    unsigned had[2] = { 0, 0 }; /* kinds that were seen on the page */
+    bool old[2] = { true, true };
+    catch_up(s, x);
+    memcpy(page, s->page, sizeof page);
+    for (; i < x->to && (old[0] || old[1]); i++) {
+        uint8_t kind = nw_block_kind(b, i);
+        unsigned class = nw_kind_type(kind) == NW_FETCH, bit = 1u << rule_index(kind);
+        bool lower = t < x->touch_end && b->touch[t].at == i && !(b->touch[t].kind & NW_TOUCH_UPPER);
+        if (!lower && old[class] && !(had[class] & bit))
+            out[n++] = (struct nw_touch){ page[class], i, kind };
+        had[class] |= bit;
+        for (; t < x->touch_end && b->touch[t].at == i; t++) {
+            old[class] &= b->touch[t].page == page[class];
+            out[n++] = b->touch[t];
+        }
+    }
+    memcpy(out + n, b->touch + t, (x->touch_end - t) * sizeof *out);
+    return n + x->touch_end - t;
+}
+
 /* As a block by itself. Each class's first access has to be a touch, which it need not have been in the larger block. */
 static void make_block(struct sampler *s, const struct stretch *x, struct nw_block *out)
 {
@@ -209,9 +236,6 @@ static enum nw_status replay(struct sampler *s, const struct stretch *x, bool ex
     double before[COUNTS], after[COUNTS];
     if (x->from == x->to)
         return NW_OK;
-    if (s->replayed_to != x->b->first_access + x->from)
-        catch_up(s, x);
-    s->replayed_to = x->b->first_access + x->to;
     make_block(s, x, &block);
     read_event_counts(s, before);
     enum nw_status st = replayer_feed(s->replayer, &block, err);
@@ -342,6 +366,13 @@ static enum nw_status take_accesses(struct sampler *s, const struct nw_block *b,
             s->out->measured_accesses += stop - from;
         if (s->phase != SKIP || forced) {
             struct stretch x = { b, from, stop, touch_at(b, from), touch_at(b, stop) };
+            struct nw_block fresh = *b;
+            if (s->replayed_to != b->first_access + from) {
+                fresh.touch_count = fresh_touches(s, &x, s->fresh);
+                fresh.touch = s->fresh;
+                x = (struct stretch){ &fresh, from, stop, 0, fresh.touch_count };
+            }
+            s->replayed_to = b->first_access + stop;
             if (forced && s->phase == SKIP) {
                 if ((st = replay(s, &x, true, err)))
                     return st;
@@ -461,12 +492,14 @@ static enum nw_status run(struct sampler *s, uint64_t total, uint64_t beginning,
     s->p = replayer_inside(s->replayer);
     s->phase_end = beginning;
     s->touch = malloc((NW_BLOCK_TOUCHES_MAX + 2) * sizeof *s->touch);
-    if (!s->touch)
+    s->fresh = malloc((NW_BLOCK_TOUCHES_MAX + 2) * sizeof *s->fresh);
+    if (!s->touch || !s->fresh)
         st = nw_fail_nomem(err, "a sampled replay");
     if (!st && !(st = seen_init(&s->seen, s->p, err)) && !(st = pass(s, total, hooks, err)))
         st = sample_figures(s->out, s->fixed, s->window, s->out->windows, err);
     seen_fini(&s->seen);
     free(s->touch);
+    free(s->fresh);
     nw_replayer_destroy(s->replayer);
     return st;
 }

@@ -123,26 +123,37 @@ static double value_of(const struct figure *f, const double count[COUNTS])
 }
 
 struct estimate {
-    double total, margin; /* beyond what is exact */
-    double seen;          /* the sum over windows, as it is */
+    double total, down, up; /* beyond what is exact, and its margins */
+    double seen;            /* the sum over windows, as it is */
 };
 
+/* With the first-order correction for skewness (Hall, "On the Removal of Skewness by Transformation", 1992), on the side that it lengthens. */
 static struct estimate estimate(const struct figure *f, const struct sample_window *w, size_t n, bool high)
 {
-    double sum = 0, seen = 0, squares = 0, differences = 0, last = 0, strata = 0;
+    struct estimate e = { 0 };
+    double differences = 0, last = 0, strata = 0, squares = 0, cubes = 0, count = (double)n;
     for (size_t i = 0; i < n; i++) {
         double here = value_of(f, high ? w[i].high : w[i].low), scaled = here * w[i].stratum;
-        seen += here;
-        sum += scaled;
-        squares += scaled * scaled;
+        e.seen += here;
+        e.total += scaled;
         differences += i ? (scaled - last) * (scaled - last) : 0;
         last = scaled;
         strata += w[i].stratum;
     }
-    double count = (double)n, simple = (squares - sum * sum / count) / (count - 1);
-    double successive = differences / (2 * (count - 1)), one = simple > successive ? simple : successive;
-    double variance = one > 0 ? one * count * (1 - count / strata) : 0;
-    return (struct estimate){ sum, student(count - 1) * sqrt(variance), seen };
+    for (size_t i = 0; i < n; i++) {
+        double from = value_of(f, high ? w[i].high : w[i].low) * w[i].stratum - e.total / count;
+        squares += from * from;
+        cubes += from * from * from;
+    }
+    double simple = squares / (count - 1), successive = differences / (2 * (count - 1));
+    double variance = simple > successive ? simple : successive, t = student(count - 1);
+    if (!(squares > 0))
+        return e;
+    double skewness = cubes / count / pow(squares / count, 1.5), more = skewness * (2 * t * t + 1) / (6 * sqrt(count));
+    double error = sqrt(variance * count * (1 - count / strata));
+    e.up = error * (t + fmax(more, 0));
+    e.down = error * (t + fmax(-more, 0));
+    return e;
 }
 
 /* ---- few occurrences ----
@@ -207,10 +218,10 @@ static void make_interval(const struct figure *f, const struct nw_config *c, con
         strata += w[i].stratum;
     least_margins(c, w, n, strata, -1, down);
     least_margins(c, w, n, strata, 1, up);
-    double bottom = low.total - fmax(low.margin, value_of(f, down));
+    double bottom = low.total - fmax(low.down, value_of(f, down));
     out->estimate = exact + (low.total + high.total) / 2;
     out->low = exact + fmax(bottom, low.seen); /* so much was there */
-    out->high = exact + high.total + fmax(high.margin, value_of(f, up));
+    out->high = exact + high.total + fmax(high.up, value_of(f, up));
 }
 
 /* ---- making the list ---- */
