@@ -198,10 +198,11 @@ static void make_block(struct sampler *s, const struct stretch *x, struct nw_blo
                 first[class] = i;
         }
     }
+    const unsigned earlier = first[1] < first[0];
     for (uint32_t t = x->touch; t <= x->touch_end; t++) {
         const struct nw_touch *at = t < x->touch_end ? &b->touch[t] : NULL;
-        for (unsigned k = 0; k < 2; k++) { /* the one that comes first, first */
-            unsigned class = first[1] < first[0] ? 1 - k : k;
+        for (unsigned k = 0; k < 2; k++) {
+            unsigned class = earlier ^ k;
             if (first[class] == UINT32_MAX || (at && at->at < first[class]))
                 continue;
             if (!at || at->at > first[class] || at->kind & NW_TOUCH_UPPER)

@@ -33,7 +33,7 @@
 
 #include <nestwalk/sim/replay.h>
 
-enum { NW_SAMPLE_WINDOWS_MIN = 8, NW_SAMPLE_WINDOWS_MAX = 100000, NW_SAMPLE_WINDOWS_DEFAULT = 100 };
+enum { NW_SAMPLE_WINDOWS_MIN = 30, NW_SAMPLE_WINDOWS_MAX = 100000, NW_SAMPLE_WINDOWS_DEFAULT = 100 };
 #define NW_SAMPLE_ACCESSES_MAX (UINT64_C(1) << 40) /* of a window, and of its warming */
 
 struct nw_sample_options {
