@@ -157,13 +157,22 @@ static struct estimate estimate(const struct figure *f, const struct sample_wind
 }
 
 /* ---- few occurrences ----
- * Where a count is small, or none was seen at all, windows that are alike say nothing of its variance: a Poisson count's is the least there is. */
+ * Where a count is small, or comes in few bursts, or none was seen at all, the variance between windows says too little. A Poisson count's is the
+ * least there is; and that of how many windows have a burst. */
 
 /* From the number seen to that end of the score interval of a Poisson mean. */
 static double poisson_margin(double k, double sign)
 {
     double z2 = normal * normal;
     return sign * z2 / 2 + normal * sqrt(k + z2 / 4);
+}
+
+/* Half the width of the score interval (Wilson) for a proportion of k in n, as far as it reaches in the direction of `sign`. */
+static double proportion_margin(double k, double n, double sign)
+{
+    double z2 = normal * normal, p = k / n, middle = (k + z2 / 2) / (n + z2);
+    double half = normal / (n + z2) * sqrt(k * (n - k) / n + z2 / 4);
+    return fmax(sign * (middle - p) + half, 0);
 }
 
 /* Whether an access can make what is counted at all, in this configuration. */
@@ -183,12 +192,22 @@ static void least_margins(const struct nw_config *c, const struct sample_window 
                           double sign, double least[COUNTS])
 {
     struct flat_walk flat = machine_flat_walk(c);
-    double seen[COUNTS] = { 0 }, scale = strata / (double)n;
+    double seen[COUNTS] = { 0 }, squares[COUNTS] = { 0 }, with[COUNTS] = { 0 }, count = (double)n,
+           scale = strata / count;
     for (size_t i = 0; i < n; i++)
-        for (unsigned k = 0; k < COUNTS; k++)
-            seen[k] += sign > 0 ? w[i].high[k] : w[i].low[k];
-    for (unsigned k = 0; k < COUNTS; k++)
-        least[k] = seen[k] > 0 || is_possible(c, k) ? scale * poisson_margin(seen[k], sign) : 0;
+        for (unsigned k = 0; k < COUNTS; k++) {
+            double here = sign > 0 ? w[i].high[k] : w[i].low[k];
+            seen[k] += here;
+            squares[k] += here * here;
+            with[k] += here > 0;
+        }
+    for (unsigned k = 0; k < COUNTS; k++) {
+        /* How many windows have any is a proportion, and what one has that has any the size of a burst. */
+        double burst = seen[k] > 0 ? squares[k] / seen[k] : 0;
+        least[k] = seen[k] > 0 || is_possible(c, k) ? fmax(scale * poisson_margin(seen[k], sign),
+                                                           strata * burst * proportion_margin(with[k], count, sign))
+                                                    : 0;
+    }
     /* What comes in walks and exits varies as these do; of one that was never seen, its size is that of a cold one. */
     double walks = seen[COUNT_WALKS], guest = flat.references_guest, nested = flat.references_nested;
     double reference = (double)(c->walker.level_cycles + c->memory.dram_latency_cycles);

@@ -20,7 +20,7 @@
  * Two errors, both in the interval.
  *   - Chance: a figure's total is the sum over strata of the window's count times the stratum's length in windows. Its variance is
  *     estimated from the differences of neighbouring strata, and as if there were no strata; the larger counts. The interval is Student's, for
- *     95 %; and never less than what a Poisson count of that size would have.
+ *     95 %, widened for skewness; and never less than what a Poisson count of that size would have, or bursts in so many windows.
  *   - Cold start: TLBs and caches are empty after a skip. An access to a page that is new since then misses, where in a full replay
  *     it might have hit. So each window is counted twice: as replayed (the high end), and with whatever is not known to be a miss or a reference
  *     to memory taken for a hit (the low end). It is known where so many pages went through the set since that LRU holds nothing older. Lower and upper
