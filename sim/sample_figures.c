@@ -160,6 +160,9 @@ static struct estimate estimate(const struct figure *f, const struct sample_wind
  * Where a count is small, or comes in few bursts, or none was seen at all, the variance between windows says too little. A Poisson count's is the
  * least there is; and that of how many windows have a burst. */
 
+/* MODEL: what was seen in no window is taken to come in twos; misses seldom come alone. */
+enum { UNSEEN_BURST = 2 };
+
 /* From the number seen to that end of the score interval of a Poisson mean. */
 static double poisson_margin(double k, double sign)
 {
@@ -204,7 +207,8 @@ static void least_margins(const struct nw_config *c, const struct sample_window 
     for (unsigned k = 0; k < COUNTS; k++) {
         /* How many windows have any is a proportion, and what one has that has any the size of a burst. */
         double burst = seen[k] > 0 ? squares[k] / seen[k] : 0;
-        least[k] = seen[k] > 0 || is_possible(c, k) ? fmax(scale * poisson_margin(seen[k], sign),
+        double alone = seen[k] > 0 ? 1 : UNSEEN_BURST;
+        least[k] = seen[k] > 0 || is_possible(c, k) ? fmax(scale * alone * poisson_margin(seen[k], sign),
                                                            strata * burst * proportion_margin(with[k], count, sign))
                                                     : 0;
     }
