@@ -2,6 +2,7 @@
 #include "sample_internal.h"
 #include "sample_seen.h"
 #include <inttypes.h>
+#include <math.h>
 #include <nestwalk/base/rng.h>
 #include <nestwalk/traces/nwt.h>
 #include <stdlib.h>
@@ -286,7 +287,7 @@ static enum nw_status replay_new(struct sampler *s, const struct stretch *x, con
     } else if ((guest_caches && news->region) || nested_caches) {
         /* A walk, but which of its references a walk cache would have saved is not known: its leaf is read in any case. */
         kept = guest > 0;
-        cycles -= s->p->flat_reference_cycles < cycles ? (double)s->p->flat_reference_cycles : cycles;
+        cycles -= fmin((double)s->p->flat_reference_cycles, cycles);
     } else if (c->fidelity != NW_FIDELITY_TLB) {
         /* All of its references, of which those to memory might have found their line. */
         uint64_t near = c->cache_count > c->walker.first_cache ? c->cache[c->walker.first_cache].latency_cycles
