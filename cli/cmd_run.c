@@ -4,6 +4,7 @@
 #include "internal.h"
 #include "overrides.h"
 #include "run_mrc.h"
+#include "run_sample.h"
 #include <errno.h>
 #include <libgen.h>
 #include <nestwalk/reports/export.h>
@@ -34,7 +35,10 @@ enum {
     OPT_MRC,
     OPT_MRC_RATE,
     OPT_MRC_SETS,
-    OPT_MRC_WINDOW
+    OPT_MRC_WINDOW,
+    OPT_SAMPLE,
+    OPT_SAMPLE_WINDOW,
+    OPT_SAMPLE_WARM
 };
 static const struct nw_option options[] = {
     [OPT_TRACE] = { "trace", 't', "FILE", "The trace to replay (.nwt); overrides the scenario's." },
@@ -73,6 +77,13 @@ static const struct nw_option options[] = {
                        "arrays, to 16 ways when they have no more." },
     [OPT_MRC_WINDOW] = { "mrc-window", 0, "N",
                          "With --mrc: accesses in a window of the working set. Default: a hundredth of the trace." },
+    [OPT_SAMPLE] = { "sample", 0, "N|F",
+                     "Replay N windows of the trace, or as many as are the fraction F of it, and give every figure "
+                     "with its 95 % interval." },
+    [OPT_SAMPLE_WINDOW] = { "sample-window", 0, "N", "With --sample: accesses in a window. Default: 10000." },
+    [OPT_SAMPLE_WARM] = { "sample-warm", 0, "N",
+                          "With --sample: accesses replayed before each window to warm it. Default: 16 for each entry "
+                          "of the largest TLB array." },
     { 0 },
 };
 
@@ -84,6 +95,7 @@ struct request {
     bool detect_stale, fail_on_stale;
     bool mrc;
     const char *mrc_rate, *mrc_sets, *mrc_window;
+    const char *sample, *sample_window, *sample_warm;
 };
 
 /* What is to be done: a checked configuration for each replay. */
@@ -113,6 +125,9 @@ static void take_option(struct request *r, int option, const char *value)
     case OPT_MRC_RATE: r->mrc_rate = value; break;
     case OPT_MRC_SETS: r->mrc_sets = value; break;
     case OPT_MRC_WINDOW: r->mrc_window = value; break;
+    case OPT_SAMPLE: r->sample = value; break;
+    case OPT_SAMPLE_WINDOW: r->sample_window = value; break;
+    case OPT_SAMPLE_WARM: r->sample_warm = value; break;
     }
 }
 
@@ -443,6 +458,7 @@ static const char *not_for_curves(const struct request *r)
            : r->fidelity      ? "--fidelity"
            : r->label         ? "--label"
            : r->db            ? "--db"
+           : r->sample        ? "--sample"
            : r->fail_on_stale ? "--fail-on-stale"
            : r->detect_stale  ? "--detect-stale"
                               : NULL;
@@ -462,6 +478,29 @@ static enum nw_status make_curves(const struct request *r, struct nw_error *err)
                                            .csv = r->csv,
                                            .config = &plan.config[0] };
         s = nw_cli_run_mrc(&curves, err);
+    }
+    plan_fini(&plan);
+    return s;
+}
+
+/* ---- samples ---- */
+
+static enum nw_status make_sample(const struct request *r, struct nw_error *err)
+{
+    struct plan plan = { 0 };
+    enum nw_status s = r->scenario ? plan_scenario(&plan, r, err) : plan_trace(&plan, r, err);
+    if (!s && !plan.trace)
+        s = nw_fail(err, NW_ERR_USAGE, "--sample needs a trace: %s names none", r->scenario);
+    if (!s && !(s = check_writable(r->json, err)) && !(s = check_writable(r->csv, err))) {
+        const struct nw_cli_sample sample = { .trace = plan.trace,
+                                              .sample = r->sample,
+                                              .window = r->sample_window,
+                                              .warm = r->sample_warm,
+                                              .json = r->json,
+                                              .csv = r->csv,
+                                              .config = plan.config,
+                                              .count = plan.count };
+        s = nw_cli_run_sample(&sample, err);
     }
     plan_fini(&plan);
     return s;
@@ -504,6 +543,13 @@ static int run(const struct nw_command *self, int argc, char **argv)
     else if (wants_curves(&r)) {
         enum nw_status s = make_curves(&r, &err);
         exit_status = s ? nw_cli_fail(self, s, &err) : 0;
+    } else if ((r.sample_window || r.sample_warm) && !r.sample) {
+        exit_status = nw_cli_usage(self, "%s needs --sample", r.sample_window ? "--sample-window" : "--sample-warm");
+    } else if (r.sample && r.db) {
+        exit_status = nw_cli_usage(self, "--sample makes estimates, and a store (--db) holds exact counts only");
+    } else if (r.sample) {
+        enum nw_status s = make_sample(&r, &err);
+        exit_status = s ? nw_cli_fail(self, s, &err) : 0;
     } else {
         bool stale = false;
         enum nw_status s = execute(&r, &stale, &err);
@@ -518,7 +564,7 @@ out:
 const struct nw_command nw_cmd_run = {
     .name = "run",
     .synopsis = "[SCENARIO.xml] [--trace FILE] [--machine MACHINE] [--mode MODE]... [--set PATH=VALUE]... [--db FILE] "
-                "[--json FILE|-] [--csv FILE|-] [--mrc]",
+                "[--json FILE|-] [--csv FILE|-] [--mrc] [--sample N|F]",
     .summary = "replay a trace through a machine, natively or by any way to virtualize memory",
     .details =
         "Replays one trace once for each run and prints the runs side by side; the first is what the others are "
@@ -544,13 +590,20 @@ const struct nw_command nw_cmd_run = {
         "(--mrc-rate) is three standard errors, as the sample itself shows them. --machine and --set say which sizes "
         "are "
         "shown besides powers of two, and which sets.\n\n"
+        "With --sample only windows of the trace are replayed, each behind some accesses that warm TLBs and caches; "
+        "what "
+        "else the trace tells (table writes, control registers, invalidations) is all applied. A figure's interval "
+        "holds "
+        "the error of chance and what the cold start of a window leaves unknown: see docs/sampling.md. It is for the "
+        "modes native and nested. Estimates go to the table, JSON and CSV, never to a store.\n\n"
         "Ctrl-C ends cleanly: runs that were finished stay in the store.\n\n"
         "The fast engine reads only what a TLB cares about: the columns of the trace that hold the places within "
         "pages are left unread, and so is damage in them. nestwalk trace verify reads everything.",
     .examples = "nestwalk run --trace btree.nwt --mode native --mode shadow --mode nested\n"
                 "nestwalk run --trace btree.nwt --machine amd-zen4 --mode nested --set vmm.backing=2M --json -\n"
                 "nestwalk run three-ways.xml --db results.db\n"
-                "nestwalk run --trace btree.nwt --mrc --mrc-rate 0.1",
+                "nestwalk run --trace btree.nwt --mrc --mrc-rate 0.1\n"
+                "nestwalk run --trace long.nwt --mode native --mode nested --sample 200",
     .options = options,
     .run = run,
 };

@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "exit_reason.h"
 #include "guest.h"
+#include "replay_internal.h"
 
 static const struct engine *const engines[NW_ENGINE_COUNT] = { &engine_fast, &engine_reference };
 
@@ -85,6 +86,7 @@ struct nw_replayer {
     const struct engine *engine;
     void *state; /* the engine's; NULL when it could not be made */
     double seconds;
+    uint64_t settled_walks, settled_walk_cycles; /* see replayer_settle() */
 };
 
 static double thread_seconds(void)
@@ -156,6 +158,40 @@ enum nw_status nw_replayer_take(struct nw_replayer *r, const struct nw_block *b,
     r->result.accesses.load += b->loads;
     r->result.accesses.store += b->stores;
     return NW_OK;
+}
+
+struct replay *replayer_inside(struct nw_replayer *r) { return &r->p; }
+
+enum nw_status replayer_feed(struct nw_replayer *r, const struct nw_block *b, struct nw_error *err)
+{
+    return r->engine->take(r->state, b, err);
+}
+
+void replayer_settle(struct nw_replayer *r)
+{
+    /* Walks are the one thing that engines may add at the end, and not set. */
+    uint64_t histogram[NW_HISTOGRAM_BUCKETS];
+    memcpy(histogram, r->result.walks.histogram, sizeof histogram);
+    uint64_t count = r->result.walks.count, cycles = r->result.walks.cycles;
+    r->engine->finish(r->state);
+    r->settled_walks = r->result.walks.count;
+    r->settled_walk_cycles = r->result.walks.cycles;
+    memcpy(r->result.walks.histogram, histogram, sizeof histogram);
+    r->result.walks.count = count;
+    r->result.walks.cycles = cycles;
+}
+
+void replayer_settled_walks(const struct nw_replayer *r, uint64_t *count, uint64_t *cycles)
+{
+    *count = r->settled_walks;
+    *cycles = r->settled_walk_cycles;
+}
+
+enum nw_status replayer_forget_caches(struct nw_replayer *r, struct nw_error *err)
+{
+    r->engine->destroy(r->state);
+    r->state = NULL;
+    return r->engine->create(&r->p, &r->state, err);
 }
 
 static void set_speed(struct nw_result *r, double seconds)
