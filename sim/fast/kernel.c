@@ -241,8 +241,9 @@ static void kernel_destroy(void *state)
 /* `count` words, EMPTY, aligned for whole-register access; of huge pages when they are many, since every access to them is a random one. */
 static uint64_t *empty_words(uint64_t count)
 {
-    const size_t huge = (size_t)1 << NW_PAGE_2M_LOG2, bytes = count * sizeof(uint64_t);
-    uint64_t *words = aligned_alloc(bytes < huge ? 64 : huge, bytes < huge ? bytes : (bytes + huge - 1) / huge * huge);
+    const size_t huge = (size_t)1 << NW_PAGE_2M_LOG2, least = (count * sizeof(uint64_t) + 63) / 64 * 64,
+                 bytes = least < huge ? least : (least + huge - 1) / huge * huge;
+    uint64_t *words = aligned_alloc(least < huge ? 64 : huge, bytes);
     if (words && bytes >= huge)
         madvise(words, bytes, MADV_HUGEPAGE);
     if (words)
