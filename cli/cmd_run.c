@@ -3,10 +3,9 @@
 #include "comparison_table.h"
 #include "internal.h"
 #include "overrides.h"
+#include "result_files.h"
 #include "run_mrc.h"
 #include "run_sample.h"
-#include <errno.h>
-#include <libgen.h>
 #include <nestwalk/reports/export.h>
 #include <nestwalk/reports/store.h>
 #include <nestwalk/scenarios/machine.h>
@@ -16,7 +15,6 @@
 #include <nestwalk/traces/nwt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     OPT_TRACE,
@@ -131,8 +129,6 @@ static void take_option(struct request *r, int option, const char *value)
     }
 }
 
-static bool is_stdout(const char *path) { return path && !strcmp(path, "-"); }
-
 /* ---- from request to plan ---- */
 
 /* What the command line says of every run. `mode` NULL leaves the scenario's. */
@@ -234,21 +230,6 @@ static void plan_fini(struct plan *p)
         nw_config_fini(&p->config[i]);
     free(p->config);
     free(p->trace);
-}
-
-/* A result that cannot be written should not be found out after an hour of replay. */
-static enum nw_status check_writable(const char *path, struct nw_error *err)
-{
-    if (!path || is_stdout(path))
-        return NW_OK;
-    char *copy = strdup(path);
-    if (!copy)
-        return nw_fail_nomem(err, "a file name");
-    enum nw_status s = NW_OK;
-    if (access(dirname(copy), W_OK))
-        s = nw_fail_errno(err, NW_ERR_IO, errno, "cannot write %s", path);
-    free(copy);
-    return s;
 }
 
 /* ---- the replays ---- */
@@ -407,7 +388,7 @@ static enum nw_status write_results(const struct request *r, const struct nw_run
         return s;
     if (r->csv && (s = nw_report_csv(runs, count, r->csv, err)))
         return s;
-    if (is_stdout(r->json) || is_stdout(r->csv))
+    if (nw_cli_is_stdout(r->json) || nw_cli_is_stdout(r->csv))
         return NW_OK;
     print_heading(&runs[0]);
     if ((s = nw_cli_print_comparison(runs, count, NW_COMPARE_INTEREST, stdout, err)))
@@ -424,7 +405,7 @@ static enum nw_status execute(const struct request *r, bool *stale, struct nw_er
     struct nw_run *runs = NULL;
     size_t finished = 0;
     enum nw_status s = r->scenario ? plan_scenario(&plan, r, err) : plan_trace(&plan, r, err);
-    if (s || (s = check_writable(r->json, err)) || (s = check_writable(r->csv, err)))
+    if (s || (s = nw_cli_check_writable(r->json, err)) || (s = nw_cli_check_writable(r->csv, err)))
         goto out;
     if (!(runs = calloc(plan.count, sizeof *runs))) {
         s = nw_fail_nomem(err, "the results");
@@ -468,7 +449,7 @@ static enum nw_status make_curves(const struct request *r, struct nw_error *err)
 {
     struct plan plan = { 0 };
     enum nw_status s = plan_trace(&plan, r, err);
-    if (!s && !(s = check_writable(r->json, err)) && !(s = check_writable(r->csv, err))) {
+    if (!s && !(s = nw_cli_check_writable(r->json, err)) && !(s = nw_cli_check_writable(r->csv, err))) {
         const struct nw_cli_mrc curves = { .trace = r->trace,
                                            .exact = r->mrc,
                                            .rate = r->mrc_rate,
@@ -491,7 +472,7 @@ static enum nw_status make_sample(const struct request *r, struct nw_error *err)
     enum nw_status s = r->scenario ? plan_scenario(&plan, r, err) : plan_trace(&plan, r, err);
     if (!s && !plan.trace)
         s = nw_fail(err, NW_ERR_USAGE, "--sample needs a trace: %s names none", r->scenario);
-    if (!s && !(s = check_writable(r->json, err)) && !(s = check_writable(r->csv, err))) {
+    if (!s && !(s = nw_cli_check_writable(r->json, err)) && !(s = nw_cli_check_writable(r->csv, err))) {
         const struct nw_cli_sample sample = { .trace = plan.trace,
                                               .sample = r->sample,
                                               .window = r->sample_window,
@@ -533,7 +514,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
         exit_status = nw_cli_usage(self, "one scenario at a time: %s and %s", r.scenario, value);
     else if (!r.scenario && !r.trace)
         exit_status = nw_cli_usage(self, "needs a scenario or --trace FILE");
-    else if (is_stdout(r.json) && is_stdout(r.csv))
+    else if (nw_cli_is_stdout(r.json) && nw_cli_is_stdout(r.csv))
         exit_status = nw_cli_usage(self, "--json - and --csv - cannot both have standard output");
     else if (wants_curves(&r) && not_for_curves(&r))
         exit_status = nw_cli_usage(self, "--mrc replays nothing: it takes a trace, and no %s", not_for_curves(&r));

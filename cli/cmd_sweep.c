@@ -1,4 +1,5 @@
 /* cmd_sweep.c - `nestwalk sweep`: all points of a scenario's sweeps, on all cores, each stored as soon as it is there. */
+#include "result_files.h"
 #include "sweep.h"
 #include <nestwalk/sim/replay_many.h>
 #include <sched.h>
@@ -35,7 +36,7 @@ static const struct nw_option options[] = {
     [OPT_TRACE] = { "trace", 't', "FILE", "The trace to replay (.nwt); overrides the scenario's." },
     [OPT_MACHINE] = { "machine", 'M', "MACHINE",
                       "Machine profile: a shipped one's name or an XML file; overrides the scenario's." },
-    [OPT_MODE] = { "mode", 'm', "native|direct|shadow|nested",
+    [OPT_MODE] = { "mode", 'm', "native|direct|shadow|nested|agile",
                    "Sweep only the scenario's runs of this mode, or its machine in this mode when there are none; may "
                    "be repeated." },
     [OPT_ENGINE] = { "engine", 0, "fast|reference",
@@ -112,7 +113,7 @@ static int go(const struct nw_command *self, struct sweep_options *r)
 {
     if (!r->sweep.scenario)
         return nw_cli_usage(self, "needs a scenario");
-    if (sweep_to_stdout(r->json) && sweep_to_stdout(r->csv))
+    if (nw_cli_is_stdout(r->json) && nw_cli_is_stdout(r->csv))
         return nw_cli_usage(self, "--json - and --csv - cannot both have standard output");
     if (r->dry_run && (r->json || r->csv))
         return nw_cli_usage(self, "--dry-run makes no results for --%s", r->json ? "json" : "csv");

@@ -2,6 +2,7 @@
 #include "run_mrc.h"
 #include "cli.h"
 #include "internal.h"
+#include "result_files.h"
 #include <inttypes.h>
 #include <nestwalk/reports/comparison.h>
 #include <nestwalk/reports/export.h>
@@ -402,10 +403,7 @@ static enum nw_status write_text(enum nw_status (*make)(const struct nw_mrc_repo
 {
     char *text = NULL;
     enum nw_status s = make(report, &text, err);
-    if (!s)
-        s = nw_report_write(path, text, strlen(text), err);
-    free(text);
-    return s;
+    return s ? s : nw_cli_write_text(text, path, err);
 }
 
 enum nw_status nw_cli_run_mrc(const struct nw_cli_mrc *request, struct nw_error *err)

@@ -2,6 +2,7 @@
 #include "run_sample.h"
 #include "cli.h"
 #include "internal.h"
+#include "result_files.h"
 #include <inttypes.h>
 #include <math.h>
 #include <nestwalk/reports/comparison.h>
@@ -108,10 +109,7 @@ static enum nw_status write_text(enum nw_status (*make)(const struct nw_sample_r
 {
     char *text = NULL;
     enum nw_status s = make(report, &text, err);
-    if (!s)
-        s = nw_report_write(path, text, strlen(text), err);
-    free(text);
-    return s;
+    return s ? s : nw_cli_write_text(text, path, err);
 }
 
 enum nw_status nw_cli_run_sample(const struct nw_cli_sample *request, struct nw_error *err)

@@ -1,27 +1,11 @@
 /* sweep.c - the points of a sweep, from what the store knows of them to their results in the store. */
 #include "sweep.h"
-#include <errno.h>
-#include <libgen.h>
+#include "result_files.h"
 #include <nestwalk/sim/replay_many.h>
 #include <nestwalk/traces/memory_source.h>
 #include <nestwalk/traces/nwt.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* A result that cannot be written should not be found out after an hour of replay. */
-static enum nw_status check_writable(const char *path, struct nw_error *err)
-{
-    if (!path || sweep_to_stdout(path))
-        return NW_OK;
-    char *copy = strdup(path);
-    if (!copy)
-        return nw_fail_nomem(err, "a file name");
-    enum nw_status s = NW_OK;
-    if (access(dirname(copy), W_OK))
-        s = nw_fail_errno(err, NW_ERR_IO, errno, "cannot write %s", path);
-    free(copy);
-    return s;
-}
 
 /* ---- what is done already ---- */
 
@@ -68,7 +52,7 @@ enum nw_status sweep_prepare(struct sweep *w, struct nw_error *err)
 {
     const struct sweep_options *r = w->options;
     enum nw_status s = sweep_plan_make(&w->plan, &r->sweep, err);
-    if (s || (s = check_writable(r->json, err)) || (s = check_writable(r->csv, err)))
+    if (s || (s = nw_cli_check_writable(r->json, err)) || (s = nw_cli_check_writable(r->csv, err)))
         return s;
     s = w->plan.trace ? nw_nwt_open(&w->source, w->plan.trace, err)
                       : nw_memory_source_create(&w->source, NULL, NULL, NULL, 0, NULL, 0, 0, err);

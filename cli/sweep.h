@@ -42,7 +42,6 @@ struct sweep {
 };
 
 /* "-" */
-static inline bool sweep_to_stdout(const char *path) { return path && !strcmp(path, "-"); }
 
 /* Makes the plan, opens trace and store, and finds out what is due. Everything that can be wrong is found here, before anything runs.
  * sweep_fini() in any case. */

@@ -1,5 +1,6 @@
 /* sweep_results.c - what a sweep shows: its points beforehand, and the table at the end. */
 #include "internal.h"
+#include "result_files.h"
 #include "sweep.h"
 #include "sweep_estimate.h"
 #include <math.h>
@@ -194,7 +195,7 @@ enum nw_status sweep_write_results(struct sweep *w, struct nw_error *err)
     enum nw_status s = make_rows(w, &rows, err);
     if (!s)
         s = write_tables(w, &rows, err);
-    if (!s && !sweep_to_stdout(w->options->json) && !sweep_to_stdout(w->options->csv)) {
+    if (!s && !nw_cli_is_stdout(w->options->json) && !nw_cli_is_stdout(w->options->csv)) {
         print_heading(w);
         s = print_table(w, &rows, err);
     }

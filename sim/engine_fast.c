@@ -1,29 +1,21 @@
-/* engine_fast.c - chooses the fast engine's instruction set at run time. NESTWALK_ISA=portable|avx2|avx512 in the environment forces one
- * (for tests and measurements); one that this machine lacks is ignored. All of them give the same counters. */
+/* engine_fast.c - the fast engine for the instruction set that isa.h chooses. All of them give the same counters. */
 #include "engine.h"
+#include "isa.h"
 #include <stdlib.h>
-#include <string.h>
 
 extern const struct engine engine_fast_portable, engine_fast_avx2, engine_fast_avx512;
 
-#if defined(__x86_64__)
-static bool may_use(const char *isa, const char *forced) { return !forced || !forced[0] || !strcmp(forced, isa); }
-
 static const struct engine *chosen(void)
 {
-    const char *forced = getenv("NESTWALK_ISA");
-    __builtin_cpu_init();
-    const bool bmi = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-    if (may_use("avx512", forced) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && bmi)
-        return &engine_fast_avx512;
-    if (may_use("avx2", forced) && __builtin_cpu_supports("avx2") && bmi)
-        return &engine_fast_avx2;
-    return &engine_fast_portable;
-}
+#if defined(__x86_64__)
+    static const struct engine *const engine[] = {
+        [ISA_PORTABLE] = &engine_fast_portable, [ISA_AVX2] = &engine_fast_avx2, [ISA_AVX512] = &engine_fast_avx512
+    };
+    return engine[isa_chosen()];
 #else
-static const struct engine *chosen(void) { return &engine_fast_portable; }
+    return &engine_fast_portable;
 #endif
+}
 
 struct chosen_state {
     const struct engine *engine;

@@ -1,4 +1,5 @@
 /* mrc_level.c - one page size of one stream: references through every stack. */
+#include "isa.h"
 #include "mrc_internal.h"
 
 #include <stdlib.h>
@@ -6,24 +7,17 @@
 
 extern mrc_take_fn mrc_take_portable, mrc_take_avx2, mrc_take_avx512;
 
-/* As engine_fast.c does: NESTWALK_ISA in the environment forces one, unless this machine lacks it. */
-#if defined(__x86_64__)
-static bool may_use(const char *isa, const char *forced) { return !forced || !forced[0] || !strcmp(forced, isa); }
-
 static mrc_take_fn *chosen(void)
 {
-    const char *forced = getenv("NESTWALK_ISA");
-    __builtin_cpu_init();
-    bool bits = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-    if (may_use("avx512", forced) && bits && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
-        return mrc_take_avx512;
-    if (may_use("avx2", forced) && bits && __builtin_cpu_supports("avx2"))
-        return mrc_take_avx2;
-    return mrc_take_portable;
-}
+#if defined(__x86_64__)
+    static mrc_take_fn *const take[] = {
+        [ISA_PORTABLE] = mrc_take_portable, [ISA_AVX2] = mrc_take_avx2, [ISA_AVX512] = mrc_take_avx512
+    };
+    return take[isa_chosen()];
 #else
-static mrc_take_fn *chosen(void) { return mrc_take_portable; }
+    return mrc_take_portable;
 #endif
+}
 
 enum nw_status mrc_level_init(struct mrc_level *l, const struct nw_mrc_options *o, unsigned stream, unsigned log2,
                               struct nw_error *err)

@@ -1,9 +1,10 @@
-/* kernel.c - the fast engine. Compiled once for each instruction set (NW_ISA names it); engine_fast.c chooses at run time.
+/* kernel.c - the fast engine. Compiled once for each instruction set (NW_ISA names it); isa.h says how one is chosen.
  *
  * Stages, over a block of touches (traces/block.h):
  *   1. filter   done by the source: accesses that cannot change any TLB are not even seen.
  *   2. TLB      levels in order, entries as packed words in recency order (structures.h).
  *   3. walk     the one walk template of mmu/, instantiated over the packed walk caches; it only *emits* the lines it reads.
+ *      Where a page's walk is known to find what it found before, 2 goes ahead of 3 for many touches at once (stage_regular.h).
  *   4. caches   the emitted lines of many walks go through the modelled caches in one tight loop.
  *
  * Why it is exact, trick by trick:

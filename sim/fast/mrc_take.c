@@ -1,5 +1,5 @@
 /* mrc_take.c - references of one page size through everything that is exact. Compiled once for each instruction set (NW_ISA names it);
- * mrc_level.c chooses at run time. */
+ * isa.h says how one is chosen. */
 #include "mrc_internal.h"
 #include "mrc_take_few.h"
 #include "mrc_take_intervals.h"

@@ -59,37 +59,23 @@ static enum nw_status regular_init(struct kernel *k, struct nw_error *err)
 
 /* ---- walks ---- */
 
-/* The entry's word, read without any effect. */
-static uint64_t regular_word(const struct kernel *k, uint64_t table, unsigned level, uint64_t address, uint64_t *line)
-{
-    uint64_t hpa = table + (address >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8;
-    *line = hpa >> NW_LINE_LOG2;
-    return nw_physmem_read64(k->m->pm, nw_hpa(hpa));
-}
-
 static void regular_path_make(struct kernel *k, enum nw_dimension d, uint64_t address, struct regular_path *path)
 {
     const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested, *nested = k->m->hw_nested;
     struct packed_entry at = { p->root, p->root, ~UINT64_C(0), 3 };
     for (unsigned level = p->levels - 1u;; level--) {
         if (d == NW_GUEST && nested) { /* from the table's GPA to its HPA */
-            struct packed_entry of = { nested->root, nested->root, ~UINT64_C(0), 0 };
-            uint64_t need = nested->need[NW_SUPERVISOR][NW_ACCESS_WRITE], word, line;
-            for (unsigned l = nested->levels - 1u;; l--) {
-                word = regular_word(k, of.a, l, at.b, &line);
-                of.c &= (word ^ nested->invert) | nested->level[l].grants;
-                of.a = word & nested->table_address;
-                if (nw_entry_is_leaf(nested, l, word)) {
-                    at.a = nw_entry_page(nested, l, word) | (at.b & (NW_BIT(NW_PAGE_LOG2 + 9 * l) - 1));
-                    break;
-                }
-            }
-            at.d = 1 | ((of.c & need) == need ? 2 : 0);
+            const uint64_t need = nested->need[NW_SUPERVISOR][NW_ACCESS_WRITE];
+            struct nw_nested_translation t = nested_translation(k, at.b);
+            at.a = t.hpa.v;
+            at.d = 1 | ((t.allowed & need) == need ? 2 : 0);
         }
         path->table[level] = at;
         if (level == k->regular.leaf_level[d])
             break;
-        uint64_t word = regular_word(k, at.a, level, address, &path->line[level]);
+        const uint64_t entry_hpa = at.a + (address >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8;
+        const uint64_t word = nw_physmem_read64(k->m->pm, nw_hpa(entry_hpa));
+        path->line[level] = entry_hpa >> NW_LINE_LOG2;
         at.c &= (word ^ p->invert) | p->level[level].grants;
         at.a = at.b = word & p->table_address;
     }

@@ -115,20 +115,31 @@ NW_INLINE void hook_table(void *context, enum nw_dimension d, uint64_t address, 
 
 NW_INLINE uint64_t nested_tag(uint64_t gpa, unsigned size) { return gpa >> size_log2[size] << 2 | size; }
 
-/* Finds what the entry of a regular page keeps: its tables say so still. */
-static NW_NOINLINE void resolve_lazy(const struct kernel *k, struct packed_entry *entry)
+/* What the second stage's tables say of a GPA that they map, found without any effect. */
+static NW_NOINLINE struct nw_nested_translation nested_translation(const struct kernel *k, uint64_t gpa)
 {
     const struct nw_paging *nested = k->m->hw_nested;
-    uint64_t table = nested->root, allowed = ~UINT64_C(0), gpa = entry->b;
+    uint64_t table = nested->root, allowed = ~UINT64_C(0);
     for (unsigned level = nested->levels - 1u;; level--) {
         uint64_t word = nw_physmem_read64(k->m->pm, nw_hpa(table + (gpa >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8));
         allowed &= (word ^ nested->invert) | nested->level[level].grants;
         if (nw_entry_is_leaf(nested, level, word)) {
-            *entry = (struct packed_entry){ nw_entry_page(nested, level, word), 0, allowed, !(~word & nested->dirty) };
-            return;
+            const unsigned log2 = NW_PAGE_LOG2 + 9 * level;
+            return (struct nw_nested_translation){ .hpa = nw_hpa(nw_entry_page(nested, level, word) |
+                                                                 (gpa & (NW_BIT(log2) - 1))),
+                                                   .allowed = allowed,
+                                                   .page_log2 = (uint8_t)log2,
+                                                   .dirty = !(~word & nested->dirty) };
         }
         table = word & nested->table_address;
     }
+}
+
+/* Finds what the entry of a regular page keeps: its tables say so still. */
+static void resolve_lazy(const struct kernel *k, struct packed_entry *entry)
+{
+    struct nw_nested_translation t = nested_translation(k, entry->b);
+    *entry = (struct packed_entry){ t.hpa.v & ~(NW_BIT(t.page_log2) - 1), 0, t.allowed, t.dirty };
 }
 
 NW_INLINE bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nested_request *q,

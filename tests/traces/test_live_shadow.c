@@ -92,6 +92,37 @@ static void programs__start_as_the_recorded_ones_did(void **state)
     }
 }
 
+/* Known answers of a live KVM, Linux 6.18 with PVM: the 2 MiB around a cut mapping go, and mappings change one by one. */
+static void programs__a_cut_host_mapping_takes_2_mib(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint64_t pf_taken, tlb_flush, flush_requests, pages_4k;
+    } known[] = { { "host-protect", 14, 3, 2, 27 }, { "host-protect-parts", 15, 5, 6, 27 } };
+    size_t seen = 0;
+    for (size_t i = 0; i < nw_shadow_program_count(); i++) {
+        struct nw_shadow_program p;
+        struct nw_kvm_counters c = { 0 };
+        assert_int_equal(nw_shadow_program_make(i, &p, NULL), NW_OK);
+        for (size_t n = 0; n < NW_ARRAY_LEN(known); n++) {
+            if (strcmp(p.name, known[n].name))
+                continue;
+            seen++;
+            assert_int_equal(
+                nw_kvm_program_run(&p.program, &(struct nw_kvm_watcher){ .segment = keep_last, .context = &c }, NULL),
+                NW_OK);
+            assert_int_equal(c.pf_taken, known[n].pf_taken);
+            assert_int_equal(c.pf_fixed, known[n].pf_taken);
+            assert_int_equal(c.tlb_flush, known[n].tlb_flush);
+            assert_int_equal(c.remote_tlb_flush_requests, known[n].flush_requests);
+            assert_int_equal(c.pages_4k, known[n].pages_4k);
+        }
+        nw_shadow_program_free(&p);
+    }
+    assert_int_equal(seen, NW_ARRAY_LEN(known));
+}
+
 /* Known answers of a live KVM: Linux 6.1, kvm_amd with npt=0. */
 static void programs__native_supervisor_code_touches_its_pages(void **state)
 {
@@ -259,6 +290,7 @@ int main(void)
         cmocka_unit_test(programs__can_all_run_and_come_out_the_same_each_time),
         cmocka_unit_test(programs__random_ones_follow_from_seed_and_number),
         cmocka_unit_test(programs__start_as_the_recorded_ones_did),
+        cmocka_unit_test(programs__a_cut_host_mapping_takes_2_mib),
         cmocka_unit_test(programs__native_supervisor_code_touches_its_pages),
         cmocka_unit_test(live__malformed_programs_are_refused_on_any_host),
         cmocka_unit_test(live__guest_that_hangs_is_given_up_and_leaves_nothing_behind),
