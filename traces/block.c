@@ -87,6 +87,10 @@ const struct nw_event_kind_info nw_event_kind_table[NW_EV_KIND_END] = {
                            RANGES(ANY, WORD), DATA("level,entry", 2, 16) },
     [NW_EV_INVLPGA] = { .name = "invlpga", .doc = "invalidate one page of a guest", ARGS(2, "gva", "asid"), RANGES(ANY, WORD) },
     [NW_EV_TLB_CONTROL] = { .name = "tlb-control", .doc = "what VMRUN flushed", ARGS(1, "value"), RANGES({ 0, 7 }) },
+    [NW_EV_TIME] = { .name = "time", .doc = "when what follows happens, in nanoseconds", ARGS(1, "ns") },
+    [NW_EV_IO_BEGIN] = { .name = "io-begin", .doc = "the driver began a packet or request",
+                         ARGS(5, "bdf", "kind", "id", "bytes", "flow"), RANGES(SHORT, { NW_IO_RECEIVE, NW_IO_WRITE }, ANY, SOME) },
+    [NW_EV_IO_END] = { .name = "io-end", .doc = "the device completed it", ARGS(2, "bdf", "id"), RANGES(SHORT) },
 };
 /* clang-format on */
 

@@ -90,6 +90,9 @@ enum nw_event_kind {
                            /*                                first; level 0 is the leaf table                           */
     NW_EV_INVLPGA,         /* gva, asid                      AMD: invalidate one page of a guest                        */
     NW_EV_TLB_CONTROL,     /* value                          AMD: what VMRUN flushed, enum nw_tlb_control               */
+    NW_EV_TIME,            /* ns                             when what follows happens; nanoseconds, never backwards    */
+    NW_EV_IO_BEGIN,        /* bdf, kind, id, bytes, flow     the driver begins a packet or request, enum nw_io_kind     */
+    NW_EV_IO_END,          /* bdf, id                        the device has completed it                                */
     NW_EV_KIND_END
 };
 /* clang-format on */
@@ -104,6 +107,7 @@ enum nw_tlb_control {
     NW_TLB_CONTROL_FLUSH_GUEST = 3,
     NW_TLB_CONTROL_FLUSH_NON_GLOBAL = 7
 };
+enum nw_io_kind { NW_IO_RECEIVE, NW_IO_TRANSMIT, NW_IO_READ, NW_IO_WRITE };
 enum nw_marker_type { NW_MARKER_ROI_BEGIN = 1, NW_MARKER_ROI_END, NW_MARKER_PHASE, NW_MARKER_USER };
 
 struct nw_event {
