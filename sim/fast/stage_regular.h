@@ -286,77 +286,75 @@ static NW_NOINLINE void regular_walks_nested_small(struct kernel *k) { regular_w
 
 /* ---- TLBs ---- */
 
-/* One line of the tables of regular and of dirty pages. */
+/* Walked for good, and, for a store, with D set. Both bits are on one line of the region's tables. */
 NW_INLINE bool is_regular(const struct kernel *k, uint64_t page, bool store)
 {
     const struct prepared_region *region = region_known(k, page);
-    return NW_LIKELY(region != NULL) && region_bit(store ? region->dirty : region->regular, regular_page(k, page));
+    const uint64_t first = regular_page(k, page);
+    return NW_LIKELY(region != NULL) && region_bit(region->regular, first) &&
+           (!store || region_bit(region->dirty, first));
 }
 
-/* Touches [t, end) up to the first that has to go the general way; pages to be walked are listed. *uppers: how many of them are upper pages
- * of a crossing access. `lanes` are arguments so that the common shapes are constants. */
-NW_INLINE uint32_t regular_look_up(struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end,
-                                   const unsigned lanes1, const unsigned lanes2, uint32_t *uppers)
+/* Where a run of regular touches that begins at t ends: at an irregular one, or when there is no room for more. */
+NW_INLINE uint32_t regular_run(const struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end,
+                               uint32_t *uppers)
+{
+    uint32_t upper = 0;
+    if (end - t > REGULAR_WALKS_MAX)
+        end = t + REGULAR_WALKS_MAX;
+    for (; t < end && is_regular(k, touch[t].page, nw_kind_type((uint8_t)touch[t].kind) == NW_STORE); t++)
+        upper += (touch[t].kind & NW_TOUCH_UPPER) != 0;
+    *uppers = upper;
+    return t;
+}
+
+/* Of a run, the touches [t, end): one array after the other, each a loop that appends what it misses to a list. Nothing in them branches on
+ * a hit, which no predictor foresees. Exact, because an array's state depends on nothing but the order of what it is asked for. `lanes` are
+ * arguments so that the common shapes are constants. */
+NW_INLINE void regular_look_up(struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end,
+                               const unsigned lanes1, const unsigned lanes2)
 {
     struct packed_tlb *l1 = k->looks[0][0].array[0], *l2 = k->looks[0][1].array[0];
     const unsigned ways1 = l1->ways, ways2 = l2->ways, size = k->regular.size;
     const struct packed_modulus sets1 = l1->sets, sets2 = l2->sets;
     const uint64_t space = k->space, rights = k->regular.rights;
-    const unsigned bits = k->m->guest.input_bits;
-    uint64_t hits1 = 0, hits2 = 0, misses = 0, out1 = 0, out2 = 0, *const words1 = l1->word, *const words2 = l2->word;
-    uint64_t *missed = k->regular.page;
-    uint32_t upper = 0;
-    for (; t < end; t++) {
-        const uint64_t page = touch[t].page, piece = page_of_class(page, size);
-        const uint64_t word = tlb_word(page, space, size, rights);
-        const bool store = nw_kind_type((uint8_t)touch[t].kind) == NW_STORE;
-        uint64_t *set1 = words1 + packed_mod(&sets1, piece) * lanes1;
-        const int at1 = packed_find(set1, lanes1, word, 0);
-        if (NW_UNLIKELY(nw_sign_extend(page << NW_PAGE_LOG2, bits) != page << NW_PAGE_LOG2) ||
-            (NW_UNLIKELY(store) && !is_regular(k, page, true)))
-            break;
-        if (at1 >= 0) {
-            packed_push(set1, lanes1, (unsigned)at1, word);
-            hits1++;
-        } else {
-            uint64_t *set2 = words2 + packed_mod(&sets2, piece) * lanes2;
-            const int at2 = packed_find(set2, lanes2, word, 0);
-            if (at2 < 0) {
-                if (NW_UNLIKELY(!is_regular(k, page, false)))
-                    break;
-                out2 += packed_push(set2, lanes2, ways2 - 1, word) != PACKED_EMPTY;
-                missed[misses++] = page;
-            } else {
-                packed_push(set2, lanes2, (unsigned)at2, word);
-                hits2++;
-            }
-            out1 += packed_push(set1, lanes1, ways1 - 1, word) != PACKED_EMPTY;
-        }
-        upper += (touch[t].kind & NW_TOUCH_UPPER) != 0;
-        if (NW_UNLIKELY(misses == REGULAR_WALKS_MAX)) {
-            t++;
-            break;
-        }
+    uint64_t *const words1 = l1->word, *const words2 = l2->word, *const missed = k->regular.page;
+    uint64_t out;
+    uint32_t misses1 = 0, misses2 = 0, out1 = 0, out2 = 0;
+    for (uint32_t i = t; i < end; i++) {
+        const uint64_t page = touch[i].page, piece = page_of_class(page, size);
+        out = PACKED_EMPTY;
+        const bool miss = !packed_touch(words1 + packed_mod(&sets1, piece) * lanes1, lanes1, ways1,
+                                        tlb_word(page, space, size, rights), &out);
+        missed[misses1] = page;
+        misses1 += miss;
+        out1 += miss & (out != PACKED_EMPTY);
     }
-    *uppers = upper;
-    l1->hits += hits1;
-    l1->misses += hits2 + misses;
-    l2->hits += hits2;
-    l2->misses += misses;
+    for (uint32_t i = 0; i < misses1; i++) {
+        const uint64_t page = missed[i], piece = page_of_class(page, size);
+        out = PACKED_EMPTY;
+        const bool miss = !packed_touch(words2 + packed_mod(&sets2, piece) * lanes2, lanes2, ways2,
+                                        tlb_word(page, space, size, rights), &out);
+        missed[misses2] = page; /* in place: never ahead of what is read */
+        misses2 += miss;
+        out2 += miss & (out != PACKED_EMPTY);
+    }
+    l1->hits += end - t - misses1;
+    l1->misses += misses1;
+    l2->hits += misses1 - misses2;
+    l2->misses += misses2;
     l1->evictions += out1;
     l2->evictions += out2;
-    l1->held[size] += hits2 + misses - out1;
-    l2->held[size] += misses - out2;
+    l1->held[size] += misses1 - out1;
+    l2->held[size] += misses2 - out2;
     l1->present |= (unsigned)(l1->held[size] != 0) << size;
     l2->present |= (unsigned)(l2->held[size] != 0) << size;
-    k->regular.count = (uint32_t)misses;
-    return t;
+    k->regular.count = misses2;
 }
 
-static NW_NOINLINE uint32_t regular_look_up_small(struct kernel *k, const struct nw_touch *touch, uint32_t t,
-                                                  uint32_t end, uint32_t *uppers)
+static NW_NOINLINE void regular_look_up_small(struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end)
 {
-    return regular_look_up(k, touch, t, end, 8, 16, uppers);
+    regular_look_up(k, touch, t, end, 8, 16);
 }
 
 /* Takes touches [t, end) up to the first that has to go the general way; the walks that they call for are made. *accesses: of them, those that
@@ -369,8 +367,12 @@ static uint32_t take_regular(struct kernel *k, const struct nw_touch *touch, uin
     uint32_t uppers;
     if (k->regular.rights == REGULAR_RIGHTS_UNKNOWN)
         return t;
-    t = lanes1 == 8 && lanes2 == 16 ? regular_look_up_small(k, touch, t, end, &uppers)
-                                    : regular_look_up(k, touch, t, end, lanes1, lanes2, &uppers);
+    if ((t = regular_run(k, touch, t, end, &uppers)) == from)
+        return t;
+    if (lanes1 == 8 && lanes2 == 16)
+        regular_look_up_small(k, touch, from, t);
+    else
+        regular_look_up(k, touch, from, t, lanes1, lanes2);
     *accesses += t - from - uppers;
     const bool small = !k->regular.leaf_level[NW_GUEST] && !k->regular.leaf_level[NW_NESTED];
     if (k->regular.count && k->m->hw_nested)
