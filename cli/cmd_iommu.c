@@ -1,5 +1,7 @@
-/* cmd_iommu.c - `nestwalk iommu check FILE...`: the firmware's tables about remapping units against the rules. */
+/* cmd_iommu.c - `nestwalk iommu check FILE...`: the firmware's tables about remapping units against the rules. And the
+ * entry of `nestwalk iommu walk`, which is in iommu_walk.c. */
 #include "internal.h"
+#include "iommu_walk.h"
 #include "trace_common.h"
 #include <inttypes.h>
 #include <nestwalk/iommu/check.h>
@@ -314,4 +316,26 @@ const struct nw_command nw_cmd_iommu = {
                 "nestwalk iommu check --explain D05",
     .options = options,
     .run = run,
+};
+
+const struct nw_command nw_cmd_iommu_walk = {
+    .name = "iommu walk",
+    .synopsis = "(--image FILE [--start ADDRESS] --rtaddr VALUE --source BB:DD.F --iova ADDRESS | --cases FILE "
+                "--id ID|--line N) [--pasid N] [--read|--write|--execute] [--json FILE|-]",
+    .summary = "what a VT-d unit makes of one DMA request, entry by entry",
+    .details =
+        "Lists each word of the tables that the unit reads, in order: root entry, context entry, PASID directory and "
+        "table, and the paging entries of both stages, with address, value and the fields that matter. Then the "
+        "host-physical address with page size and rights, or the fault: its reason, what it means, and what to "
+        "change. Caches of the unit play no part.\n\n"
+        "A dump's capability registers come from --cap and --ecap: give those of the unit, as the defaults decide what "
+        "is reserved. A table outside the dump cannot be read, which is a fault. With --cases the options take the "
+        "place of what the case says.\n\n"
+        "Exit status: 0 when the request is translated, 1 when it faults, 3 when a file cannot be used.",
+    .examples =
+        "nestwalk iommu walk --image memory.bin --rtaddr 0x1000 --source 00:02.0 --iova 0x7f000 --write\n"
+        "nestwalk iommu walk --image memory.bin --rtaddr 0x1400 --source 00:02.0 --pasid 5 --iova 0x7f000 -j -\n"
+        "nestwalk iommu walk --cases vtd-legacy.jsonl.xz --id legacy48/1/0 --request 3",
+    .options = iommu_walk_options,
+    .run = iommu_walk,
 };

@@ -37,5 +37,8 @@ enum nw_status conform_kvm(const json_t *record, struct conform_verdict *out, st
 /* conform_vtd.c: DMA and interrupt remapping. */
 bool conform_vtd_is(const json_t *record);
 enum nw_status conform_vtd(const json_t *record, struct conform_verdict *out, struct nw_error *err) NW_MUST_USE;
+/* A step that writes memory. */
+struct nw_physmem;
+bool conform_vtd_memory(struct nw_physmem *pm, const json_t *step, struct nw_error *err);
 
 #endif

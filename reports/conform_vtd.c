@@ -140,7 +140,7 @@ static bool judge(struct vtd_case *c, const json_t *step, size_t number, const s
 
 /* ---- steps -------------------------------------------------------------------------------------- */
 
-static bool step_memory(struct vtd_case *c, const json_t *step, struct nw_error *err)
+bool conform_vtd_memory(struct nw_physmem *pm, const json_t *step, struct nw_error *err)
 {
     const json_t *list = json_object_get(step, "q"), *run;
     size_t i;
@@ -153,7 +153,7 @@ static bool step_memory(struct vtd_case *c, const json_t *step, struct nw_error 
             return false;
         for (size_t k = 1; k < json_array_size(run); k++)
             if (!conform_word_value(json_array_get(run, k), "a word of \"q\"", &word, err) ||
-                nw_physmem_write64(c->pm, nw_hpa(address + 8 * (k - 1)), word, err))
+                nw_physmem_write64(pm, nw_hpa(address + 8 * (k - 1)), word, err))
                 return false;
     }
     return true;
@@ -264,7 +264,7 @@ static bool run_step(struct vtd_case *c, const json_t *step, size_t number, stru
     if (!conform_choice(step, "op", ops, &op, err))
         return false;
     switch (op) {
-    case MEMORY: return step_memory(c, step, err);
+    case MEMORY: return conform_vtd_memory(c->pm, step, err);
     case INVALIDATE: return step_invalidate(c, step, number, err);
     case DMA: return step_dma(c, step, &got, err) && judge(c, step, number, &got, err);
     case MSI: return step_msi(c, step, &got, err) && judge(c, step, number, &got, err);

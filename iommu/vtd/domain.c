@@ -18,8 +18,12 @@ bool vtd_load(struct vtd_walk *w, uint64_t address, uint64_t *out)
     for (size_t i = 0; m->ram && i < m->ram_count; i++)
         readable |= address >= m->ram[i].start && address < m->ram[i].end;
     w->references++;
+    if (NW_UNLIKELY(w->t->watch != NULL) && w->t->watch->need)
+        w->t->watch->need(w->t->watch->context, address);
     w->load_failed = !readable;
     *out = readable ? nw_physmem_read64(m->pm, nw_hpa(address)) : 0;
+    if (NW_UNLIKELY(w->t->watch != NULL))
+        vtd_watch_word(w, address, *out, readable);
     return readable;
 }
 
@@ -81,6 +85,7 @@ static bool read_legacy_context(struct vtd_walk *w, uint16_t source_id, uint64_t
         return true;
     uint64_t root, upper, at = (w->t->rtaddr & TABLE_POINTER) + (uint64_t)(source_id >> 8) * 16;
     uint64_t above = nw_mask(63, w->t->unit.haw);
+    vtd_entry(w, NW_VTD_ROOT_ENTRY, at);
     if (!vtd_load(w, at, &root) || !vtd_load(w, at + 8, &upper))
         return vtd_fault(w, fault, 0x08);
     if (!(root & 1))
@@ -88,6 +93,7 @@ static bool read_legacy_context(struct vtd_walk *w, uint16_t source_id, uint64_t
     if ((root & (nw_mask(11, 1) | above)) || upper)
         return vtd_fault(w, fault, 0x0a);
     at = (root & TABLE_POINTER) + (uint64_t)(source_id & 255) * 16;
+    vtd_entry(w, NW_VTD_CONTEXT_ENTRY, at);
     if (!vtd_load(w, at, &word[0]) || !vtd_load(w, at + 8, &word[1]))
         return vtd_fault(w, fault, 0x09);
     w->domain.fpd = word[0] & CONTEXT_FPD;
@@ -137,6 +143,7 @@ static bool read_scalable_context(struct vtd_walk *w, uint16_t source_id, struct
         return true;
     /* A root entry has two halves: for functions 00.0 to 0f.7 of the bus, and for 10.0 to 1f.7. Each is looked at alone. */
     uint64_t half, at = (w->t->rtaddr & TABLE_POINTER) + (uint64_t)(source_id >> 8) * 16 + (source_id & 0x80 ? 8 : 0);
+    vtd_entry(w, NW_VTD_SCALABLE_ROOT_ENTRY, at);
     if (!vtd_load(w, at, &half))
         return vtd_fault(w, fault, 0x38);
     if (!(half & 1))
@@ -144,6 +151,7 @@ static bool read_scalable_context(struct vtd_walk *w, uint16_t source_id, struct
     if (half & (nw_mask(11, 1) | nw_mask(63, w->t->unit.haw)))
         return vtd_fault(w, fault, 0x3a);
     at = (half & TABLE_POINTER) + (uint64_t)(source_id & 0x7f) * 32;
+    vtd_entry(w, NW_VTD_SCALABLE_CONTEXT_ENTRY, at);
     for (unsigned i = 0; i < 4; i++)
         if (!vtd_load(w, at + 8 * i, &c->word[i]))
             return vtd_fault(w, fault, 0x40);

@@ -29,8 +29,9 @@ static bool read_entry(struct vtd_walk *w, const struct vtd_scalable_context *c,
         w->domain.fpd |= *directory_fpd;
         return true;
     }
-    uint64_t directory;
-    if (!vtd_load(w, (c->word[0] & POINTER) + (pasid >> 6) * 8, &directory))
+    uint64_t directory, directory_at = (c->word[0] & POINTER) + (pasid >> 6) * 8;
+    vtd_entry(w, NW_VTD_PASID_DIRECTORY_ENTRY, directory_at);
+    if (!vtd_load(w, directory_at, &directory))
         return vtd_fault(w, fault, 0x50);
     *directory_fpd = directory & ENTRY_FPD;
     w->domain.fpd |= *directory_fpd;
@@ -39,6 +40,7 @@ static bool read_entry(struct vtd_walk *w, const struct vtd_scalable_context *c,
     if (directory & (nw_mask(11, 2) | nw_mask(63, w->t->unit.haw)))
         return vtd_fault(w, fault, 0x52);
     uint64_t at = (directory & POINTER) + (uint64_t)(pasid & 63) * 64;
+    vtd_entry(w, NW_VTD_PASID_TABLE_ENTRY, at);
     for (unsigned i = 0; i < 8; i++)
         if (!vtd_load(w, at + 8 * i, &word[i]))
             return vtd_fault(w, fault, 0x58);

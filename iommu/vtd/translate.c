@@ -41,6 +41,8 @@ static inline bool is_second(const struct vtd_walk *w, unsigned dimension)
 static inline void walk_reference(void *context, const struct nw_reference *r)
 {
     struct vtd_walk *w = context;
+    if (NW_UNLIKELY(w->t->watch != NULL))
+        vtd_watch_paging(w->t->watch, is_second(w, r->dimension), r->level);
     if (w->load_failed)
         return; /* there is no entry */
     if (!is_second(w, r->dimension)) {

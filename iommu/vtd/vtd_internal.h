@@ -2,7 +2,7 @@
 #ifndef NESTWALK_IOMMU_VTD_INTERNAL_H
 #define NESTWALK_IOMMU_VTD_INTERNAL_H
 
-#include <nestwalk/iommu/vtd.h>
+#include <nestwalk/iommu/vtd_watch.h>
 
 struct vtd_caches; /* cache.h */
 
@@ -28,6 +28,8 @@ struct vtd_walk {
     bool context_cached; /* the context entry came from its cache */
     bool hit;            /* the IOTLB had the translation: vtd_find_domain() has put it into `found` */
     struct nw_vtd_result found;
+    enum nw_vtd_table table; /* for the watcher: what the next words belong to, and where that entry begins */
+    uint64_t entry_at;
     bool load_failed; /* the last word asked for lies where nothing can be read */
     /* The paging entries read, combined; of the second stage those of its last walk. */
     uint64_t first_allowed, second_allowed;
@@ -39,6 +41,17 @@ struct vtd_walk {
 
 /* One word of a table. False: it cannot be read. */
 bool vtd_load(struct vtd_walk *w, uint64_t address, uint64_t *out);
+/* The words read from here on are those of the entry of this kind at `address`. */
+static inline void vtd_entry(struct vtd_walk *w, enum nw_vtd_table table, uint64_t address)
+{
+    w->table = table;
+    w->entry_at = address;
+}
+
+/* watch.c: keeps the word for the watcher. */
+void vtd_watch_word(struct vtd_walk *w, uint64_t address, uint64_t value, bool readable);
+/* The word kept last is a paging entry: of this stage and level (0 = leaf table). */
+void vtd_watch_paging(struct nw_vtd_watch *watch, bool second, unsigned level);
 
 /* domain.c, pasid.c: fill w->domain. False: *fault has the reason. */
 bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault);

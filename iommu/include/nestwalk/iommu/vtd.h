@@ -79,12 +79,15 @@ struct nw_vtd_memory {
     size_t ram_count;
 };
 
+struct nw_vtd_watch; /* vtd_watch.h */
+
 struct nw_vtd_tables {
     struct nw_vtd_capabilities unit;
     struct nw_vtd_memory memory;
-    uint64_t rtaddr;        /* RTADDR_REG as latched by SRTP: 63:12 root table, 11:10 translation table mode */
-    uint64_t irta;          /* IRTA_REG as latched by SIRTP: 63:12 table, 11 EIME, 3:0 size */
-    bool compatible_format; /* GSTS.CFIS: compatibility-format interrupts pass */
+    uint64_t rtaddr;            /* RTADDR_REG as latched by SRTP: 63:12 root table, 11:10 translation table mode */
+    uint64_t irta;              /* IRTA_REG as latched by SIRTP: 63:12 table, 11 EIME, 3:0 size */
+    bool compatible_format;     /* GSTS.CFIS: compatibility-format interrupts pass */
+    struct nw_vtd_watch *watch; /* told of each word that nw_vtd_translate() reads; NULL: nobody is */
 };
 enum nw_vtd_table_mode { NW_VTD_TTM_LEGACY, NW_VTD_TTM_SCALABLE, NW_VTD_TTM_RESERVED, NW_VTD_TTM_ABORT };
 
