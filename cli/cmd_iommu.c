@@ -332,10 +332,9 @@ const struct nw_command nw_cmd_iommu_walk = {
         "is reserved. A table outside the dump cannot be read, which is a fault. With --cases the options take the "
         "place of what the case says.\n\n"
         "Exit status: 0 when the request is translated, 1 when it faults, 3 when a file cannot be used.",
-    .examples =
-        "nestwalk iommu walk --image memory.bin --rtaddr 0x1000 --source 00:02.0 --iova 0x7f000 --write\n"
-        "nestwalk iommu walk --image memory.bin --rtaddr 0x1400 --source 00:02.0 --pasid 5 --iova 0x7f000 -j -\n"
-        "nestwalk iommu walk --cases vtd-legacy.jsonl.xz --id legacy48/1/0 --request 3",
+    .examples = "nestwalk iommu walk --image memory.bin --rtaddr 0x1000 --source 00:02.0 --iova 0x7f000 --write\n"
+                "nestwalk iommu walk --image m.bin --rtaddr 0x1400 --source 00:02.0 --pasid 5 --iova 0x7f000 -j -\n"
+                "nestwalk iommu walk --cases vtd-legacy.jsonl.xz --id legacy48/1/0 --request 3",
     .options = iommu_walk_options,
     .run = iommu_walk,
 };
