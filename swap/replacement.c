@@ -1,0 +1,179 @@
+#include "replacement_internal.h"
+#include <inttypes.h>
+#include <nestwalk/base/compiler.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const struct nw_replacement_policy replacement_lru, replacement_fifo, replacement_clock, replacement_random,
+    replacement_arc, replacement_s3fifo, replacement_sieve;
+const struct nw_replacement_policy *const nw_replacement_policies[] = { &replacement_lru,   &replacement_fifo,
+                                                                        &replacement_clock, &replacement_random,
+                                                                        &replacement_arc,   &replacement_s3fifo,
+                                                                        &replacement_sieve, NULL };
+
+const struct nw_replacement_policy *nw_replacement_policy_find(const char *name)
+{
+    for (size_t i = 0; nw_replacement_policies[i]; i++)
+        if (!strcmp(nw_replacement_policies[i]->name, name))
+            return nw_replacement_policies[i];
+    return NULL;
+}
+
+/* ---- pages by number ---- */
+
+static uint32_t home(const struct nw_replacement *r, uint64_t page)
+{
+    return (uint32_t)(page * UINT64_C(0x9e3779b97f4a7c15) >> 32) & r->slot_mask;
+}
+
+/* The slot that has the page, or the empty one where its search ends. */
+static uint32_t find_slot(const struct nw_replacement *r, uint64_t page)
+{
+    uint32_t at = home(r, page);
+    while (r->slot[at] != NO_NODE && r->node[r->slot[at]].page != page)
+        at = (at + 1) & r->slot_mask;
+    return at;
+}
+
+/* Closes the gap, so that no search ends too early: entries behind it that may stand there move forward. */
+static void empty_slot(struct nw_replacement *r, uint32_t gap)
+{
+    for (uint32_t at = (gap + 1) & r->slot_mask; r->slot[at] != NO_NODE; at = (at + 1) & r->slot_mask) {
+        uint32_t wanted = home(r, r->node[r->slot[at]].page);
+        if (((at - wanted) & r->slot_mask) >= ((at - gap) & r->slot_mask)) {
+            r->slot[gap] = r->slot[at];
+            gap = at;
+        }
+    }
+    r->slot[gap] = NO_NODE;
+    r->slot_used--;
+}
+
+static enum nw_status make_room(struct nw_replacement *r, struct nw_error *err)
+{
+    if (r->node_free == NO_NODE && r->node_used == r->node_capacity) {
+        uint32_t wanted = r->node_capacity ? 2 * r->node_capacity : 1024;
+        struct node *bigger = reallocarray(r->node, wanted, sizeof *bigger);
+        if (!bigger)
+            return nw_fail_nomem(err, "the pages of a replacement policy");
+        r->node = bigger;
+        r->node_capacity = wanted;
+    }
+    if (r->slot && r->slot_used < r->slot_mask / 2)
+        return NW_OK;
+    uint32_t slots = r->slot ? 2 * (r->slot_mask + 1) : 4096, *bigger = malloc(slots * sizeof *bigger);
+    if (!bigger)
+        return nw_fail_nomem(err, "the pages of a replacement policy");
+    memset(bigger, 0xff, slots * sizeof *bigger);
+    uint32_t *old = r->slot, old_slots = old ? r->slot_mask + 1 : 0;
+    r->slot = bigger;
+    r->slot_mask = slots - 1;
+    for (uint32_t i = 0; i < old_slots; i++)
+        if (old[i] != NO_NODE)
+            r->slot[find_slot(r, r->node[old[i]].page)] = old[i];
+    free(old);
+    return NW_OK;
+}
+
+/* ---- lists ---- */
+
+static void link_newest(struct nw_replacement *r, uint32_t node, unsigned list)
+{
+    struct list *l = &r->list[list];
+    struct node *n = &r->node[node];
+    n->list = (uint8_t)list;
+    n->newer = NO_NODE;
+    n->older = l->newest;
+    if (l->newest != NO_NODE)
+        r->node[l->newest].newer = node;
+    else
+        l->oldest = node;
+    l->newest = node;
+    l->length++;
+}
+
+static void unlink_node(struct nw_replacement *r, uint32_t node)
+{
+    const struct node *n = &r->node[node];
+    struct list *l = &r->list[n->list];
+    *(n->newer != NO_NODE ? &r->node[n->newer].older : &l->newest) = n->older;
+    *(n->older != NO_NODE ? &r->node[n->older].newer : &l->oldest) = n->newer;
+    l->length--;
+}
+
+uint32_t replacement_find(const struct nw_replacement *r, uint64_t page) { return r->slot[find_slot(r, page)]; }
+
+uint32_t replacement_add(struct nw_replacement *r, unsigned list, uint64_t page)
+{
+    uint32_t node = r->node_free;
+    if (node != NO_NODE)
+        r->node_free = r->node[node].older;
+    else
+        node = r->node_used++;
+    r->node[node].page = page;
+    r->node[node].count = 0;
+    r->slot[find_slot(r, page)] = node;
+    r->slot_used++;
+    link_newest(r, node, list);
+    return node;
+}
+
+void replacement_drop(struct nw_replacement *r, uint32_t node)
+{
+    unlink_node(r, node);
+    empty_slot(r, find_slot(r, r->node[node].page));
+    r->node[node].older = r->node_free;
+    r->node_free = node;
+}
+
+void replacement_move(struct nw_replacement *r, uint32_t node, unsigned list)
+{
+    unlink_node(r, node);
+    link_newest(r, node, list);
+}
+
+/* ---- life ---- */
+
+enum nw_status nw_replacement_create(struct nw_replacement **out, const struct nw_replacement_policy *policy,
+                                     uint64_t frames, uint64_t seed, struct nw_error *err)
+{
+    if (!frames || frames > NW_REPLACEMENT_FRAMES_MAX)
+        return nw_fail(err, NW_ERR_USAGE, "%" PRIu64 " frames, allowed are 1 to %d", frames, NW_REPLACEMENT_FRAMES_MAX);
+    struct nw_replacement *r = calloc(1, policy->bytes);
+    if (!r)
+        return nw_fail_nomem(err, "a replacement policy");
+    r->policy = policy;
+    r->frames = frames;
+    r->resident = 1;
+    r->node_free = NO_NODE;
+    r->rng = nw_rng_for(seed, "replacement");
+    for (unsigned i = 0; i < LISTS_MAX; i++)
+        r->list[i] = (struct list){ NO_NODE, NO_NODE, 0 };
+    if (policy->init)
+        policy->init(r);
+    *out = r;
+    return NW_OK;
+}
+
+enum nw_status nw_replacement_touch(struct nw_replacement *r, uint64_t page, bool *fault, struct nw_error *err)
+{
+    uint32_t node = r->slot ? replacement_find(r, page) : NO_NODE;
+    *fault = node == NO_NODE || !(r->resident >> r->node[node].list & 1);
+    if (!*fault) {
+        r->policy->hit(r, node);
+        return NW_OK;
+    }
+    enum nw_status s = make_room(r, err);
+    if (!s)
+        r->policy->fault(r, page);
+    return s;
+}
+
+void nw_replacement_destroy(struct nw_replacement *r)
+{
+    if (!r)
+        return;
+    free(r->node);
+    free(r->slot);
+    free(r);
+}
