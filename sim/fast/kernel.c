@@ -116,7 +116,8 @@ static enum nw_status take_stretch(struct kernel *k, const struct nw_block *b, u
         if (k->regular.possible && !b->fetches)
             while (t < end) {
                 uint32_t start = t;
-                t = take_regular(k, b->touch, t, end, &touched[0]);
+                if ((s = take_regular(k, b->touch, &t, end, &touched[0], err)))
+                    return s;
                 if (t < end && t - start < REGULAR_WALKS_MAX)
                     break;
             }

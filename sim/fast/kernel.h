@@ -45,7 +45,7 @@ struct hint {
 /* All that a walk of a regular page reads above the leaf; the same for all pages of one table of leaves. */
 struct regular_path {
     _Alignas(64) uint64_t key;                /* 0: none */
-    const uint64_t *leaf;                     /* the table of leaves, in our own memory */
+    uint64_t *leaf;                           /* the table of leaves, in our own memory */
     uint64_t leaf_line;                       /* its first line */
     uint64_t line[NW_LEVELS_MAX];             /* by level, above the leaf's: of the entry there */
     struct packed_entry table[NW_LEVELS_MAX]; /* by level: as a paging-structure cache keeps the table */
@@ -102,6 +102,10 @@ struct kernel {
         struct regular_path *path[2]; /* direct-mapped by key */
         uint64_t *page;               /* missed, to be walked */
         uint32_t count;
+        bool mixed;  /* there are pages of other rights: first touches go the general way */
+        bool learnt; /* the two below: the first regular page's, by dimension */
+        uint64_t above[2],
+            leaf_bits[2]; /* rights of the entries above the leaf; the leaf entry without address, A and D */
     } regular;
 };
 

@@ -8,7 +8,8 @@
  *   - the rights of all regular pages are the same but for D, and D of a TLB entry is what the page's last walk left in the tables: one bit
  *     a page (`dirty`) says it for all arrays. So words need no D, look-up and fill compare and move whole words, and the TLBs do
  *     not wait for the walk's result.
- * Anything else (a first touch, a store to a page without D) goes the general way, after the walks before it. */
+ * A first touch makes its page regular before its walk: regular_first() maps it and sets the flags that the walk would set.
+ * Anything else (a store to a page without D, other rights) goes the general way, after the walks before it. */
 #ifndef NW_SIM_STAGE_REGULAR_H
 #define NW_SIM_STAGE_REGULAR_H
 
@@ -295,17 +296,167 @@ NW_INLINE bool is_regular(const struct kernel *k, uint64_t page, bool store)
            (!store || region_bit(region->dirty, first));
 }
 
-/* Where a run of regular touches that begins at t ends: at an irregular one, or when there is no room for more. */
-NW_INLINE uint32_t regular_run(const struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end,
-                               uint32_t *uppers)
+/* ---- first touches ---- */
+
+static const struct nw_walk_hooks plain_hooks = { .load = hook_load, .update = hook_update };
+
+/* The walk without caches and without a trace of it but the flags it sets. */
+static NW_NOINLINE void plain_walk_nested(struct kernel *k, uint64_t gva, const struct nw_access *access,
+                                          struct nw_walk_result *w)
 {
-    uint32_t upper = 0;
-    if (end - t > REGULAR_WALKS_MAX)
-        end = t + REGULAR_WALKS_MAX;
-    for (; t < end && is_regular(k, touch[t].page, nw_kind_type((uint8_t)touch[t].kind) == NW_STORE); t++)
-        upper += (touch[t].kind & NW_TOUCH_UPPER) != 0;
+    nw_walk_run(&plain_hooks, k, k->m->hw_guest, k->m->hw_nested, nw_gva(gva), access, w);
+}
+static NW_NOINLINE void plain_walk_native(struct kernel *k, uint64_t gva, const struct nw_access *access,
+                                          struct nw_walk_result *w)
+{
+    nw_walk_run(&plain_hooks, k, k->m->hw_guest, NULL, nw_gva(gva), access, w);
+}
+
+/* Of the allowed bits of entries combined, those that any access may need. */
+static uint64_t rights_above(const struct nw_paging *p, const struct regular_path *path, unsigned leaf)
+{
+    uint64_t any = 0;
+    for (unsigned who = 0; who < NW_ARRAY_LEN(p->need); who++)
+        for (unsigned kind = 0; kind < NW_ARRAY_LEN(p->need[0]); kind++)
+            any |= p->need[who][kind];
+    return path->table[leaf].c & any;
+}
+
+/* The path's leaf entry for `address`, if it and what is above it are as those of the first regular page, but for A and D; else NULL. */
+static uint64_t *leaf_alike(const struct kernel *k, enum nw_dimension d, uint64_t address)
+{
+    const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested;
+    const unsigned leaf = k->regular.leaf_level[d];
+    const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * leaf)) + 1;
+    const struct regular_path *path = &k->regular.path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+    if (path->key != key || rights_above(p, path, leaf) != k->regular.above[d])
+        return NULL;
+    uint64_t *word = path->leaf + (address >> (NW_PAGE_LOG2 + 9 * leaf) & 511);
+    const uint64_t same = ~(p->level[leaf].leaf_address | p->level[leaf].accessed | p->dirty);
+    return (*word & same) == k->regular.leaf_bits[d] ? word : NULL;
+}
+
+static void leaf_learn(struct kernel *k, enum nw_dimension d, uint64_t address)
+{
+    const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested;
+    const unsigned leaf = k->regular.leaf_level[d];
+    struct regular_path path;
+    regular_path_make(k, d, address, &path);
+    k->regular.above[d] = rights_above(p, &path, leaf);
+    k->regular.leaf_bits[d] = path.leaf[address >> (NW_PAGE_LOG2 + 9 * leaf) & 511] &
+                              ~(p->level[leaf].leaf_address | p->level[leaf].accessed | p->dirty);
+}
+
+/* The page's tables have served walks before: only its leaves lack flags. False: not known to be so. */
+static bool regular_first_quick(struct kernel *k, uint64_t gva, bool store, uint64_t *rights)
+{
+    const struct nw_paging *guest = k->m->hw_guest, *nested = k->m->hw_nested;
+    const unsigned leaf = k->regular.leaf_level[NW_GUEST];
+    uint64_t *word = leaf_alike(k, NW_GUEST, gva), *below = NULL;
+    if (!word)
+        return false;
+    const uint64_t within = gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1);
+    if (nested && !(below = leaf_alike(k, NW_NESTED, (*word & guest->level[leaf].leaf_address) | within)))
+        return false;
+    if (nested && store && k->regular.leaf_level[NW_NESTED] > leaf && (~*below & nested->dirty))
+        return false; /* see regular_first() */
+    *word |= guest->level[leaf].accessed | (store ? guest->dirty : 0);
+    bool dirty = !(~*word & guest->dirty);
+    if (nested) {
+        *below |= nested->level[k->regular.leaf_level[NW_NESTED]].accessed | (store ? nested->dirty : 0);
+        dirty &= !(~*below & nested->dirty);
+    }
+    *rights = k->regular.rights | (dirty ? RIGHT_D : 0);
+    return true;
+}
+
+/* Makes known the path to `gva`, if its table of leaves is known to have served the walk of a regular page; and from such a page, what all of
+ * them have in common. */
+static void regular_learn(struct kernel *k, uint64_t gva)
+{
+    const unsigned leaf = k->regular.leaf_level[NW_GUEST];
+    const uint64_t key = (gva >> (NW_PAGE_2M_LOG2 + 9 * leaf)) + 1;
+    struct regular_path *path = &k->regular.path[NW_GUEST][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+    if (path->key == key && k->regular.learnt)
+        return;
+    const unsigned from = leaf ? 0 : gva >> NW_PAGE_2M_LOG2 << 3 & (REGION_WORDS - 1),
+                   to = leaf ? REGION_WORDS : from + 8;
+    unsigned word = from;
+    while (word < to && !k->last_region->regular[word])
+        word++;
+    if (word == to)
+        return;
+    if (path->key != key)
+        regular_path_make(k, NW_GUEST, gva, path);
+    if (k->regular.learnt)
+        return;
+    const uint64_t page =
+        k->last_region->key << REGION_LOG2 | word << 6 | (unsigned)__builtin_ctzll(k->last_region->regular[word]);
+    const uint64_t regular = page << NW_PAGE_LOG2, within = regular & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1);
+    leaf_learn(k, NW_GUEST, regular);
+    if (k->m->hw_nested)
+        leaf_learn(k, NW_NESTED,
+                   (path->leaf[regular >> (NW_PAGE_LOG2 + 9 * leaf) & 511] & k->m->hw_guest->level[leaf].leaf_address) |
+                       within);
+    k->regular.learnt = true;
+}
+
+/* Makes a page regular whose walk has not been made yet: maps it, in the order of touches, and sets the flags that its walk sets. A page that
+ * cannot be made regular is left for the general way.
+ * Exact: the walk itself, made later and in its turn, finds the same entries and sets nothing; and walks of other pages that wait do not see
+ * the flags. They read no A, and the D of the page's own leaf is nobody else's. A second-stage leaf of several guest pages is: its D
+ * is part of what the nested TLB keeps for all of them, and may have to be walked for again. So flags of such leaves are never set here. */
+static NW_NOINLINE enum nw_status regular_first(struct kernel *k, uint64_t page, uint8_t kind, struct nw_error *err)
+{
+    const uint64_t gva = page << NW_PAGE_LOG2, first = regular_page(k, page);
+    const bool shared = k->m->hw_nested && k->regular.leaf_level[NW_NESTED] > k->regular.leaf_level[NW_GUEST];
+    enum nw_status s;
+    uint64_t rights;
+    if (k->regular.mixed || !canonical(k, page))
+        return NW_OK;
+    if ((s = find_region(k, first >> REGION_LOG2, err)) || region_bit(k->last_region->regular, first) ||
+        (s = prepare(k, page, gva, kind, err)))
+        return s;
+    regular_learn(k, gva);
+    if (!k->regular.learnt || !regular_first_quick(k, gva, nw_kind_type(kind) == NW_STORE, &rights)) {
+        struct nw_access access = access_of(kind);
+        struct nw_walk_result w;
+        if (shared)
+            return NW_OK;
+        (k->m->hw_nested ? plain_walk_nested : plain_walk_native)(k, gva, &access, &w);
+        if (w.outcome != NW_WALK_OK) {
+            k->regular.mixed = true;
+            return NW_OK;
+        }
+        rights = rights_of(w.rights);
+    }
+    if ((s = note_regular(k, page, &rights, err)))
+        return s;
+    k->regular.mixed |= rights != k->regular.rights;
+    return NW_OK;
+}
+
+/* ---- runs ---- */
+
+/* Where a run of regular touches that begins at t ends: at an irregular one, or when there is no room for more. */
+NW_INLINE enum nw_status regular_run(struct kernel *k, const struct nw_touch *touch, uint32_t *t, uint32_t end,
+                                     uint32_t *uppers, struct nw_error *err)
+{
+    uint32_t upper = 0, i = *t;
+    enum nw_status s = NW_OK;
+    if (end - i > REGULAR_WALKS_MAX)
+        end = i + REGULAR_WALKS_MAX;
+    for (; i < end; i++) {
+        const uint64_t page = touch[i].page;
+        const bool store = nw_kind_type((uint8_t)touch[i].kind) == NW_STORE;
+        if (NW_UNLIKELY(!is_regular(k, page, store)) &&
+            ((s = regular_first(k, page, (uint8_t)touch[i].kind, err)) || !is_regular(k, page, store)))
+            break;
+        upper += (touch[i].kind & NW_TOUCH_UPPER) != 0;
+    }
     *uppers = upper;
-    return t;
+    *t = i;
+    return s;
 }
 
 /* Of a run, the touches [t, end): one array after the other, each a loop that appends what it misses to a list. Nothing in them branches on
@@ -357,29 +508,30 @@ static NW_NOINLINE void regular_look_up_small(struct kernel *k, const struct nw_
     regular_look_up(k, touch, t, end, 8, 16);
 }
 
-/* Takes touches [t, end) up to the first that has to go the general way; the walks that they call for are made. *accesses: of them, those that
+/* Takes touches [*t, end) up to the first that has to go the general way; the walks that they call for are made. *accesses: of them, those that
  * are no upper page of a crossing access. */
-static uint32_t take_regular(struct kernel *k, const struct nw_touch *touch, uint32_t t, uint32_t end,
-                             uint32_t *accesses)
+static enum nw_status take_regular(struct kernel *k, const struct nw_touch *touch, uint32_t *t, uint32_t end,
+                                   uint32_t *accesses, struct nw_error *err)
 {
     const unsigned lanes1 = k->looks[0][0].array[0]->lanes, lanes2 = k->looks[0][1].array[0]->lanes;
-    const uint32_t from = t;
+    const uint32_t from = *t;
     uint32_t uppers;
     if (k->regular.rights == REGULAR_RIGHTS_UNKNOWN)
-        return t;
-    if ((t = regular_run(k, touch, t, end, &uppers)) == from)
-        return t;
+        return NW_OK;
+    enum nw_status s = regular_run(k, touch, t, end, &uppers, err);
+    if (s || *t == from)
+        return s;
     if (lanes1 == 8 && lanes2 == 16)
-        regular_look_up_small(k, touch, from, t);
+        regular_look_up_small(k, touch, from, *t);
     else
-        regular_look_up(k, touch, from, t, lanes1, lanes2);
-    *accesses += t - from - uppers;
+        regular_look_up(k, touch, from, *t, lanes1, lanes2);
+    *accesses += *t - from - uppers;
     const bool small = !k->regular.leaf_level[NW_GUEST] && !k->regular.leaf_level[NW_NESTED];
     if (k->regular.count && k->m->hw_nested)
         (small ? regular_walks_nested_small : regular_walks_nested)(k);
     else if (k->regular.count)
         (small ? regular_walks_native_small : regular_walks_native)(k);
-    return t;
+    return NW_OK;
 }
 
 #endif

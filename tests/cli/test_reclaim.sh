@@ -23,7 +23,7 @@ expect 0 "$NESTWALK" reclaim --trace loop.nwt --frames 50 --policy all
 cmp -s out first || fail "all is the default, and the same each time"
 
 expect 2 "$NESTWALK" reclaim --trace loop.nwt --frames 0
-has err 'frames, 1 to 1073741824, not .0.' "no frames"
+has err 'frames, 1 to 268435456, not .0.' "no frames"
 expect 2 "$NESTWALK" reclaim --trace loop.nwt --frames 4,,8
 expect 2 "$NESTWALK" reclaim --trace loop.nwt --frames 8 --policy lru,belady
 has err "no policy is called 'belady', allowed are: all lru fifo clock random arc s3fifo sieve" "an unknown policy"

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NW_REPLACEMENT_FRAMES_MAX = 1 << 30 };
+enum { NW_REPLACEMENT_FRAMES_MAX = 1 << 28 };
 
 struct nw_replacement; /* one policy at work */
 
