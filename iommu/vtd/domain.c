@@ -161,22 +161,30 @@ static bool read_scalable_context(struct vtd_walk *w, uint16_t source_id, struct
     return true;
 }
 
-static bool find_scalable(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
+static bool find_scalable_context(struct vtd_walk *w, const struct nw_vtd_request *q, struct vtd_scalable_context *c,
+                                  struct nw_vtd_fault *fault)
 {
     const uint64_t ecap = w->t->unit.ecap;
-    struct vtd_scalable_context c;
     w->domain.scalable = true;
-    if (!read_scalable_context(w, q->source_id, &c, fault))
+    if (!read_scalable_context(w, q->source_id, c, fault))
         return false;
-    w->domain.fpd = c.word[0] & CONTEXT_FPD;
+    w->domain.fpd = c->word[0] & CONTEXT_FPD;
     /* Controls of what the unit lacks are reserved.
      * MODEL: RID_PASID is used whatever ECAP.RPS says; revision 3.0 has the field and not the capability. */
     uint64_t reserved = nw_mask(8, 5) | nw_mask(63, w->t->unit.haw) | (ecap & NW_VTD_ECAP_DT ? 0 : SCALABLE_DTE) |
                         (ecap & NW_VTD_ECAP_PASID ? 0 : SCALABLE_PASIDE) | (ecap & NW_VTD_ECAP_PRS ? 0 : SCALABLE_PRE);
     uint64_t reserved_1 = nw_mask(63, 21) | (ecap & NW_VTD_ECAP_RPRIVS ? 0 : NW_BIT(20));
-    if ((c.word[0] & reserved) || (c.word[1] & reserved_1) || c.word[2] || c.word[3])
+    if ((c->word[0] & reserved) || (c->word[1] & reserved_1) || c->word[2] || c->word[3])
         return vtd_fault(w, fault, 0x42);
-    vtd_context_fill(w->caches, q->source_id, c.word, 4, 0, true);
+    vtd_context_fill(w->caches, q->source_id, c->word, 4, 0, true);
+    return true;
+}
+
+static bool find_scalable(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
+{
+    struct vtd_scalable_context c;
+    if (!find_scalable_context(w, q, &c, fault))
+        return false;
     if (q->type != NW_VTD_UNTRANSLATED && !(c.word[0] & SCALABLE_DTE))
         return vtd_fault(w, fault, 0x44);
     if (q->has_pasid && !(c.word[0] & SCALABLE_PASIDE))
@@ -184,20 +192,43 @@ static bool find_scalable(struct vtd_walk *w, const struct nw_vtd_request *q, st
     return vtd_find_pasid(w, q, &c, fault);
 }
 
+/* ---- by table mode ------------------------------------------------------------------------------ */
+
+/* Abort mode, or one that the unit lacks. */
+static bool no_mode(struct vtd_walk *w, struct nw_vtd_fault *fault)
+{
+    vtd_fault(w, fault, 0x30);
+    if (nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_ABORT)
+        fault->recorded = false; /* requests are refused without a report */
+    return false;
+}
+
+static bool is_scalable(const struct vtd_walk *w)
+{
+    return nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_SCALABLE && (w->t->unit.ecap & NW_VTD_ECAP_SMTS);
+}
+
 bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
 {
     w->domain = (struct vtd_domain){ .walk_snoops = true, .source_id = q->source_id };
-    switch ((enum nw_vtd_table_mode)nw_field(w->t->rtaddr, 11, 10)) {
-    case NW_VTD_TTM_LEGACY: return find_legacy(w, q, fault);
-    case NW_VTD_TTM_SCALABLE:
-        if (w->t->unit.ecap & NW_VTD_ECAP_SMTS)
-            return find_scalable(w, q, fault);
-        break;
-    case NW_VTD_TTM_ABORT:
-        vtd_fault(w, fault, 0x30);
-        fault->recorded = false; /* abort-DMA mode: requests are refused without a report */
+    if (nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_LEGACY)
+        return find_legacy(w, q, fault);
+    return is_scalable(w) ? find_scalable(w, q, fault) : no_mode(w, fault);
+}
+
+bool vtd_page_request_allowed(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
+{
+    struct vtd_scalable_context c;
+    w->domain = (struct vtd_domain){ .source_id = q->source_id };
+    if (nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_LEGACY)
+        return vtd_fault(w, fault, 0x32);
+    if (!is_scalable(w))
+        return no_mode(w, fault);
+    if (!find_scalable_context(w, q, &c, fault))
         return false;
-    default: break;
-    }
-    return vtd_fault(w, fault, 0x30);
+    if (!(c.word[0] & SCALABLE_PRE))
+        return vtd_fault(w, fault, 0x47);
+    if (q->has_pasid && !(c.word[0] & SCALABLE_PASIDE))
+        return vtd_fault(w, fault, 0x45);
+    return !q->has_pasid || q->pasid < vtd_pasids_of(&c) || vtd_fault(w, fault, 0x46);
 }

@@ -111,10 +111,8 @@ bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const st
     struct vtd_domain *d = &w->domain;
     uint64_t word[8];
     bool directory_fpd = false;
-    /* PDTS: the directory has 2^(PDTS + 7) entries of 64 PASIDs each. */
-    uint64_t pasids = UINT64_C(64) << (nw_field(c->word[0], 11, 9) + 7);
     d->pasid = q->has_pasid ? q->pasid : (uint32_t)nw_field(c->word[1], 19, 0);
-    if (d->pasid >= pasids)
+    if (d->pasid >= vtd_pasids_of(c))
         return vtd_fault(w, fault, q->has_pasid ? 0x46 : 0x48);
     d->privileged = q->has_pasid ? q->privileged : c->word[1] & NW_BIT(20);
     /* An execute request waits for ERE of the PASID-table entry. */

@@ -58,8 +58,16 @@ bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct 
 struct vtd_scalable_context {
     uint64_t word[4];
 };
+/* PDTS: the directory has 2^(PDTS + 7) entries of 64 PASIDs each. */
+static inline uint64_t vtd_pasids_of(const struct vtd_scalable_context *c)
+{
+    return UINT64_C(64) << (nw_field(c->word[0], 11, 9) + 7);
+}
 bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const struct vtd_scalable_context *context,
                     struct nw_vtd_fault *fault);
+
+/* domain.c: may the source send page requests? False: *fault has the reason. */
+bool vtd_page_request_allowed(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault);
 
 /* Sets the reason, and whether it is recorded; returns false. */
 bool vtd_fault(struct vtd_walk *w, struct nw_vtd_fault *fault, unsigned reason);
