@@ -5,33 +5,51 @@
 #include "cache.h"
 #include <nestwalk/iommu/vtd_cache.h>
 
+/* What finds an entry. `a` of a free place is VTD_NO_KEY, which no key is. */
+struct vtd_key {
+    uint64_t a, b;
+};
+#define VTD_NO_KEY UINT64_MAX
+
+/* An entry, without its key. How many words follow is the cache's. */
 struct vtd_line {
-    bool valid;
     bool scalable; /* context cache: the words are those of scalable mode, which have no domain id */
     bool first;    /* paging cache: a first-stage table; IOTLB: a first stage took part */
     uint8_t log2;  /* IOTLB: of the page; paging cache: of what the table maps */
     uint16_t domain_id, source_id;
     uint32_t pasid;
-    uint64_t used; /* by LRU */
-    uint64_t key[2];
-    uint64_t word[8];
+    uint64_t word[];
 };
 
+/* Keys, uses and entries of one set each lie side by side, so that a look-up touches few lines of the host's cache. */
 struct vtd_cache {
-    struct vtd_line *line;
+    struct vtd_key *key;
+    uint64_t *used; /* by LRU */
+    unsigned char *line;
+    size_t line_bytes;
     unsigned sets, ways;
     uint64_t clock;
     struct nw_vtd_cache_counts counts;
 };
 
+static inline struct vtd_line *vtd_line_at(const struct vtd_cache *c, size_t i)
+{
+    return (struct vtd_line *)(void *)(c->line + i * c->line_bytes);
+}
+
 struct vtd_caches {
     struct vtd_cache cache[NW_VTD_CACHES];
-    bool tags_source; /* nw_vtd_config.tags_source */
+    bool tags_source;      /* nw_vtd_config.tags_source */
+    bool frozen;           /* look-ups leave no trace, and nothing is filled: for who only looks */
+    unsigned pages_of[64]; /* entries of the IOTLB by the page's log2: sizes that it has none of are not looked for */
 };
 
 enum nw_status vtd_caches_init(struct vtd_caches *c, const struct nw_vtd_cache_shape shape[NW_VTD_CACHES],
                                struct nw_error *err) NW_MUST_USE;
 void vtd_caches_fini(struct vtd_caches *c);
+
+/* Frees the entry's place. */
+void vtd_forget(struct vtd_caches *c, enum nw_vtd_cache which, size_t at);
 
 /* What an invalidation covers. Fields that are not asked for match everything. */
 struct vtd_cover {
