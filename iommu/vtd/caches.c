@@ -66,37 +66,15 @@ void vtd_caches_fini(struct vtd_caches *c)
 
 /* ---- one cache ---------------------------------------------------------------------------------- */
 
-static inline size_t set_of(const struct vtd_cache *cache, struct vtd_key k)
-{
-    uint64_t h = nw_mix64(k.a ^ k.b * UINT64_C(0x9e3779b97f4a7c15));
-    return (size_t)((h >> 32) * cache->sets >> 32) * cache->ways;
-}
-
-enum { ABSENT = -1 };
-
-/* Where the key is, or ABSENT. */
-static inline int64_t peek(const struct vtd_cache *cache, struct vtd_key k)
-{
-    if (!cache->sets)
-        return ABSENT;
-    size_t set = set_of(cache, k);
-    for (size_t at = set; at < set + cache->ways; at++)
-        if (cache->key[at].a == k.a && cache->key[at].b == k.b)
-            return (int64_t)at;
-    return ABSENT;
-}
-
-static inline void touch(struct vtd_cache *cache, int64_t at) { cache->used[at] = ++cache->clock; }
-
 /* NULL when it is not there. */
 static struct vtd_line *probe(struct vtd_caches *c, enum nw_vtd_cache which, struct vtd_key k)
 {
     struct vtd_cache *cache = &c->cache[which];
-    int64_t at = peek(cache, k);
-    if (at == ABSENT)
+    int64_t at = vtd_peek(cache, k);
+    if (at == VTD_ABSENT)
         return NULL;
     if (!c->frozen)
-        touch(cache, at);
+        vtd_touch(cache, at);
     return vtd_line_at(cache, (size_t)at);
 }
 
@@ -119,10 +97,10 @@ static const struct vtd_line *lookup(struct vtd_caches *c, enum nw_vtd_cache whi
 /* Which entry makes room: the old one of that key, a free place, or the least recently used. */
 static size_t victim(struct vtd_cache *cache, struct vtd_key k)
 {
-    int64_t own = peek(cache, k);
-    if (own != ABSENT)
+    int64_t own = vtd_peek(cache, k);
+    if (own != VTD_ABSENT)
         return (size_t)own;
-    size_t set = set_of(cache, k), best = set;
+    size_t set = vtd_set_of(cache, k), best = set;
     for (size_t at = set; at < set + cache->ways; at++) {
         if (cache->key[at].a == VTD_NO_KEY)
             return at;
@@ -152,7 +130,7 @@ static struct vtd_line *place(struct vtd_caches *c, enum nw_vtd_cache which, str
         vtd_forget(c, which, at);
     cache->counts.fills++;
     cache->key[at] = k;
-    touch(cache, (int64_t)at);
+    vtd_touch(cache, (int64_t)at);
     struct vtd_line *line = vtd_line_at(cache, at);
     *line = (struct vtd_line){ 0 };
     return line;
@@ -160,7 +138,7 @@ static struct vtd_line *place(struct vtd_caches *c, enum nw_vtd_cache which, str
 
 static bool holds(const struct vtd_caches *c, enum nw_vtd_cache which, struct vtd_key k)
 {
-    return peek(&c->cache[which], k) != ABSENT;
+    return vtd_peek(&c->cache[which], k) != VTD_ABSENT;
 }
 
 /* ---- context and PASID entries, interrupt entries ----------------------------------------------- */
@@ -233,16 +211,15 @@ void vtd_iec_fill(struct vtd_caches *c, uint32_t index, const uint64_t word[2])
 
 static const uint8_t page_log2s[] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
 
-/* Domain id (or source id), PASID, privilege and a size make one word of the key; the page number is the other. */
 static uint64_t tag_of(const struct vtd_caches *c, const struct vtd_domain *d, unsigned kind, unsigned log2)
 {
-    return (c->tags_source ? d->source_id : d->domain_id) | (uint64_t)d->pasid << 16 | (uint64_t)d->privileged << 36 |
-           (uint64_t)kind << 37 | (uint64_t)d->scalable << 39 | (uint64_t)log2 << 40;
+    return vtd_tag(c->tags_source ? d->source_id : d->domain_id, d->pasid, d->privileged, d->scalable) |
+           (uint64_t)kind << 37 | (uint64_t)log2 << 40;
 }
 
 bool vtd_iotlb_by_source(const struct vtd_caches *c) { return c && c->tags_source; }
 
-static void take(const struct vtd_line *line, uint64_t address, struct nw_vtd_result *out)
+void vtd_take(const struct vtd_line *line, uint64_t address, struct nw_vtd_result *out)
 {
     out->hpa = nw_hpa(line->word[0] | (address & (NW_BIT(line->log2) - 1)));
     out->page_log2 = line->log2;
@@ -267,7 +244,7 @@ bool vtd_iotlb_lookup(struct vtd_caches *c, const struct vtd_domain *d, uint64_t
     }
     count(c, NW_VTD_IOTLB, hit);
     if (hit)
-        take(hit, address, out);
+        vtd_take(hit, address, out);
     return hit;
 }
 

@@ -1,7 +1,7 @@
 /* From a source id to what translates its requests: VT-d, "Hierarchical Translation Structures", "Legacy Mode Address
  * Translation" and "Scalable Mode Address Translation". PASID structures are in pasid.c. */
 #include "cache.h"
-#include "vtd_internal.h"
+#include "entries.h"
 
 enum nw_status nw_vtd_capabilities_check(const struct nw_vtd_capabilities *c, struct nw_error *err)
 {
@@ -61,23 +61,9 @@ void vtd_second_stage(struct vtd_walk *w, uint64_t root, unsigned levels, bool a
 
 /* ---- legacy mode -------------------------------------------------------------------------------- */
 
-/* Fields of a context entry. Bits 6:3 of the upper word are ignored. */
-#define CONTEXT_P       NW_BIT(0)
-#define CONTEXT_FPD     NW_BIT(1)
-#define CONTEXT_TT(lo)  ((unsigned)nw_field(lo, 3, 2))
-#define CONTEXT_AW(hi)  ((unsigned)nw_field(hi, 2, 0))
-#define CONTEXT_DID(hi) ((unsigned)nw_field(hi, 23, 8))
 #define CONTEXT_LO_RSVD nw_mask(11, 4)
 #define CONTEXT_HI_RSVD (NW_BIT(7) | nw_mask(63, 24))
 #define TABLE_POINTER   nw_mask(63, 12)
-enum { TT_UNTRANSLATED, TT_ALL, TT_PASS_THROUGH, TT_RESERVED };
-
-static uint16_t domain_id_of(const struct vtd_walk *w, unsigned did)
-{
-    /* Domain ids have 4 + 2 * ND bits; hardware does not look at those above. */
-    unsigned bits = 4 + 2 * (unsigned)nw_field(w->t->unit.cap, 2, 0);
-    return (uint16_t)(did & nw_mask(bits >= 16 ? 15 : bits - 1, 0));
-}
 
 static bool read_legacy_context(struct vtd_walk *w, uint16_t source_id, uint64_t word[2], struct nw_vtd_fault *fault)
 {
@@ -120,7 +106,7 @@ static bool find_legacy(struct vtd_walk *w, const struct nw_vtd_request *q, stru
         (type == TT_PASS_THROUGH && !(u->ecap & NW_VTD_ECAP_PT)))
         return vtd_fault(w, fault, 0x03);
     vtd_context_fill(w->caches, q->source_id, word, 2, CONTEXT_DID(word[1]), false);
-    d->domain_id = domain_id_of(w, CONTEXT_DID(word[1]));
+    d->domain_id = vtd_domain_id(u, CONTEXT_DID(word[1]));
     if (q->type != NW_VTD_UNTRANSLATED && type != TT_ALL)
         return vtd_fault(w, fault, 0x0d);
     d->identity = type == TT_PASS_THROUGH || q->type == NW_VTD_TRANSLATED;
@@ -130,10 +116,6 @@ static bool find_legacy(struct vtd_walk *w, const struct nw_vtd_request *q, stru
 }
 
 /* ---- scalable mode ------------------------------------------------------------------------------ */
-
-#define SCALABLE_DTE    NW_BIT(2)
-#define SCALABLE_PASIDE NW_BIT(3)
-#define SCALABLE_PRE    NW_BIT(4)
 
 static bool read_scalable_context(struct vtd_walk *w, uint16_t source_id, struct vtd_scalable_context *c,
                                   struct nw_vtd_fault *fault)
