@@ -52,7 +52,8 @@ static enum nw_vtd_ats_status status_of(unsigned reason)
 static void ask(struct nw_vtd_unit *u, struct nw_vtd_request q, enum nw_vtd_request_kind kind, bool execute,
                 struct nw_vtd_completion *c, struct nw_vtd_result *r)
 {
-    struct vtd_walk w = { .t = &u->tables, .caches = &u->caches };
+    struct vtd_walk w;
+    vtd_walk_init(&w, &u->tables, &u->caches);
     q.kind = kind;
     q.execute = execute;
     vtd_translate(&w, &q, r);

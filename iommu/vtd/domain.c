@@ -11,7 +11,7 @@ enum nw_status nw_vtd_capabilities_check(const struct nw_vtd_capabilities *c, st
     return NW_OK;
 }
 
-bool vtd_load(struct vtd_walk *w, uint64_t address, uint64_t *out)
+bool vtd_load_checked(struct vtd_walk *w, uint64_t address, uint64_t *out)
 {
     const struct nw_vtd_memory *m = &w->t->memory;
     bool readable = !m->ram && !(address >> w->t->unit.haw);
@@ -192,7 +192,8 @@ static bool is_scalable(const struct vtd_walk *w)
 
 bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
 {
-    w->domain = (struct vtd_domain){ .walk_snoops = true, .source_id = q->source_id };
+    w->domain.walk_snoops = true;
+    w->domain.source_id = q->source_id;
     if (nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_LEGACY)
         return find_legacy(w, q, fault);
     return is_scalable(w) ? find_scalable(w, q, fault) : no_mode(w, fault);
@@ -201,7 +202,7 @@ bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct 
 bool vtd_page_request_allowed(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
 {
     struct vtd_scalable_context c;
-    w->domain = (struct vtd_domain){ .source_id = q->source_id };
+    w->domain.source_id = q->source_id;
     if (nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_LEGACY)
         return vtd_fault(w, fault, 0x32);
     if (!is_scalable(w))

@@ -36,7 +36,8 @@ static void make_record(const struct nw_vtd_page_request *q, uint64_t word[4])
 /* False: full, or where the queue should be there is no memory. A tail beyond the queue finds room nowhere either. */
 static bool enqueue(struct nw_vtd_unit *u, const struct nw_vtd_page_request *q)
 {
-    struct vtd_walk w = { .t = &u->tables };
+    struct vtd_walk w;
+    vtd_walk_init(&w, &u->tables, NULL);
     uint64_t word[4], unused, size = queue_bytes(u), next = (u->pqt + RECORD_BYTES) % size;
     uint64_t at = (u->pqa & nw_mask(63, 12)) + u->pqt;
     if (u->pqt >= size || next == u->pqh)
@@ -53,7 +54,8 @@ static bool enqueue(struct nw_vtd_unit *u, const struct nw_vtd_page_request *q)
 /* A request says that what is cached for its page did not serve: it goes, so that the next request sees the tables. */
 static void drop_cached(struct nw_vtd_unit *u, const struct nw_vtd_page_request *q)
 {
-    struct vtd_walk w = { .t = &u->tables, .caches = &u->caches };
+    struct vtd_walk w;
+    vtd_walk_init(&w, &u->tables, &u->caches);
     const struct nw_vtd_request as_dma = { .source_id = q->source_id,
                                            .type = NW_VTD_TRANSLATION_REQUEST,
                                            .address = q->address,
@@ -86,7 +88,8 @@ bool nw_vtd_unit_page_request(struct nw_vtd_unit *u, const struct nw_vtd_page_re
                                            .pasid = q->pasid,
                                            .privileged = q->privileged,
                                            .execute = q->execute };
-    struct vtd_walk w = { .t = &u->tables, .caches = &u->caches };
+    struct vtd_walk w;
+    vtd_walk_init(&w, &u->tables, &u->caches);
     struct nw_vtd_fault fault = { .level = -1, .address = q->address & nw_mask(63, 12) };
     if (!(u->gsts & NW_VTD_GCMD_TE))
         return false;

@@ -155,7 +155,8 @@ static void wait(struct nw_vtd_unit *u, const struct descriptor *d)
         time_out(u);
         return;
     }
-    struct vtd_walk w = { .t = &u->tables };
+    struct vtd_walk w;
+    vtd_walk_init(&w, &u->tables, NULL);
     uint64_t unused, address = d->word[1] & ~UINT64_C(3);
     /* A status word outside memory is lost, and so is one that the host has no memory for. */
     if ((d->word[0] & NW_BIT(5)) && vtd_load(&w, address, &unused)) {
@@ -190,7 +191,8 @@ static uint64_t queue_bytes(const struct nw_vtd_unit *u) { return NW_PAGE_BYTES 
 
 static enum nw_vtd_queue_error fetch(struct nw_vtd_unit *u, unsigned bytes, struct descriptor *d)
 {
-    struct vtd_walk w = { .t = &u->tables };
+    struct vtd_walk w;
+    vtd_walk_init(&w, &u->tables, NULL);
     *d = (struct descriptor){ 0 };
     for (unsigned i = 0; i < bytes / 8; i++)
         if (!vtd_load(&w, (u->iqa & nw_mask(63, 12)) + u->iqh + 8 * i, &d->word[i]))

@@ -76,7 +76,8 @@ void nw_vtd_unit_dma(struct nw_vtd_unit *u, const struct nw_vtd_request *q, stru
         *out = (struct nw_vtd_result){ .fault.level = -1, .hpa = nw_hpa(q->address), .page_log2 = 64 };
         out->rights = NW_VTD_RIGHT_READ | NW_VTD_RIGHT_WRITE | NW_VTD_RIGHT_EXECUTE | NW_VTD_RIGHT_DIRTY;
     } else if (!vtd_hit(&u->caches, &u->tables, q, out)) {
-        struct vtd_walk w = { .t = &u->tables, .caches = &u->caches };
+        struct vtd_walk w;
+        vtd_walk_init(&w, &u->tables, &u->caches);
         vtd_translate(&w, q, out);
         if (out->fault.reason && out->fault.recorded)
             vtd_record(u, &out->fault, q->source_id, q);
