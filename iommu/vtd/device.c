@@ -1,6 +1,7 @@
 /* A device that translates for itself: VT-d, "Support For Device-TLBs"; PCI Express, "Address Translation Services" and
  * "Page Request Services". */
 #include "device.h"
+#include "stale.h"
 #include <stdlib.h>
 
 /* ---- life cycle --------------------------------------------------------------------------------- */
@@ -142,6 +143,8 @@ static void send_translated(struct nw_vtd_device *d, const struct nw_vtd_request
     }
     out->result.page_log2 = (uint8_t)vtd_device_line_log2(t);
     out->result.rights = t->rights;
+    if (d->u->stale && (d->u->gsts & NW_VTD_GCMD_TE))
+        vtd_stale_check(d->u->stale, q, &out->result, out->hit ? NW_VTD_STALE_DEVICE_TLB : NW_VTD_STALE_UNIT);
 }
 
 static void send_untranslated(struct nw_vtd_device *d, const struct nw_vtd_request *q, struct nw_vtd_device_result *out)

@@ -1,5 +1,5 @@
 /* Page requests: VT-d, chapter "Page Request Handling"; "Page Request Queue", "Page Request Event". */
-#include "unit.h"
+#include "stale.h"
 #include <nestwalk/iommu/vtd_ats.h>
 
 enum { RECORD_BYTES = 32, TYPE_PAGE_REQUEST = 1 };
@@ -71,6 +71,7 @@ static void drop_cached(struct nw_vtd_unit *u, const struct nw_vtd_page_request 
                            .first_only = w.domain.translation != NW_VTD_SECOND_STAGE };
     vtd_cover_pages(&v, q->address, 0, false);
     vtd_invalidate_iotlb(&u->caches, &v);
+    vtd_settle(u);
 }
 
 bool nw_vtd_unit_page_request(struct nw_vtd_unit *u, const struct nw_vtd_page_request *q,

@@ -1,5 +1,5 @@
 /* The invalidation queue: VT-d, "Queued Invalidation Interface" and the descriptors of its sections. */
-#include "unit.h"
+#include "stale.h"
 #include <nestwalk/iommu/vtd_ats.h>
 
 enum { CONTEXT = 1, IOTLB, DEVICE_TLB, INTERRUPTS, WAIT, PASID_IOTLB, PASID_CACHE, PASID_DEVICE_TLB, PAGE_RESPONSE };
@@ -225,6 +225,7 @@ void vtd_queue_run(struct nw_vtd_unit *u)
         u->iqh = (u->iqh + bytes) % queue_bytes(u);
         execute(u, &d);
     }
+    vtd_settle(u);
     time_out(u);
     if (error) {
         u->iqercd = (u->iqercd & ~nw_mask(3, 0)) | error;

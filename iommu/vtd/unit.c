@@ -1,6 +1,7 @@
 /* The unit put together: life cycle, requests, and the register map. */
 #include "unit.h"
 #include "interrupt.h"
+#include "stale.h"
 #include <stdlib.h>
 
 struct nw_vtd_config nw_vtd_config_default(struct nw_physmem *pm)
@@ -84,6 +85,9 @@ void nw_vtd_unit_dma(struct nw_vtd_unit *u, const struct nw_vtd_request *q, stru
     }
     if (NW_UNLIKELY(u->pmen & NW_VTD_PMEN_PRS))
         hold_to_regions(u, q, out);
+    if (NW_UNLIKELY(u->stale != NULL) && !out->fault.reason && q->type == NW_VTD_UNTRANSLATED &&
+        (u->gsts & NW_VTD_GCMD_TE))
+        vtd_stale_check(u->stale, q, out, NW_VTD_STALE_UNIT);
 }
 
 void nw_vtd_unit_interrupt(struct nw_vtd_unit *u, const struct nw_vtd_interrupt_request *q,
@@ -105,6 +109,7 @@ void nw_vtd_unit_flush(struct nw_vtd_unit *u)
     vtd_invalidate_pasid(&u->caches, &all);
     vtd_invalidate_iotlb(&u->caches, &all);
     vtd_invalidate_interrupts(&u->caches, 0, UINT32_MAX);
+    vtd_settle(u);
 }
 
 struct nw_vtd_cache_counts nw_vtd_unit_counts(const struct nw_vtd_unit *u, enum nw_vtd_cache cache)

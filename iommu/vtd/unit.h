@@ -20,6 +20,7 @@ struct nw_vtd_unit {
     bool queue_stopped; /* ITE: until software has cleared it */
     int32_t unanswered; /* source id of a device that has not answered an invalidation of this run; -1: none */
     struct nw_vtd_device *devices; /* those with a TLB, in a list */
+    struct nw_vtd_stale *stale;    /* NULL: nobody looks for stale mappings */
 };
 
 #define EVENT_IM NW_BIT(31) /* FECTL, IECTL, PECTL: masked */
