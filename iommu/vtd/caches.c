@@ -10,6 +10,27 @@ const char *const nw_vtd_cache_name[NW_VTD_CACHES] = { "context cache", "PASID c
 
 enum { ENTRIES_MAX = 1 << 20 };
 
+static const uint8_t words_of[NW_VTD_CACHES] = { [NW_VTD_CONTEXT_CACHE] = 4,
+                                                 [NW_VTD_PASID_CACHE] = 8,
+                                                 [NW_VTD_IOTLB] = 3,
+                                                 [NW_VTD_PAGING_CACHE] = 4,
+                                                 [NW_VTD_INTERRUPT_CACHE] = 2 };
+
+static bool allocate(struct vtd_cache *cache, unsigned entries, unsigned ways, unsigned words)
+{
+    cache->line_bytes = sizeof(struct vtd_line) + words * sizeof(uint64_t);
+    cache->key = malloc(entries * sizeof *cache->key);
+    cache->used = calloc(entries, sizeof *cache->used);
+    cache->line = calloc(entries, cache->line_bytes);
+    if (!cache->key || !cache->used || !cache->line)
+        return false;
+    for (unsigned i = 0; i < entries; i++)
+        cache->key[i] = (struct vtd_key){ VTD_NO_KEY, 0 };
+    cache->sets = entries / ways;
+    cache->ways = ways;
+    return true;
+}
+
 enum nw_status vtd_caches_init(struct vtd_caches *c, const struct nw_vtd_cache_shape shape[NW_VTD_CACHES],
                                struct nw_error *err)
 {
@@ -25,78 +46,106 @@ enum nw_status vtd_caches_init(struct vtd_caches *c, const struct nw_vtd_cache_s
                            "most %d",
                            nw_vtd_cache_name[i], entries, ways, ENTRIES_MAX);
         }
-        c->cache[i].line = calloc(entries, sizeof *c->cache[i].line);
-        if (!c->cache[i].line) {
+        if (!allocate(&c->cache[i], entries, ways, words_of[i])) {
             vtd_caches_fini(c);
             return nw_fail_nomem(err, "the caches of a remapping unit");
         }
-        c->cache[i].sets = entries / ways;
-        c->cache[i].ways = ways;
     }
     return NW_OK;
 }
 
 void vtd_caches_fini(struct vtd_caches *c)
 {
-    for (unsigned i = 0; i < NW_VTD_CACHES; i++)
+    for (unsigned i = 0; i < NW_VTD_CACHES; i++) {
+        free(c->cache[i].key);
+        free(c->cache[i].used);
         free(c->cache[i].line);
+    }
     memset(c, 0, sizeof *c);
 }
 
 /* ---- one cache ---------------------------------------------------------------------------------- */
 
-static struct vtd_line *set_of(const struct vtd_cache *cache, uint64_t key_0, uint64_t key_1)
+/* NULL when it is not there. */
+static struct vtd_line *probe(struct vtd_caches *c, enum nw_vtd_cache which, struct vtd_key k)
 {
-    return cache->line + nw_mix64(key_0 ^ nw_mix64(key_1)) % cache->sets * cache->ways;
-}
-
-static struct vtd_line *probe(struct vtd_cache *cache, uint64_t key_0, uint64_t key_1)
-{
-    if (!cache->line)
+    struct vtd_cache *cache = &c->cache[which];
+    int64_t at = vtd_peek(cache, k);
+    if (at == VTD_ABSENT)
         return NULL;
-    struct vtd_line *set = set_of(cache, key_0, key_1);
-    for (unsigned way = 0; way < cache->ways; way++)
-        if (set[way].valid && set[way].key[0] == key_0 && set[way].key[1] == key_1) {
-            set[way].used = ++cache->clock;
-            return &set[way];
-        }
-    return NULL;
+    if (!c->frozen)
+        vtd_touch(cache, at);
+    return vtd_line_at(cache, (size_t)at);
 }
 
-static struct vtd_line *lookup(struct vtd_cache *cache, uint64_t key_0, uint64_t key_1)
+static void count(struct vtd_caches *c, enum nw_vtd_cache which, bool hit)
 {
-    struct vtd_line *line = probe(cache, key_0, key_1);
-    cache->counts.lookups += cache->line != NULL;
-    cache->counts.hits += line != NULL;
+    struct vtd_cache *cache = &c->cache[which];
+    if (!cache->sets || c->frozen)
+        return;
+    cache->counts.lookups++;
+    cache->counts.hits += hit;
+}
+
+static const struct vtd_line *lookup(struct vtd_caches *c, enum nw_vtd_cache which, struct vtd_key k)
+{
+    const struct vtd_line *line = probe(c, which, k);
+    count(c, which, line);
     return line;
 }
 
-/* The place of a new entry: its old one, a free one, or that of the least recently used. NULL: there is no cache. */
-static struct vtd_line *place(struct vtd_cache *cache, uint64_t key_0, uint64_t key_1)
+/* Which entry makes room: the old one of that key, a free place, or the least recently used. */
+static size_t victim(struct vtd_cache *cache, struct vtd_key k)
 {
-    if (!cache->line)
-        return NULL;
-    struct vtd_line *set = set_of(cache, key_0, key_1), *best = probe(cache, key_0, key_1);
-    for (unsigned way = 0; !best && way < cache->ways; way++)
-        if (!set[way].valid)
-            best = &set[way];
-    if (!best) {
-        best = set;
-        for (unsigned way = 1; way < cache->ways; way++)
-            if (set[way].used < best->used)
-                best = &set[way];
-        cache->counts.evictions++;
+    int64_t own = vtd_peek(cache, k);
+    if (own != VTD_ABSENT)
+        return (size_t)own;
+    size_t set = vtd_set_of(cache, k), best = set;
+    for (size_t at = set; at < set + cache->ways; at++) {
+        if (cache->key[at].a == VTD_NO_KEY)
+            return at;
+        if (cache->used[at] < cache->used[best])
+            best = at;
     }
-    cache->counts.fills++;
-    *best = (struct vtd_line){ .valid = true, .used = ++cache->clock, .key = { key_0, key_1 } };
+    cache->counts.evictions++;
     return best;
+}
+
+void vtd_forget(struct vtd_caches *c, enum nw_vtd_cache which, size_t at)
+{
+    struct vtd_cache *cache = &c->cache[which];
+    if (which == NW_VTD_IOTLB)
+        c->pages_of[vtd_line_at(cache, at)->log2 & 63]--;
+    cache->key[at].a = VTD_NO_KEY;
+}
+
+/* The place of a new entry, without its words. NULL: there is no cache. */
+static struct vtd_line *place(struct vtd_caches *c, enum nw_vtd_cache which, struct vtd_key k)
+{
+    struct vtd_cache *cache = &c->cache[which];
+    if (!cache->sets || c->frozen)
+        return NULL;
+    size_t at = victim(cache, k);
+    if (cache->key[at].a != VTD_NO_KEY)
+        vtd_forget(c, which, at);
+    cache->counts.fills++;
+    cache->key[at] = k;
+    vtd_touch(cache, (int64_t)at);
+    struct vtd_line *line = vtd_line_at(cache, at);
+    *line = (struct vtd_line){ 0 };
+    return line;
+}
+
+static bool holds(const struct vtd_caches *c, enum nw_vtd_cache which, struct vtd_key k)
+{
+    return vtd_peek(&c->cache[which], k) != VTD_ABSENT;
 }
 
 /* ---- context and PASID entries, interrupt entries ----------------------------------------------- */
 
 bool vtd_context_lookup(struct vtd_caches *c, uint16_t source_id, uint64_t *word, unsigned words)
 {
-    const struct vtd_line *line = c ? lookup(&c->cache[NW_VTD_CONTEXT_CACHE], source_id, words) : NULL;
+    const struct vtd_line *line = c ? lookup(c, NW_VTD_CONTEXT_CACHE, (struct vtd_key){ source_id, words }) : NULL;
     if (line)
         memcpy(word, line->word, words * sizeof *word);
     return line;
@@ -105,9 +154,9 @@ bool vtd_context_lookup(struct vtd_caches *c, uint16_t source_id, uint64_t *word
 void vtd_context_fill(struct vtd_caches *c, uint16_t source_id, const uint64_t *word, unsigned words,
                       unsigned domain_id, bool scalable)
 {
-    if (!c || probe(&c->cache[NW_VTD_CONTEXT_CACHE], source_id, words))
+    if (!c || holds(c, NW_VTD_CONTEXT_CACHE, (struct vtd_key){ source_id, words }))
         return;
-    struct vtd_line *line = place(&c->cache[NW_VTD_CONTEXT_CACHE], source_id, words);
+    struct vtd_line *line = place(c, NW_VTD_CONTEXT_CACHE, (struct vtd_key){ source_id, words });
     if (!line)
         return;
     line->scalable = scalable;
@@ -118,9 +167,9 @@ void vtd_context_fill(struct vtd_caches *c, uint16_t source_id, const uint64_t *
 
 bool vtd_pasid_lookup(struct vtd_caches *c, uint16_t source_id, uint32_t pasid, uint64_t word[8], bool *directory_fpd)
 {
-    const struct vtd_line *line = c ? lookup(&c->cache[NW_VTD_PASID_CACHE], source_id, pasid) : NULL;
+    const struct vtd_line *line = c ? lookup(c, NW_VTD_PASID_CACHE, (struct vtd_key){ source_id, pasid }) : NULL;
     if (line) {
-        memcpy(word, line->word, sizeof line->word);
+        memcpy(word, line->word, 8 * sizeof *word);
         *directory_fpd = line->first;
     }
     return line;
@@ -129,21 +178,21 @@ bool vtd_pasid_lookup(struct vtd_caches *c, uint16_t source_id, uint32_t pasid, 
 void vtd_pasid_fill(struct vtd_caches *c, uint16_t source_id, uint32_t pasid, const uint64_t word[8],
                     bool directory_fpd, unsigned domain_id)
 {
-    if (!c || probe(&c->cache[NW_VTD_PASID_CACHE], source_id, pasid))
+    if (!c || holds(c, NW_VTD_PASID_CACHE, (struct vtd_key){ source_id, pasid }))
         return;
-    struct vtd_line *line = place(&c->cache[NW_VTD_PASID_CACHE], source_id, pasid);
+    struct vtd_line *line = place(c, NW_VTD_PASID_CACHE, (struct vtd_key){ source_id, pasid });
     if (!line)
         return;
     line->first = directory_fpd;
     line->source_id = source_id;
     line->pasid = pasid;
     line->domain_id = (uint16_t)domain_id;
-    memcpy(line->word, word, sizeof line->word);
+    memcpy(line->word, word, 8 * sizeof *word);
 }
 
 bool vtd_iec_lookup(struct vtd_caches *c, uint32_t index, uint64_t word[2])
 {
-    const struct vtd_line *line = c ? lookup(&c->cache[NW_VTD_INTERRUPT_CACHE], index, 0) : NULL;
+    const struct vtd_line *line = c ? lookup(c, NW_VTD_INTERRUPT_CACHE, (struct vtd_key){ index, 0 }) : NULL;
     if (line)
         memcpy(word, line->word, 2 * sizeof *word);
     return line;
@@ -151,9 +200,9 @@ bool vtd_iec_lookup(struct vtd_caches *c, uint32_t index, uint64_t word[2])
 
 void vtd_iec_fill(struct vtd_caches *c, uint32_t index, const uint64_t word[2])
 {
-    if (!c || probe(&c->cache[NW_VTD_INTERRUPT_CACHE], index, 0))
+    if (!c || holds(c, NW_VTD_INTERRUPT_CACHE, (struct vtd_key){ index, 0 }))
         return;
-    struct vtd_line *line = place(&c->cache[NW_VTD_INTERRUPT_CACHE], index, 0);
+    struct vtd_line *line = place(c, NW_VTD_INTERRUPT_CACHE, (struct vtd_key){ index, 0 });
     if (line)
         memcpy(line->word, word, 2 * sizeof *word);
 }
@@ -162,45 +211,52 @@ void vtd_iec_fill(struct vtd_caches *c, uint32_t index, const uint64_t word[2])
 
 static const uint8_t page_log2s[] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
 
-/* Domain id (or source id), PASID, privilege and a size make one word of the key; the page number is the other. */
 static uint64_t tag_of(const struct vtd_caches *c, const struct vtd_domain *d, unsigned kind, unsigned log2)
 {
-    return (c->tags_source ? d->source_id : d->domain_id) | (uint64_t)d->pasid << 16 | (uint64_t)d->privileged << 36 |
-           (uint64_t)kind << 37 | (uint64_t)d->scalable << 39 | (uint64_t)log2 << 40;
+    return vtd_tag(c->tags_source ? d->source_id : d->domain_id, d->pasid, d->privileged, d->scalable) |
+           (uint64_t)kind << 37 | (uint64_t)log2 << 40;
 }
 
 bool vtd_iotlb_by_source(const struct vtd_caches *c) { return c && c->tags_source; }
 
+void vtd_take(const struct vtd_line *line, uint64_t address, struct nw_vtd_result *out)
+{
+    out->hpa = nw_hpa(line->word[0] | (address & (NW_BIT(line->log2) - 1)));
+    out->page_log2 = line->log2;
+    out->rights = (uint8_t)line->word[1];
+    out->translation = (enum nw_vtd_translation)line->word[2];
+    out->domain_id = line->domain_id;
+}
+
 bool vtd_iotlb_lookup(struct vtd_caches *c, const struct vtd_domain *d, uint64_t address, unsigned need,
                       struct nw_vtd_result *out)
 {
-    if (!c || !c->cache[NW_VTD_IOTLB].line)
+    const struct vtd_line *hit = NULL;
+    if (!c)
         return false;
-    struct vtd_cache *cache = &c->cache[NW_VTD_IOTLB];
-    cache->counts.lookups++;
-    for (unsigned i = 0; i < NW_ARRAY_LEN(page_log2s); i++) {
+    for (unsigned i = 0; !hit && i < NW_ARRAY_LEN(page_log2s); i++) {
         unsigned log2 = page_log2s[i];
-        const struct vtd_line *line = probe(cache, tag_of(c, d, 0, log2), address >> log2);
-        if (!line || (line->word[1] & need) != need)
+        if (!c->pages_of[log2])
             continue;
-        cache->counts.hits++;
-        out->hpa = nw_hpa(line->word[0] | (address & (NW_BIT(log2) - 1)));
-        out->page_log2 = (uint8_t)log2;
-        out->rights = (uint8_t)line->word[1];
-        out->translation = (enum nw_vtd_translation)line->word[2];
-        out->domain_id = line->domain_id;
-        return true;
+        hit = probe(c, NW_VTD_IOTLB, (struct vtd_key){ tag_of(c, d, 0, log2), address >> log2 });
+        if (hit && (hit->word[1] & need) != need)
+            hit = NULL;
     }
-    return false;
+    count(c, NW_VTD_IOTLB, hit);
+    if (hit)
+        vtd_take(hit, address, out);
+    return hit;
 }
 
 void vtd_iotlb_fill(struct vtd_caches *c, const struct vtd_domain *d, uint64_t address,
                     const struct nw_vtd_result *translation)
 {
     unsigned log2 = translation->page_log2;
-    struct vtd_line *line = c ? place(&c->cache[NW_VTD_IOTLB], tag_of(c, d, 0, log2), address >> log2) : NULL;
+    struct vtd_line *line =
+        c ? place(c, NW_VTD_IOTLB, (struct vtd_key){ tag_of(c, d, 0, log2), address >> log2 }) : NULL;
     if (!line)
         return;
+    c->pages_of[log2 & 63]++;
     line->domain_id = d->domain_id;
     line->pasid = d->pasid;
     line->log2 = (uint8_t)log2;
@@ -229,26 +285,27 @@ static uint64_t table_tag(const struct vtd_caches *c, const struct vtd_domain *d
 void vtd_psc_lookup(struct vtd_caches *c, const struct vtd_domain *d, enum nw_dimension dimension, uint64_t address,
                     struct nw_walk_start *start)
 {
-    if (!c || !c->cache[NW_VTD_PAGING_CACHE].line)
+    if (!c || !c->cache[NW_VTD_PAGING_CACHE].sets)
         return;
-    struct vtd_cache *cache = &c->cache[NW_VTD_PAGING_CACHE];
     bool first = is_first(d, dimension);
     const struct nw_paging *p = first ? &d->first : &d->second;
-    cache->counts.lookups++;
-    for (unsigned level = 0; level + 1 < p->levels; level++) {
+    const struct vtd_line *line = NULL;
+    unsigned level = 0;
+    for (; level + 1 < p->levels; level++) {
         unsigned log2 = p->level[level + 1].index_low;
-        const struct vtd_line *line = probe(cache, table_tag(c, d, first, log2), address >> log2);
-        if (!line)
-            continue;
-        cache->counts.hits++;
-        start->level = (uint8_t)level;
-        start->table = nw_hpa(line->word[0]);
-        start->table_gpa = nw_gpa(line->word[1]);
-        start->allowed = line->word[2];
-        start->table_writable = line->word[3];
-        start->table_known = true;
-        return;
+        line = probe(c, NW_VTD_PAGING_CACHE, (struct vtd_key){ table_tag(c, d, first, log2), address >> log2 });
+        if (line)
+            break;
     }
+    count(c, NW_VTD_PAGING_CACHE, line);
+    if (!line)
+        return;
+    start->level = (uint8_t)level;
+    start->table = nw_hpa(line->word[0]);
+    start->table_gpa = nw_gpa(line->word[1]);
+    start->allowed = line->word[2];
+    start->table_writable = line->word[3];
+    start->table_known = true;
 }
 
 void vtd_psc_fill(struct vtd_caches *c, const struct vtd_domain *d, enum nw_dimension dimension, uint64_t address,
@@ -259,7 +316,8 @@ void vtd_psc_fill(struct vtd_caches *c, const struct vtd_domain *d, enum nw_dime
     bool first = is_first(d, dimension);
     const struct nw_paging *p = first ? &d->first : &d->second;
     unsigned log2 = p->level[next->level + 1].index_low;
-    struct vtd_line *line = place(&c->cache[NW_VTD_PAGING_CACHE], table_tag(c, d, first, log2), address >> log2);
+    struct vtd_line *line =
+        place(c, NW_VTD_PAGING_CACHE, (struct vtd_key){ table_tag(c, d, first, log2), address >> log2 });
     if (!line)
         return;
     line->domain_id = d->domain_id;

@@ -1,6 +1,6 @@
 /* Global commands and register-based invalidation: VT-d, "Global Command Register", "Context Command Register",
  * "IOTLB Invalidate Register". */
-#include "unit.h"
+#include "stale.h"
 
 void vtd_command(struct nw_vtd_unit *u, uint64_t gcmd)
 {
@@ -28,6 +28,7 @@ void vtd_command(struct nw_vtd_unit *u, uint64_t gcmd)
             vtd_invalidate_interrupts(&u->caches, 0, UINT32_MAX);
     }
     u->tables.compatible_format = u->gsts & NW_VTD_GCMD_CFI;
+    vtd_settle(u);
     /* The queue begins at its first descriptor each time it is turned on. */
     if (~old & u->gsts & NW_VTD_GCMD_QIE) {
         u->iqh = 0;
@@ -69,6 +70,7 @@ void vtd_context_command(struct nw_vtd_unit *u)
                            .source_ignored = function_mask[nw_field(u->ccmd, 33, 32)] };
     if (done)
         vtd_invalidate_context(&u->caches, &v);
+    vtd_settle(u);
     /* ICC goes; CAIG says what has been done, 0 is nothing. */
     u->ccmd = (u->ccmd & ~(NW_BIT(63) | nw_mask(60, 59))) | (uint64_t)done << 59;
 }
@@ -86,5 +88,6 @@ void vtd_iotlb_command(struct nw_vtd_unit *u)
         vtd_cover_pages(&v, u->iva & nw_mask(63, 12), am, u->iva & NW_BIT(6));
     if (done)
         vtd_invalidate_iotlb(&u->caches, &v);
+    vtd_settle(u);
     u->iotlb = (u->iotlb & ~(NW_BIT(63) | nw_mask(58, 57))) | (uint64_t)done << 57;
 }

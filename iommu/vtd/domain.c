@@ -1,7 +1,7 @@
 /* From a source id to what translates its requests: VT-d, "Hierarchical Translation Structures", "Legacy Mode Address
  * Translation" and "Scalable Mode Address Translation". PASID structures are in pasid.c. */
 #include "cache.h"
-#include "vtd_internal.h"
+#include "entries.h"
 
 enum nw_status nw_vtd_capabilities_check(const struct nw_vtd_capabilities *c, struct nw_error *err)
 {
@@ -11,7 +11,7 @@ enum nw_status nw_vtd_capabilities_check(const struct nw_vtd_capabilities *c, st
     return NW_OK;
 }
 
-bool vtd_load(struct vtd_walk *w, uint64_t address, uint64_t *out)
+bool vtd_load_checked(struct vtd_walk *w, uint64_t address, uint64_t *out)
 {
     const struct nw_vtd_memory *m = &w->t->memory;
     bool readable = !m->ram && !(address >> w->t->unit.haw);
@@ -61,23 +61,9 @@ void vtd_second_stage(struct vtd_walk *w, uint64_t root, unsigned levels, bool a
 
 /* ---- legacy mode -------------------------------------------------------------------------------- */
 
-/* Fields of a context entry. Bits 6:3 of the upper word are ignored. */
-#define CONTEXT_P       NW_BIT(0)
-#define CONTEXT_FPD     NW_BIT(1)
-#define CONTEXT_TT(lo)  ((unsigned)nw_field(lo, 3, 2))
-#define CONTEXT_AW(hi)  ((unsigned)nw_field(hi, 2, 0))
-#define CONTEXT_DID(hi) ((unsigned)nw_field(hi, 23, 8))
 #define CONTEXT_LO_RSVD nw_mask(11, 4)
 #define CONTEXT_HI_RSVD (NW_BIT(7) | nw_mask(63, 24))
 #define TABLE_POINTER   nw_mask(63, 12)
-enum { TT_UNTRANSLATED, TT_ALL, TT_PASS_THROUGH, TT_RESERVED };
-
-static uint16_t domain_id_of(const struct vtd_walk *w, unsigned did)
-{
-    /* Domain ids have 4 + 2 * ND bits; hardware does not look at those above. */
-    unsigned bits = 4 + 2 * (unsigned)nw_field(w->t->unit.cap, 2, 0);
-    return (uint16_t)(did & nw_mask(bits >= 16 ? 15 : bits - 1, 0));
-}
 
 static bool read_legacy_context(struct vtd_walk *w, uint16_t source_id, uint64_t word[2], struct nw_vtd_fault *fault)
 {
@@ -120,7 +106,7 @@ static bool find_legacy(struct vtd_walk *w, const struct nw_vtd_request *q, stru
         (type == TT_PASS_THROUGH && !(u->ecap & NW_VTD_ECAP_PT)))
         return vtd_fault(w, fault, 0x03);
     vtd_context_fill(w->caches, q->source_id, word, 2, CONTEXT_DID(word[1]), false);
-    d->domain_id = domain_id_of(w, CONTEXT_DID(word[1]));
+    d->domain_id = vtd_domain_id(u, CONTEXT_DID(word[1]));
     if (q->type != NW_VTD_UNTRANSLATED && type != TT_ALL)
         return vtd_fault(w, fault, 0x0d);
     d->identity = type == TT_PASS_THROUGH || q->type == NW_VTD_TRANSLATED;
@@ -130,10 +116,6 @@ static bool find_legacy(struct vtd_walk *w, const struct nw_vtd_request *q, stru
 }
 
 /* ---- scalable mode ------------------------------------------------------------------------------ */
-
-#define SCALABLE_DTE    NW_BIT(2)
-#define SCALABLE_PASIDE NW_BIT(3)
-#define SCALABLE_PRE    NW_BIT(4)
 
 static bool read_scalable_context(struct vtd_walk *w, uint16_t source_id, struct vtd_scalable_context *c,
                                   struct nw_vtd_fault *fault)
@@ -161,22 +143,30 @@ static bool read_scalable_context(struct vtd_walk *w, uint16_t source_id, struct
     return true;
 }
 
-static bool find_scalable(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
+static bool find_scalable_context(struct vtd_walk *w, const struct nw_vtd_request *q, struct vtd_scalable_context *c,
+                                  struct nw_vtd_fault *fault)
 {
     const uint64_t ecap = w->t->unit.ecap;
-    struct vtd_scalable_context c;
     w->domain.scalable = true;
-    if (!read_scalable_context(w, q->source_id, &c, fault))
+    if (!read_scalable_context(w, q->source_id, c, fault))
         return false;
-    w->domain.fpd = c.word[0] & CONTEXT_FPD;
+    w->domain.fpd = c->word[0] & CONTEXT_FPD;
     /* Controls of what the unit lacks are reserved.
      * MODEL: RID_PASID is used whatever ECAP.RPS says; revision 3.0 has the field and not the capability. */
     uint64_t reserved = nw_mask(8, 5) | nw_mask(63, w->t->unit.haw) | (ecap & NW_VTD_ECAP_DT ? 0 : SCALABLE_DTE) |
                         (ecap & NW_VTD_ECAP_PASID ? 0 : SCALABLE_PASIDE) | (ecap & NW_VTD_ECAP_PRS ? 0 : SCALABLE_PRE);
     uint64_t reserved_1 = nw_mask(63, 21) | (ecap & NW_VTD_ECAP_RPRIVS ? 0 : NW_BIT(20));
-    if ((c.word[0] & reserved) || (c.word[1] & reserved_1) || c.word[2] || c.word[3])
+    if ((c->word[0] & reserved) || (c->word[1] & reserved_1) || c->word[2] || c->word[3])
         return vtd_fault(w, fault, 0x42);
-    vtd_context_fill(w->caches, q->source_id, c.word, 4, 0, true);
+    vtd_context_fill(w->caches, q->source_id, c->word, 4, 0, true);
+    return true;
+}
+
+static bool find_scalable(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
+{
+    struct vtd_scalable_context c;
+    if (!find_scalable_context(w, q, &c, fault))
+        return false;
     if (q->type != NW_VTD_UNTRANSLATED && !(c.word[0] & SCALABLE_DTE))
         return vtd_fault(w, fault, 0x44);
     if (q->has_pasid && !(c.word[0] & SCALABLE_PASIDE))
@@ -184,20 +174,44 @@ static bool find_scalable(struct vtd_walk *w, const struct nw_vtd_request *q, st
     return vtd_find_pasid(w, q, &c, fault);
 }
 
+/* ---- by table mode ------------------------------------------------------------------------------ */
+
+/* Abort mode, or one that the unit lacks. */
+static bool no_mode(struct vtd_walk *w, struct nw_vtd_fault *fault)
+{
+    vtd_fault(w, fault, 0x30);
+    if (nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_ABORT)
+        fault->recorded = false; /* requests are refused without a report */
+    return false;
+}
+
+static bool is_scalable(const struct vtd_walk *w)
+{
+    return nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_SCALABLE && (w->t->unit.ecap & NW_VTD_ECAP_SMTS);
+}
+
 bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
 {
-    w->domain = (struct vtd_domain){ .walk_snoops = true, .source_id = q->source_id };
-    switch ((enum nw_vtd_table_mode)nw_field(w->t->rtaddr, 11, 10)) {
-    case NW_VTD_TTM_LEGACY: return find_legacy(w, q, fault);
-    case NW_VTD_TTM_SCALABLE:
-        if (w->t->unit.ecap & NW_VTD_ECAP_SMTS)
-            return find_scalable(w, q, fault);
-        break;
-    case NW_VTD_TTM_ABORT:
-        vtd_fault(w, fault, 0x30);
-        fault->recorded = false; /* abort-DMA mode: requests are refused without a report */
+    w->domain.walk_snoops = true;
+    w->domain.source_id = q->source_id;
+    if (nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_LEGACY)
+        return find_legacy(w, q, fault);
+    return is_scalable(w) ? find_scalable(w, q, fault) : no_mode(w, fault);
+}
+
+bool vtd_page_request_allowed(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
+{
+    struct vtd_scalable_context c;
+    w->domain.source_id = q->source_id;
+    if (nw_field(w->t->rtaddr, 11, 10) == NW_VTD_TTM_LEGACY)
+        return vtd_fault(w, fault, 0x32);
+    if (!is_scalable(w))
+        return no_mode(w, fault);
+    if (!find_scalable_context(w, q, &c, fault))
         return false;
-    default: break;
-    }
-    return vtd_fault(w, fault, 0x30);
+    if (!(c.word[0] & SCALABLE_PRE))
+        return vtd_fault(w, fault, 0x47);
+    if (q->has_pasid && !(c.word[0] & SCALABLE_PASIDE))
+        return vtd_fault(w, fault, 0x45);
+    return !q->has_pasid || q->pasid < vtd_pasids_of(&c) || vtd_fault(w, fault, 0x46);
 }

@@ -81,7 +81,12 @@ static const struct reason {
     [0x91] = { "first-stage flags could not be updated", QUALIFIED },
 };
 
-const char *nw_vtd_fault_text(unsigned reason) { return reason < NW_VTD_FAULT_REASONS ? reasons[reason].text : NULL; }
+const char *nw_vtd_fault_text(unsigned reason)
+{
+    if (reason == NW_VTD_PROTECTED_MEMORY)
+        return "address lies in a protected memory region";
+    return reason < NW_VTD_FAULT_REASONS ? reasons[reason].text : NULL;
+}
 
 bool nw_vtd_fault_qualified(unsigned reason)
 {

@@ -82,7 +82,8 @@ static void remapped(const struct nw_vtd_tables *t, const uint64_t word[2], stru
 /* The interrupt is noted in the descriptor, and announced unless an announcement is outstanding or suppressed. */
 static unsigned post(const struct nw_vtd_tables *t, const uint64_t word[2], struct nw_vtd_interrupt *out)
 {
-    struct vtd_walk w = { .t = t };
+    struct vtd_walk w;
+    vtd_walk_init(&w, t, NULL);
     uint64_t control, unused;
     out->form = NW_VTD_POSTED;
     out->posted_vector = (uint8_t)nw_field(word[0], 23, 16);
@@ -109,7 +110,8 @@ static unsigned read_entry(const struct nw_vtd_tables *t, struct vtd_caches *cac
 {
     if (vtd_iec_lookup(caches, index, word))
         return 0;
-    struct vtd_walk w = { .t = t };
+    struct vtd_walk w;
+    vtd_walk_init(&w, t, NULL);
     uint64_t at = (t->irta & nw_mask(63, 12)) + (uint64_t)index * 16;
     return vtd_load(&w, at, &word[0]) && vtd_load(&w, at + 8, &word[1]) ? 0 : 0x23;
 }

@@ -1,26 +1,6 @@
 /* PASID directory and PASID table: VT-d, "Scalable-Mode PASID Directory Entry", "Scalable-Mode PASID Table Entry". */
 #include "cache.h"
-#include "vtd_internal.h"
-
-#define ENTRY_P   NW_BIT(0)
-#define ENTRY_FPD NW_BIT(1)
-#define POINTER   nw_mask(63, 12)
-/* Word 0 of a PASID-table entry */
-#define PASID_AW(w0)   ((unsigned)nw_field(w0, 4, 2))
-#define PASID_PGTT(w0) ((unsigned)nw_field(w0, 8, 6))
-#define PASID_SSADE    NW_BIT(9)
-/* Word 1 */
-#define PASID_DID(w1) ((unsigned)nw_field(w1, 15, 0))
-#define PASID_PWSNP   NW_BIT(23)
-#define PASID_PGSNP   NW_BIT(24)
-#define PASID_MEMTYPE (NW_BIT(25) | NW_BIT(26) | nw_mask(63, 32)) /* CD, EMTE, PAT */
-/* Word 2 */
-#define PASID_SRE      NW_BIT(0)
-#define PASID_ERE      NW_BIT(1)
-#define PASID_FSPM(w2) ((unsigned)nw_field(w2, 3, 2))
-#define PASID_WPE      NW_BIT(4)
-#define PASID_EAFE     NW_BIT(7)
-enum { PGTT_FIRST = 1, PGTT_SECOND, PGTT_NESTED, PGTT_PASS_THROUGH };
+#include "entries.h"
 
 static bool read_entry(struct vtd_walk *w, const struct vtd_scalable_context *c, uint16_t source_id, uint32_t pasid,
                        uint64_t word[8], bool *directory_fpd, struct nw_vtd_fault *fault)
@@ -111,12 +91,10 @@ bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const st
     struct vtd_domain *d = &w->domain;
     uint64_t word[8];
     bool directory_fpd = false;
-    /* PDTS: the directory has 2^(PDTS + 7) entries of 64 PASIDs each. */
-    uint64_t pasids = UINT64_C(64) << (nw_field(c->word[0], 11, 9) + 7);
-    d->pasid = q->has_pasid ? q->pasid : (uint32_t)nw_field(c->word[1], 19, 0);
-    if (d->pasid >= pasids)
+    d->pasid = q->has_pasid ? q->pasid : SCALABLE_RID_PASID(c->word[1]);
+    if (d->pasid >= vtd_pasids_of(c))
         return vtd_fault(w, fault, q->has_pasid ? 0x46 : 0x48);
-    d->privileged = q->has_pasid ? q->privileged : c->word[1] & NW_BIT(20);
+    d->privileged = q->has_pasid ? q->privileged : c->word[1] & SCALABLE_RID_PRIV;
     /* An execute request waits for ERE of the PASID-table entry. */
     if (w->context_cached && q->type == NW_VTD_UNTRANSLATED && !q->execute && vtd_iotlb_by_source(w->caches) &&
         vtd_iotlb_lookup(w->caches, d, q->address, vtd_need_of(q), &w->found)) {

@@ -1,5 +1,6 @@
 /* The invalidation queue: VT-d, "Queued Invalidation Interface" and the descriptors of its sections. */
-#include "unit.h"
+#include "stale.h"
+#include <nestwalk/iommu/vtd_ats.h>
 
 enum { CONTEXT = 1, IOTLB, DEVICE_TLB, INTERRUPTS, WAIT, PASID_IOTLB, PASID_CACHE, PASID_DEVICE_TLB, PAGE_RESPONSE };
 
@@ -111,24 +112,51 @@ static void invalidate_device(struct nw_vtd_unit *u, const struct descriptor *d)
                                    .global = pasid && (d->word[1] & 1),
                                    .large = d->word[1] & (pasid ? NW_BIT(11) : 1),
                                    .address = d->word[1] & nw_mask(63, 12) };
-    switch (c->device_tlb ? c->device_tlb(c->context, &q) : NW_VTD_ANSWER_DONE) {
-    case NW_VTD_ANSWER_ERROR:
+    enum nw_vtd_answer answer = NW_VTD_ANSWER_DONE;
+    if (!vtd_device_invalidate(u, &q, &answer) && c->device_tlb)
+        answer = c->device_tlb(c->context, &q);
+    if (answer == NW_VTD_ANSWER_ERROR) {
         u->iqercd = (u->iqercd & ~nw_mask(63, 48)) | (uint64_t)q.source_id << 48;
         vtd_status_raise(u, NW_VTD_FSTS_ICE);
-        break;
-    case NW_VTD_ANSWER_NONE:
-        u->iqercd = (u->iqercd & ~nw_mask(47, 32)) | (uint64_t)q.source_id << 32;
-        u->queue_stopped = true;
-        vtd_status_raise(u, NW_VTD_FSTS_ITE);
-        break;
-    default: break;
+    } else if (answer == NW_VTD_ANSWER_NONE && u->unanswered < 0) {
+        u->unanswered = q.source_id;
     }
 }
 
-/* All descriptors before have completed when this one is reached, so a fence asks for nothing more. */
+/* The time for an answer has run out. The queue stops where it is, until software has cleared FSTS.ITE. */
+static void time_out(struct nw_vtd_unit *u)
+{
+    if (u->unanswered < 0)
+        return;
+    u->iqercd = (u->iqercd & ~nw_mask(47, 32)) | (uint64_t)u->unanswered << 32;
+    u->unanswered = -1;
+    u->queue_stopped = true;
+    vtd_status_raise(u, NW_VTD_FSTS_ITE);
+}
+
+static void respond(struct nw_vtd_unit *u, const struct descriptor *d)
+{
+    const struct nw_vtd_config *c = &u->config;
+    struct nw_vtd_page_response r = { .source_id = (uint16_t)nw_field(d->word[0], 31, 16),
+                                      .group = (uint16_t)nw_field(d->word[1], 11, 3),
+                                      .has_pasid = d->word[0] & NW_BIT(4),
+                                      .code = (uint8_t)nw_field(d->word[0], 15, 12) };
+    if (r.has_pasid)
+        r.pasid = (uint32_t)nw_field(d->word[0], 51, 32);
+    if (!vtd_device_respond(u, &r) && c->page_response)
+        c->page_response(c->context, &r);
+}
+
+/* All descriptors before have completed when this one is reached, so fence, and drains of DMA and of page requests, ask
+ * for nothing more. But for a device that does not answer: this waits for it, and is dropped when the time is over. */
 static void wait(struct nw_vtd_unit *u, const struct descriptor *d)
 {
-    struct vtd_walk w = { .t = &u->tables };
+    if (u->unanswered >= 0) {
+        time_out(u);
+        return;
+    }
+    struct vtd_walk w;
+    vtd_walk_init(&w, &u->tables, NULL);
     uint64_t unused, address = d->word[1] & ~UINT64_C(3);
     /* A status word outside memory is lost, and so is one that the host has no memory for. */
     if ((d->word[0] & NW_BIT(5)) && vtd_load(&w, address, &unused)) {
@@ -151,7 +179,7 @@ static void execute(struct nw_vtd_unit *u, const struct descriptor *d)
     case INTERRUPTS: invalidate_interrupts(u, d); break;
     case WAIT: wait(u, d); break;
     case PASID_CACHE: invalidate_pasid(u, d); break;
-    default: break; /* a page-group response: the unit passes it to a device, and keeps nothing */
+    default: respond(u, d); break;
     }
 }
 
@@ -163,7 +191,8 @@ static uint64_t queue_bytes(const struct nw_vtd_unit *u) { return NW_PAGE_BYTES 
 
 static enum nw_vtd_queue_error fetch(struct nw_vtd_unit *u, unsigned bytes, struct descriptor *d)
 {
-    struct vtd_walk w = { .t = &u->tables };
+    struct vtd_walk w;
+    vtd_walk_init(&w, &u->tables, NULL);
     *d = (struct descriptor){ 0 };
     for (unsigned i = 0; i < bytes / 8; i++)
         if (!vtd_load(&w, (u->iqa & nw_mask(63, 12)) + u->iqh + 8 * i, &d->word[i]))
@@ -196,6 +225,8 @@ void vtd_queue_run(struct nw_vtd_unit *u)
         u->iqh = (u->iqh + bytes) % queue_bytes(u);
         execute(u, &d);
     }
+    vtd_settle(u);
+    time_out(u);
     if (error) {
         u->iqercd = (u->iqercd & ~nw_mask(3, 0)) | error;
         vtd_status_raise(u, NW_VTD_FSTS_IQE);

@@ -88,4 +88,9 @@ static const char *const remedies[NW_VTD_FAULT_REASONS] = {
     [0x91] = "Keep first-stage tables in memory that the unit can write with atomic operations.",
 };
 
-const char *nw_vtd_fault_remedy(unsigned reason) { return reason < NW_VTD_FAULT_REASONS ? remedies[reason] : NULL; }
+const char *nw_vtd_fault_remedy(unsigned reason)
+{
+    if (reason == NW_VTD_PROTECTED_MEMORY)
+        return "Use memory outside the protected regions, or clear EPM of the Protected Memory Enable Register.";
+    return reason < NW_VTD_FAULT_REASONS ? remedies[reason] : NULL;
+}

@@ -1,7 +1,7 @@
 /* A DMA request, from its tables to an address or a fault: VT-d, "DMA Remapping": "First-Stage Translation",
  * "Second-Stage Translation", "Nested Translation", and "Translation Faults". The walk is the one of mmu/; what it
  * reports becomes a fault reason here. */
-#include "cache.h"
+#include "caches.h"
 #include "vtd_internal.h"
 
 const char *const nw_vtd_translation_name[NW_VTD_TRANSLATIONS] = { "pass-through", "second stage", "first stage",
@@ -27,6 +27,8 @@ static inline void walk_update(void *context, hpa_t hpa, uint64_t set)
             w->blocked_update = set & FIRST_FLAGS ? 0x90 : 0x7c;
         return;
     }
+    if (w->looks_only)
+        return;
     uint64_t *word = nw_physmem_find(w->t->memory.pm, hpa);
     if (word) /* there is one: an entry that is not zero was read from it */
         *word |= set;
@@ -56,10 +58,16 @@ static inline void walk_reference(void *context, const struct nw_reference *r)
         w->denied_level = (uint8_t)(r->level + 1);
 }
 
+static inline bool keeps_tables(const struct vtd_walk *w)
+{
+    return w->caches && w->caches->cache[NW_VTD_PAGING_CACHE].sets;
+}
+
 static inline void walk_start(void *context, enum nw_dimension dimension, uint64_t address, struct nw_walk_start *start)
 {
     struct vtd_walk *w = context;
-    vtd_psc_lookup(w->caches, &w->domain, dimension, address, start);
+    if (keeps_tables(w))
+        vtd_psc_lookup(w->caches, &w->domain, dimension, address, start);
     if (is_second(w, dimension)) {
         w->second_allowed = w->second_start = start->allowed;
         w->denied_level = 0;
@@ -72,7 +80,7 @@ static inline void walk_table(void *context, enum nw_dimension dimension, uint64
                               const struct nw_walk_start *next)
 {
     struct vtd_walk *w = context;
-    if (!w->blocked_update) /* else an entry above lacks its A still */
+    if (keeps_tables(w) && !w->blocked_update) /* else an entry above lacks its A still */
         vtd_psc_fill(w->caches, &w->domain, dimension, address, next);
 }
 
@@ -203,7 +211,7 @@ static bool walk_trees(struct vtd_walk *w, const struct nw_vtd_request *q, struc
         return vtd_fault(w, &out->fault, d->scalable ? 0x84 : 0x04);
     }
     permit_zero_length(w, q);
-    w->second_need = d->second.need[NW_USER][a.kind];
+    w->second_need = d->translation == NW_VTD_FIRST_STAGE ? 0 : d->second.need[NW_USER][a.kind];
     w->first_allowed = w->second_allowed = ~UINT64_C(0);
     if (d->translation == NW_VTD_NESTED)
         walk_nested(w, q->address, &a, &r);
@@ -266,6 +274,7 @@ void vtd_translate(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw
 
 void nw_vtd_translate(const struct nw_vtd_tables *t, const struct nw_vtd_request *q, struct nw_vtd_result *out)
 {
-    struct vtd_walk w = { .t = t };
+    struct vtd_walk w;
+    vtd_walk_init(&w, t, NULL);
     vtd_translate(&w, q, out);
 }

@@ -1,6 +1,7 @@
 /* The unit put together: life cycle, requests, and the register map. */
 #include "unit.h"
 #include "interrupt.h"
+#include "stale.h"
 #include <stdlib.h>
 
 struct nw_vtd_config nw_vtd_config_default(struct nw_physmem *pm)
@@ -20,23 +21,25 @@ struct nw_vtd_config nw_vtd_config_default(struct nw_physmem *pm)
 
 enum nw_status nw_vtd_unit_create(struct nw_vtd_unit **out, const struct nw_vtd_config *config, struct nw_error *err)
 {
-    enum { FIXED_END = 0xc0 }; /* the registers at fixed places end here */
     const struct nw_vtd_capabilities *c = &config->unit;
+    /* The registers at fixed places end here. */
+    const unsigned fixed_end = c->ecap & NW_VTD_ECAP_PRS ? NW_VTD_PEUADDR + 4 : NW_VTD_IRTA + 8;
     unsigned records = nw_vtd_record_offset(c->cap, 0), records_end = records + nw_vtd_record_count(c->cap) * 16;
     unsigned iva = nw_vtd_iva_offset(c->ecap);
     enum nw_status s = nw_vtd_capabilities_check(c, err);
     if (s)
         return s;
-    if (records < FIXED_END || iva < FIXED_END || (iva < records_end && iva + 16 > records))
+    if (records < fixed_end || iva < fixed_end || (iva < records_end && iva + 16 > records))
         return nw_fail(err, NW_ERR_INPUT,
                        "VT-d: fault records at 0x%x to 0x%x and IVA at 0x%x; both must lie at 0x%x or above, apart",
-                       records, records_end, iva, FIXED_END);
+                       records, records_end, iva, fixed_end);
     struct nw_vtd_unit *u = calloc(1, sizeof *u);
     if (!u)
         return nw_fail_nomem(err, "a remapping unit");
     u->config = *config;
+    u->unanswered = -1;
     u->tables = (struct nw_vtd_tables){ .unit = config->unit, .memory = config->memory };
-    u->fectl = u->iectl = EVENT_IM; /* events are masked at reset */
+    u->fectl = u->iectl = u->pectl = EVENT_IM; /* events are masked at reset */
     if ((s = vtd_caches_init(&u->caches, config->cache, err))) {
         free(u);
         return s;
@@ -56,17 +59,35 @@ void nw_vtd_unit_destroy(struct nw_vtd_unit *u)
 
 /* ---- requests ----------------------------------------------------------------------------------- */
 
+/* Requests whose address nothing has remapped are held to the protected regions; of others the architecture leaves it to the
+ * unit ("may or may not be blocked"), as the page tables can keep them out. */
+static void hold_to_regions(const struct nw_vtd_unit *u, const struct nw_vtd_request *q, struct nw_vtd_result *out)
+{
+    bool remapped =
+        (u->gsts & NW_VTD_GCMD_TE) && out->translation != NW_VTD_PASS_THROUGH && q->type != NW_VTD_TRANSLATED;
+    if (!out->fault.reason && (!remapped || u->config.protects_remapped) && vtd_protected(u, out->hpa.v))
+        out->fault = (struct nw_vtd_fault){ .reason = NW_VTD_PROTECTED_MEMORY,
+                                            .level = -1,
+                                            .address = q->address & nw_mask(63, 12) };
+}
+
 void nw_vtd_unit_dma(struct nw_vtd_unit *u, const struct nw_vtd_request *q, struct nw_vtd_result *out)
 {
     if (!(u->gsts & NW_VTD_GCMD_TE)) {
         *out = (struct nw_vtd_result){ .fault.level = -1, .hpa = nw_hpa(q->address), .page_log2 = 64 };
         out->rights = NW_VTD_RIGHT_READ | NW_VTD_RIGHT_WRITE | NW_VTD_RIGHT_EXECUTE | NW_VTD_RIGHT_DIRTY;
-        return;
+    } else if (!vtd_hit(&u->caches, &u->tables, q, out)) {
+        struct vtd_walk w;
+        vtd_walk_init(&w, &u->tables, &u->caches);
+        vtd_translate(&w, q, out);
+        if (out->fault.reason && out->fault.recorded)
+            vtd_record(u, &out->fault, q->source_id, q);
     }
-    struct vtd_walk w = { .t = &u->tables, .caches = &u->caches };
-    vtd_translate(&w, q, out);
-    if (out->fault.reason && out->fault.recorded)
-        vtd_record(u, &out->fault, q->source_id, q);
+    if (NW_UNLIKELY(u->pmen & NW_VTD_PMEN_PRS))
+        hold_to_regions(u, q, out);
+    if (NW_UNLIKELY(u->stale != NULL) && !out->fault.reason && q->type == NW_VTD_UNTRANSLATED &&
+        (u->gsts & NW_VTD_GCMD_TE))
+        vtd_stale_check(u->stale, q, out, NW_VTD_STALE_UNIT);
 }
 
 void nw_vtd_unit_interrupt(struct nw_vtd_unit *u, const struct nw_vtd_interrupt_request *q,
@@ -88,6 +109,7 @@ void nw_vtd_unit_flush(struct nw_vtd_unit *u)
     vtd_invalidate_pasid(&u->caches, &all);
     vtd_invalidate_iotlb(&u->caches, &all);
     vtd_invalidate_interrupts(&u->caches, 0, UINT32_MAX);
+    vtd_settle(u);
 }
 
 struct nw_vtd_cache_counts nw_vtd_unit_counts(const struct nw_vtd_unit *u, enum nw_vtd_cache cache)

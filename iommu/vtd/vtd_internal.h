@@ -3,6 +3,8 @@
 #define NESTWALK_IOMMU_VTD_INTERNAL_H
 
 #include <nestwalk/iommu/vtd_watch.h>
+#include <stddef.h>
+#include <string.h>
 
 struct vtd_caches; /* cache.h */
 
@@ -10,20 +12,19 @@ struct vtd_caches; /* cache.h */
 struct vtd_domain {
     enum nw_vtd_translation translation;
     bool scalable;
-    bool fpd;           /* set in one of the entries read so far */
-    bool identity;      /* a translated request, or pass-through: the address is used as it is */
-    bool privileged;    /* first stage: in privileged mode */
-    bool walk_snoops;   /* flags in paging entries may be set: page walks are coherent */
-    uint16_t domain_id; /* tag */
-    uint32_t pasid;     /* tag: of the request, or RID_PASID; 0 in legacy mode */
-    uint16_t source_id; /* of the request; a tag where the unit tags with it */
-    struct nw_paging first, second;
+    bool fpd;                       /* set in one of the entries read so far */
+    bool identity;                  /* a translated request, or pass-through: the address is used as it is */
+    bool privileged;                /* first stage: in privileged mode */
+    bool walk_snoops;               /* flags in paging entries may be set: page walks are coherent */
+    uint16_t domain_id;             /* tag */
+    uint32_t pasid;                 /* tag: of the request, or RID_PASID; 0 in legacy mode */
+    uint16_t source_id;             /* of the request; a tag where the unit tags with it */
+    struct nw_paging first, second; /* last: only what the translation needs is filled in */
 };
 
 struct vtd_walk {
     const struct nw_vtd_tables *t;
     struct vtd_caches *caches; /* NULL: every table is read anew */
-    struct vtd_domain domain;
     unsigned references;
     bool context_cached; /* the context entry came from its cache */
     bool hit;            /* the IOTLB had the translation: vtd_find_domain() has put it into `found` */
@@ -33,14 +34,33 @@ struct vtd_walk {
     bool load_failed; /* the last word asked for lies where nothing can be read */
     /* The paging entries read, combined; of the second stage those of its last walk. */
     uint64_t first_allowed, second_allowed;
-    uint8_t blocked_update; /* fault reason of an update of flags that could not be made, or 0 */
-    uint8_t denied_level;   /* second stage: highest level whose entry first denied the access + 1 */
-    uint64_t second_need;   /* allowed bits of the second stage that the request needs */
-    uint64_t second_start;  /* what a paging-structure cache said of the entries above where the walk began */
+    uint8_t blocked_update;   /* fault reason of an update of flags that could not be made, or 0 */
+    uint8_t denied_level;     /* second stage: highest level whose entry first denied the access + 1 */
+    uint64_t second_need;     /* allowed bits of the second stage that the request needs */
+    uint64_t second_start;    /* what a paging-structure cache said of the entries above where the walk began */
+    bool looks_only;          /* no flag of a paging entry is set in memory */
+    struct vtd_domain domain; /* last, for its trees */
 };
 
+/* A walk that has not begun. The trees are left as they are: they are large, and filled in where they are used. */
+static inline void vtd_walk_init(struct vtd_walk *w, const struct nw_vtd_tables *t, struct vtd_caches *caches)
+{
+    memset(w, 0, offsetof(struct vtd_walk, domain.first));
+    w->t = t;
+    w->caches = caches;
+}
+
 /* One word of a table. False: it cannot be read. */
-bool vtd_load(struct vtd_walk *w, uint64_t address, uint64_t *out);
+bool vtd_load_checked(struct vtd_walk *w, uint64_t address, uint64_t *out);
+static inline bool vtd_load(struct vtd_walk *w, uint64_t address, uint64_t *out)
+{
+    if (NW_UNLIKELY(w->t->memory.ram || w->t->watch || address >> w->t->unit.haw))
+        return vtd_load_checked(w, address, out);
+    w->references++;
+    w->load_failed = false;
+    *out = nw_physmem_read64(w->t->memory.pm, nw_hpa(address));
+    return true;
+}
 /* The words read from here on are those of the entry of this kind at `address`. */
 static inline void vtd_entry(struct vtd_walk *w, enum nw_vtd_table table, uint64_t address)
 {
@@ -58,8 +78,16 @@ bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct 
 struct vtd_scalable_context {
     uint64_t word[4];
 };
+/* PDTS: the directory has 2^(PDTS + 7) entries of 64 PASIDs each. */
+static inline uint64_t vtd_pasids_of(const struct vtd_scalable_context *c)
+{
+    return UINT64_C(64) << (nw_field(c->word[0], 11, 9) + 7);
+}
 bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const struct vtd_scalable_context *context,
                     struct nw_vtd_fault *fault);
+
+/* domain.c: may the source send page requests? False: *fault has the reason. */
+bool vtd_page_request_allowed(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault);
 
 /* Sets the reason, and whether it is recorded; returns false. */
 bool vtd_fault(struct vtd_walk *w, struct nw_vtd_fault *fault, unsigned reason);

@@ -31,6 +31,8 @@ struct nw_vtd_capabilities {
 };
 
 /* Fields of CAP_REG and ECAP_REG that the model obeys. */
+#define NW_VTD_CAP_PLMR    NW_BIT(5)
+#define NW_VTD_CAP_PHMR    NW_BIT(6)
 #define NW_VTD_CAP_CM      NW_BIT(7)
 #define NW_VTD_CAP_ZLR     NW_BIT(22)
 #define NW_VTD_CAP_SLLPS2M NW_BIT(34)
@@ -94,6 +96,8 @@ enum nw_vtd_table_mode { NW_VTD_TTM_LEGACY, NW_VTD_TTM_SCALABLE, NW_VTD_TTM_RESE
 /* ---- faults ------------------------------------------------------------------------------------- */
 
 enum { NW_VTD_FAULT_REASONS = 0x92 }; /* fault reasons are below this */
+/* In place of one: a protected memory region stopped the request. The architecture reports that nowhere. */
+enum { NW_VTD_PROTECTED_MEMORY = 0xff };
 
 struct nw_vtd_fault {
     uint8_t reason;   /* FR; 0: no fault */
