@@ -168,6 +168,7 @@ static void begin(struct garbage *g, uint64_t seed)
     c.memory.ram_count = 1;
     c.unit.cap |= NW_VTD_CAP_PLMR | NW_VTD_CAP_PHMR;
     c.unit.ecap |= NW_VTD_ECAP_PRS | NW_VTD_ECAP_PDS;
+    c.under_way = (unsigned)below(g, 5);
     for (unsigned i = 0; i < NW_VTD_CACHES; i++) {
         unsigned ways = 1 + (unsigned)below(g, 4);
         c.cache[i] = (struct nw_vtd_cache_shape){ ways * (unsigned)below(g, 20), ways };
