@@ -1,5 +1,6 @@
 /* Global commands and register-based invalidation: VT-d, "Global Command Register", "Context Command Register",
  * "IOTLB Invalidate Register". */
+#include "flight.h"
 #include "stale.h"
 
 void vtd_command(struct nw_vtd_unit *u, uint64_t gcmd)
@@ -88,6 +89,9 @@ void vtd_iotlb_command(struct nw_vtd_unit *u)
         vtd_cover_pages(&v, u->iva & nw_mask(63, 12), am, u->iva & NW_BIT(6));
     if (done)
         vtd_invalidate_iotlb(&u->caches, &v);
+    if (done)
+        vtd_flight_drain(&u->flight, (u->iotlb & NW_BIT(49)) && (u->config.unit.cap & NW_VTD_CAP_DRD),
+                         (u->iotlb & NW_BIT(48)) && (u->config.unit.cap & NW_VTD_CAP_DWD));
     vtd_settle(u);
     u->iotlb = (u->iotlb & ~(NW_BIT(63) | nw_mask(58, 57))) | (uint64_t)done << 57;
 }

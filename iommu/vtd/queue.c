@@ -1,4 +1,5 @@
 /* The invalidation queue: VT-d, "Queued Invalidation Interface" and the descriptors of its sections. */
+#include "flight.h"
 #include "stale.h"
 #include <nestwalk/iommu/vtd_ats.h>
 
@@ -77,6 +78,9 @@ static void invalidate_iotlb(struct nw_vtd_unit *u, const struct descriptor *d)
     if (d->granularity == 3 && (u->config.unit.cap & NW_VTD_CAP_PSI))
         vtd_cover_pages(&v, d->word[1] & nw_mask(63, 12), (unsigned)nw_field(d->word[1], 5, 0), d->word[1] & NW_BIT(6));
     vtd_invalidate_iotlb(&u->caches, &v);
+    bool all = d->type == PASID_IOTLB;
+    vtd_flight_drain(&u->flight, all || ((d->word[0] & NW_BIT(7)) && (u->config.unit.cap & NW_VTD_CAP_DRD)),
+                     all || ((d->word[0] & NW_BIT(6)) && (u->config.unit.cap & NW_VTD_CAP_DWD)));
 }
 
 static void invalidate_pasid(struct nw_vtd_unit *u, const struct descriptor *d)
@@ -115,7 +119,9 @@ static void invalidate_device(struct nw_vtd_unit *u, const struct descriptor *d)
     enum nw_vtd_answer answer = NW_VTD_ANSWER_DONE;
     if (!vtd_device_invalidate(u, &q, &answer) && c->device_tlb)
         answer = c->device_tlb(c->context, &q);
-    if (answer == NW_VTD_ANSWER_ERROR) {
+    if (answer == NW_VTD_ANSWER_DONE) {
+        vtd_flight_drain_device(&u->flight, q.source_id);
+    } else if (answer == NW_VTD_ANSWER_ERROR) {
         u->iqercd = (u->iqercd & ~nw_mask(63, 48)) | (uint64_t)q.source_id << 48;
         vtd_status_raise(u, NW_VTD_FSTS_ICE);
     } else if (answer == NW_VTD_ANSWER_NONE && u->unanswered < 0) {
@@ -147,8 +153,8 @@ static void respond(struct nw_vtd_unit *u, const struct descriptor *d)
         c->page_response(c->context, &r);
 }
 
-/* All descriptors before have completed when this one is reached, so fence, and drains of DMA and of page requests, ask
- * for nothing more. But for a device that does not answer: this waits for it, and is dropped when the time is over. */
+/* All descriptors before have completed when this one is reached, so a fence, and a drain of page requests (they reach their
+ * queue at once), ask for nothing more. But for a device that does not answer: this waits for it, and is dropped when the time is over. */
 static void wait(struct nw_vtd_unit *u, const struct descriptor *d)
 {
     if (u->unanswered >= 0) {

@@ -1,6 +1,7 @@
 /* What DMA went by, against what the tables say: nestwalk/iommu/vtd_stale.h. */
 #include "stale.h"
 #include "device.h"
+#include "flight.h"
 #include "stale_index.h"
 #include <stdlib.h>
 
@@ -103,6 +104,14 @@ static bool unit_holds(struct nw_vtd_stale *s, const struct vtd_stale_page *p)
     return leads_to(&r, p->hpa);
 }
 
+/* Could a DMA by the old translation still reach memory? */
+static bool holds(struct nw_vtd_stale *s, const struct vtd_stale_page *p)
+{
+    if (vtd_flight_holds(&s->u->flight, p->request.source_id, p->hpa, NW_BIT(p->log2)))
+        return true;
+    return (s->u->gsts & NW_VTD_GCMD_TE) && (unit_holds(s, p) || device_holds(s, p));
+}
+
 /* ---- exposures ---------------------------------------------------------------------------------- */
 
 static void close_window(struct nw_vtd_stale *s, const struct vtd_stale_page *p)
@@ -125,7 +134,7 @@ void vtd_stale_settle(struct nw_vtd_stale *s)
         struct nw_vtd_result now;
         walk_anew(s, &p->request, &now);
         bool same = leads_to(&now, p->hpa);
-        if (!same && (s->u->gsts & NW_VTD_GCMD_TE) && (unit_holds(s, p) || device_holds(s, p))) {
+        if (!same && holds(s, p)) {
             i++;
             continue;
         }

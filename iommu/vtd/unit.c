@@ -1,5 +1,6 @@
 /* The unit put together: life cycle, requests, and the register map. */
 #include "unit.h"
+#include "flight.h"
 #include "interrupt.h"
 #include "stale.h"
 #include <stdlib.h>
@@ -40,8 +41,9 @@ enum nw_status nw_vtd_unit_create(struct nw_vtd_unit **out, const struct nw_vtd_
     u->unanswered = -1;
     u->tables = (struct nw_vtd_tables){ .unit = config->unit, .memory = config->memory };
     u->fectl = u->iectl = u->pectl = EVENT_IM; /* events are masked at reset */
-    if ((s = vtd_caches_init(&u->caches, config->cache, err))) {
-        free(u);
+    if ((s = vtd_caches_init(&u->caches, config->cache, err)) ||
+        (s = vtd_flight_init(&u->flight, config->under_way, err))) {
+        nw_vtd_unit_destroy(u);
         return s;
     }
     u->caches.tags_source = config->tags_source;
@@ -54,6 +56,7 @@ void nw_vtd_unit_destroy(struct nw_vtd_unit *u)
     if (!u)
         return;
     vtd_caches_fini(&u->caches);
+    vtd_flight_fini(&u->flight);
     free(u);
 }
 
@@ -85,6 +88,8 @@ void nw_vtd_unit_dma(struct nw_vtd_unit *u, const struct nw_vtd_request *q, stru
     }
     if (NW_UNLIKELY(u->pmen & NW_VTD_PMEN_PRS))
         hold_to_regions(u, q, out);
+    if (NW_UNLIKELY(u->flight.most) && !out->fault.reason && q->type != NW_VTD_TRANSLATION_REQUEST)
+        vtd_flight_add(&u->flight, q, out);
     if (NW_UNLIKELY(u->stale != NULL) && !out->fault.reason && q->type == NW_VTD_UNTRANSLATED &&
         (u->gsts & NW_VTD_GCMD_TE))
         vtd_stale_check(u->stale, q, out, NW_VTD_STALE_UNIT);

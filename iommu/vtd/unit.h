@@ -7,6 +7,12 @@
 
 enum { RECORDS_MAX = 256 };
 
+/* flight.h */
+struct vtd_flight {
+    struct vtd_dma *dma; /* flight.c */
+    unsigned most, count, oldest;
+};
+
 struct nw_vtd_unit {
     struct nw_vtd_config config;
     struct nw_vtd_tables tables; /* what SRTP and SIRTP have latched */
@@ -20,7 +26,8 @@ struct nw_vtd_unit {
     bool queue_stopped; /* ITE: until software has cleared it */
     int32_t unanswered; /* source id of a device that has not answered an invalidation of this run; -1: none */
     struct nw_vtd_device *devices; /* those with a TLB, in a list */
-    struct nw_vtd_stale *stale;    /* NULL: nobody looks for stale mappings */
+    struct vtd_flight flight;
+    struct nw_vtd_stale *stale; /* NULL: nobody looks for stale mappings */
 };
 
 #define EVENT_IM NW_BIT(31) /* FECTL, IECTL, PECTL: masked */

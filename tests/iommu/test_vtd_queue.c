@@ -94,6 +94,70 @@ static void unit__every_reserved_bit_of_descriptors(void **state)
     }
 }
 
+/* Every granularity of every descriptor that has one, and AM at and above MAMV, which is 18. */
+static void unit__granularities_and_masks(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        unsigned type;
+        uint8_t exist; /* bit g */
+    } of[] = { { 1, 0xe }, { 2, 0xe }, { 6, 0xc }, { 7, 0xb } };
+    wr(b, NW_VTD_RTADDR, 8, ROOT | 1 << 10);
+    wr(b, NW_VTD_GCMD, 4, NW_VTD_GCMD_SRTP);
+    wr(b, NW_VTD_IQA, 8, QUEUE);
+    wr(b, NW_VTD_GCMD, 4, NW_VTD_GCMD_QIE);
+    for (unsigned i = 0; i < NW_ARRAY_LEN(of); i++)
+        for (unsigned g = 0; g < 4; g++) {
+            uint64_t low = of[i].type | g << 4;
+            if (!(of[i].exist >> g & 1)) {
+                expect_error(b, low, 0, NW_VTD_QUEUE_RESERVED);
+                continue;
+            }
+            push(b, low, 0);
+            assert_int_equal(rd(b, NW_VTD_FSTS, 4), 0);
+            if (g == 3 && (of[i].type == 2 || of[i].type == 6)) {
+                push(b, low, 18);
+                assert_int_equal(rd(b, NW_VTD_FSTS, 4), 0);
+                expect_error(b, low, 19, NW_VTD_QUEUE_RESERVED);
+                expect_error(b, low, 63, NW_VTD_QUEUE_RESERVED);
+            }
+        }
+    for (uint64_t im = 0; im < 32; im++) { /* MHMV is 15 */
+        if (im > nw_field(b->config.unit.ecap, 23, 20)) {
+            expect_error(b, 4 | 1 << 4 | im << 27, 0, NW_VTD_QUEUE_RESERVED);
+        } else {
+            push(b, 4 | 1 << 4 | im << 27, 0);
+            assert_int_equal(rd(b, NW_VTD_FSTS, 4), 0);
+        }
+    }
+}
+
+/* Descriptors of 256 bits: every type with its upper half clear, and not clear. */
+static void unit__wide_descriptors(void **state)
+{
+    struct bench *b = *state;
+    static const uint64_t low[] = { 1 | 1 << 4, 2 | 1 << 4, 3, 4, 5, 6 | 2 << 4, 7 | 3 << 4, 8, 9 };
+    wr(b, NW_VTD_RTADDR, 8, ROOT | 1 << 10);
+    wr(b, NW_VTD_GCMD, 4, NW_VTD_GCMD_SRTP);
+    wr(b, NW_VTD_IQA, 8, QUEUE | 1 << 11);
+    wr(b, NW_VTD_GCMD, 4, NW_VTD_GCMD_QIE);
+    for (unsigned i = 0; i < NW_ARRAY_LEN(low); i++)
+        for (unsigned half = 0; half < 3; half++) { /* 0: clear; 1, 2: a bit in word 2, in word 3 */
+            uint64_t head = rd(b, NW_VTD_IQH, 8), at = QUEUE + head;
+            put64(b->pm, at, low[i]);
+            put64(b->pm, at + 8, 0);
+            put64(b->pm, at + 16, half == 1 ? NW_BIT(7) : 0);
+            put64(b->pm, at + 24, half == 2 ? NW_BIT(40) : 0);
+            wr(b, NW_VTD_IQT, 8, (head + 32) % 4096);
+            bool bad = half && low[i] != 9; /* a page-group response has private data there */
+            assert_int_equal(rd(b, NW_VTD_IQERCD, 8) & 15, bad ? NW_VTD_QUEUE_RESERVED : NW_VTD_QUEUE_OK);
+            assert_int_equal(rd(b, NW_VTD_IQH, 8), bad ? head : (head + 32) % 4096);
+            put64(b->pm, at + 16, 0);
+            put64(b->pm, at + 24, 0);
+            wr(b, NW_VTD_FSTS, 4, NW_VTD_FSTS_IQE);
+        }
+}
+
 static void unit__queue_register_errors(void **state)
 {
     struct bench *b = *state;
@@ -174,6 +238,8 @@ int main(void)
     const struct CMUnitTest tests[] = { TEST(unit__wait_writes_status_and_raises_the_event),
                                         TEST(unit__bad_descriptors_stop_the_queue),
                                         TEST(unit__every_reserved_bit_of_descriptors),
+                                        TEST(unit__granularities_and_masks),
+                                        TEST(unit__wide_descriptors),
                                         TEST(unit__queue_register_errors),
                                         TEST(unit__devices_answer_invalidations),
                                         TEST(unit__has_what_its_capabilities_say) };

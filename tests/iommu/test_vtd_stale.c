@@ -226,6 +226,92 @@ static void stale__looking_leaves_no_trace(void **state)
     assert_true(leaf[0] == leaf[1]);
 }
 
+/* A DMA that is under way reaches the page after the invalidation, unless that drains it. */
+static void stale__drains_end_exposures(void **state)
+{
+    (void)state;
+    static const struct {
+        bool write;
+        uint64_t drain;   /* DW bit 6, DR bit 7 */
+        uint64_t without; /* CAP bits taken away */
+        bool drained;
+    } c[] = { { false, 0, 0, false },
+              { true, 0, 0, false },
+              { false, 1 << 7, 0, true },
+              { true, 1 << 7, 0, false },
+              { false, 1 << 6, 0, false },
+              { true, 1 << 6, 0, true },
+              { true, 3 << 6, NW_VTD_CAP_DWD, false },
+              { false, 3 << 6, NW_VTD_CAP_DRD, false },
+              { false, 3 << 6, NW_VTD_CAP_DWD, true } };
+    for (unsigned by_register = 0; by_register < 2; by_register++)
+        for (unsigned i = 0; i < NW_ARRAY_LEN(c); i++) {
+            struct bench b;
+            struct seen seen;
+            struct nw_vtd_result r;
+            unsigned reads, writes;
+            begin(&b, 0, false);
+            nw_vtd_unit_destroy(b.u);
+            b.config.under_way = 4;
+            b.config.unit.cap &= ~c[i].without;
+            start(&b, false, by_register ? 0 : NW_VTD_GCMD_QIE);
+            struct nw_vtd_stale *s = watch(&b, &seen);
+            struct nw_vtd_request q = { .source_id = SOURCE,
+                                        .address = IOVA,
+                                        .kind = c[i].write ? NW_VTD_WRITE : NW_VTD_READ };
+            for (unsigned k = 0; k < 6; k++)
+                nw_vtd_unit_dma(b.u, &q, &r);
+            nw_vtd_unit_under_way(b.u, &reads, &writes);
+            assert_true(reads == (c[i].write ? 0u : 4u) && writes == (c[i].write ? 4u : 0u));
+            change(&b, s, b.leaf[0], 0, 100);
+            nw_vtd_stale_time(s, 200);
+            unsigned iva = nw_vtd_iva_offset(b.config.unit.ecap);
+            if (by_register)
+                nw_vtd_unit_write(b.u, iva + 8, 8, NW_BIT(63) | UINT64_C(1) << 60 | c[i].drain << 42);
+            else
+                push(&b, DESCRIPTOR(2, 1, 0) | c[i].drain, 0);
+            assert_int_equal(summary(s).open_pages, !c[i].drained);
+            nw_vtd_unit_arrive(b.u, 3);
+            assert_int_equal(summary(s).open_pages, !c[i].drained);
+            nw_vtd_stale_time(s, 500);
+            nw_vtd_unit_arrive(b.u, 3);
+            assert_int_equal(summary(s).window_ns, c[i].drained ? 100 : 400);
+            assert_int_equal(seen.uses, 0);
+            nw_vtd_stale_destroy(s);
+            finish(&b);
+        }
+}
+
+/* A device answers an invalidation after what it has sent, and PASID-based invalidations drain everything. */
+static void stale__answers_and_pasid_invalidations_drain(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct nw_vtd_device *d;
+    struct nw_vtd_device_result r;
+    unsigned reads, writes;
+    begin_with(&b, 1, false, true, false);
+    nw_vtd_unit_destroy(b.u);
+    b.config.under_way = 8;
+    start(&b, true, NW_VTD_GCMD_QIE);
+    must(nw_vtd_device_create(&d, b.u, &(struct nw_vtd_device_config){ .source_id = SOURCE }, err));
+    nw_vtd_device_dma(d, &(struct nw_vtd_request){ .address = IOVA }, &r);
+    dma(&b, IOVA);
+    nw_vtd_device_set_answer(d, NW_VTD_ANSWER_ERROR);
+    push(&b, 3 | (uint64_t)SOURCE << 32, 0);
+    nw_vtd_unit_under_way(b.u, &reads, &writes);
+    assert_true(reads == 2 && writes == 0);
+    nw_vtd_device_set_answer(d, NW_VTD_ANSWER_DONE);
+    push(&b, 3 | (uint64_t)SOURCE << 32, 0);
+    nw_vtd_unit_under_way(b.u, &reads, &writes);
+    assert_int_equal(reads, 1);
+    push(&b, DESCRIPTOR(6, 2, DID) | WITH_PASID(PASID), 0);
+    nw_vtd_unit_under_way(b.u, &reads, &writes);
+    assert_int_equal(reads, 0);
+    nw_vtd_device_destroy(d);
+    finish(&b);
+}
+
 /* Many pages below one table; the table goes, and all are exposed, and no more afterwards. */
 static void stale__a_table_exposes_all_its_pages(void **state)
 {
@@ -269,6 +355,8 @@ int main(void)
                                         cmocka_unit_test(stale__every_cache_is_a_source),
                                         cmocka_unit_test(stale__device_tlbs_outlive_the_units_caches),
                                         cmocka_unit_test(stale__looking_leaves_no_trace),
+                                        cmocka_unit_test(stale__drains_end_exposures),
+                                        cmocka_unit_test(stale__answers_and_pasid_invalidations_drain),
                                         cmocka_unit_test(stale__a_table_exposes_all_its_pages) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

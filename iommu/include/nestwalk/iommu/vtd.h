@@ -38,6 +38,8 @@ struct nw_vtd_capabilities {
 #define NW_VTD_CAP_SLLPS2M NW_BIT(34)
 #define NW_VTD_CAP_SLLPS1G NW_BIT(35)
 #define NW_VTD_CAP_PSI     NW_BIT(39)
+#define NW_VTD_CAP_DWD     NW_BIT(54)
+#define NW_VTD_CAP_DRD     NW_BIT(55)
 #define NW_VTD_CAP_FL1GP   NW_BIT(56)
 #define NW_VTD_CAP_PI      NW_BIT(59)
 #define NW_VTD_CAP_FL5LP   NW_BIT(60)

@@ -15,7 +15,7 @@
  * the tables. Without a detector a unit pays one comparison with NULL for each DMA.
  *
  * An exposure of a page begins when software writes a table word that its translation was made from, and ends when the
- * unit and the page's device could no longer do a DMA by the old translation. It is looked for whenever an
+ * unit and the page's device could no longer do a DMA by the old translation, and none is under way (drains, vtd_unit.h). It is looked for whenever an
  * invalidation completes, and in nw_vtd_stale_summary(); a mapping that has left the caches by replacement alone counts
  * until then. A write that changes nothing for the page (a flag, a neighbour) is no exposure.
  *

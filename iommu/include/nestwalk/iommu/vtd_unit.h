@@ -140,6 +140,7 @@ struct nw_vtd_config {
                                    invalidations only. One is used before the PASID table is looked at. */
     bool context_global_domain; /* a domain-selective invalidation of the context cache takes all of it */
     bool protects_remapped;     /* protected memory is closed to requests that paging entries led there, too */
+    unsigned under_way;         /* requests that have been translated and not reached memory; 0: each does at once */
     void (*event)(void *context, enum nw_vtd_event event, uint64_t address, uint32_t data);        /* may be NULL */
     enum nw_vtd_answer (*device_tlb)(void *context, const struct nw_vtd_device_tlb *invalidation); /* NULL: done */
     void (*page_response)(void *context, const struct nw_vtd_page_response *response);             /* may be NULL */
@@ -170,6 +171,13 @@ void nw_vtd_unit_dma(struct nw_vtd_unit *u, const struct nw_vtd_request *q, stru
 /* With interrupt remapping off the message passes as it is, in compatibility format. */
 void nw_vtd_unit_interrupt(struct nw_vtd_unit *u, const struct nw_vtd_interrupt_request *q,
                            struct nw_vtd_interrupt *out);
+
+/* With nw_vtd_config.under_way, requests reach memory late: the oldest when there is no place for another, `count` of them
+ * here, and all that an invalidation drains before it completes. An IOTLB invalidation drains reads with DR and writes
+ * (atomic operations among them) with DW, where CAP has DRD and DWD; a PASID-based one drains both; a device that answers
+ * an invalidation has its translated requests behind it. */
+void nw_vtd_unit_arrive(struct nw_vtd_unit *u, unsigned count);
+void nw_vtd_unit_under_way(const struct nw_vtd_unit *u, unsigned *reads, unsigned *writes);
 
 /* Empties all caches, as a reset does. */
 void nw_vtd_unit_flush(struct nw_vtd_unit *u);
