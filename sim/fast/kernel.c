@@ -235,6 +235,7 @@ static void kernel_destroy(void *state)
     free(k->walk);
     free(k->walk_cycles);
     free(k->regular.page);
+    free(k->regular.chunk);
     free(k->regular.path[0]);
     free(k->regular.path[1]);
     free(k);

@@ -42,12 +42,11 @@ struct hint {
     const uint64_t *table;
 };
 
-/* All that a walk of a regular page reads above the leaf; the same for all pages of one table of leaves. */
+/* All that a walk of a regular page reads; the same for all pages of one table of leaves. */
 struct regular_path {
-    _Alignas(64) uint64_t key;                /* 0: none */
-    uint64_t *leaf;                           /* the table of leaves, in our own memory */
-    uint64_t leaf_line;                       /* its first line */
-    uint64_t line[NW_LEVELS_MAX];             /* by level, above the leaf's: of the entry there */
+    _Alignas(64) uint64_t key;        /* 0: none */
+    uint64_t *leaf;                   /* the table of leaves, in our own memory */
+    uint64_t line[2 * NW_LEVELS_MAX]; /* of the entries, from the root's down; last, the first of the table of leaves */
     struct packed_entry table[NW_LEVELS_MAX]; /* by level: as a paging-structure cache keeps the table */
 };
 
@@ -101,6 +100,7 @@ struct kernel {
         unsigned leaf_level[2];       /* by dimension */
         struct regular_path *path[2]; /* direct-mapped by key */
         uint64_t *page;               /* missed, to be walked */
+        struct regular_chunk *chunk;  /* of them, those under way */
         uint32_t count;
         bool mixed;  /* there are pages of other rights: first touches go the general way */
         bool learnt; /* the two below: the first regular page's, by dimension */

@@ -94,6 +94,68 @@ NW_INLINE unsigned ring_insert(struct ring *r, uint64_t tag)
     return place;
 }
 
+/* The two ends of a ring, in registers for as long as a loop touches it. */
+struct ring_ends {
+    unsigned newest, oldest;
+};
+NW_INLINE struct ring_ends ring_open(const struct ring *r)
+{
+    return (struct ring_ends){ r->newest, r->newer[r->newest] };
+}
+NW_INLINE void ring_close(struct ring *r, struct ring_ends ends) { r->newest = ends.newest; }
+
+/* A tag that is not the bucket's named one, though the bucket has some. Its place, now named; or -1. */
+static NW_NOINLINE int ring_search(struct ring *r, uint64_t tag, uint16_t *bucket)
+{
+    const int at = packed_find(r->tag, r->lanes, tag, 0);
+    if (at >= 0)
+        *bucket = (uint16_t)((*bucket & ~0xffu) | (unsigned)at);
+    return at;
+}
+
+/* Puts a tag that is not there into the oldest's place, which becomes the newest. */
+NW_INLINE void ring_renew(struct ring *r, struct ring_ends *ends, uint64_t tag, uint16_t *bucket)
+{
+    const unsigned place = ends->oldest;
+    const uint64_t old = r->tag[place];
+    if (NW_LIKELY(old != RING_EMPTY))
+        *ring_bucket(r, old) = (uint16_t)(*ring_bucket(r, old) - 0x100);
+    *bucket = (uint16_t)(((*bucket & ~0xffu) + 0x100) | place);
+    r->tag[place] = tag;
+    *ends = (struct ring_ends){ place, r->newer[place] };
+}
+
+/* Look-up and, on a miss, insertion in one movement: the tag is the newest afterwards. True on a miss. */
+NW_INLINE bool ring_touch(struct ring *r, struct ring_ends *ends, uint64_t tag)
+{
+    if (r->tag[ends->newest] == tag)
+        return false;
+    uint16_t *bucket = ring_bucket(r, tag);
+    const unsigned known = *bucket;
+    unsigned place = known & 0xff;
+    if (r->tag[place] != tag) {
+        int at = -1;
+        if (NW_UNLIKELY(known >> 8))
+            at = ring_search(r, tag, bucket);
+        if (at < 0) {
+            ring_renew(r, ends, tag, bucket);
+            return true;
+        }
+        place = (unsigned)at;
+    }
+    /* Out between its neighbours, and in between the newest and the oldest; right when it is the oldest as well. */
+    const unsigned newer = r->newer[place], older = r->older[place];
+    r->newer[older] = (uint16_t)newer;
+    r->older[newer] = (uint16_t)older;
+    ends->oldest = place == ends->oldest ? newer : ends->oldest;
+    r->newer[ends->newest] = (uint16_t)place;
+    r->older[place] = (uint16_t)ends->newest;
+    r->newer[place] = (uint16_t)ends->oldest;
+    r->older[ends->oldest] = (uint16_t)place;
+    ends->newest = place;
+    return false;
+}
+
 static inline void ring_remove(struct ring *r, unsigned place)
 {
     *ring_bucket(r, r->tag[place]) = (uint16_t)(*ring_bucket(r, r->tag[place]) - 0x100);

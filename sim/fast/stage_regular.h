@@ -1,4 +1,5 @@
-/* stage_regular.h - stages 2 and 3 over *regular* pages: the TLBs first, for many touches, and then the walks that they call for. See kernel.c.
+/* stage_regular.h - stages 2 and 3 over *regular* pages: the TLBs first, for many touches, and then the walks that they call for
+ * (regular_walk.h). See kernel.c.
  *
  * A machine is regular when all its translations are of one size, that of the guest's pages, which every TLB array keeps whole, its data
  * class has two levels of one true-LRU array each, its walk caches are true LRU, and nothing changes a mapping once it is made (an imitation
@@ -13,7 +14,7 @@
 #ifndef NW_SIM_STAGE_REGULAR_H
 #define NW_SIM_STAGE_REGULAR_H
 
-#include "stage_tlb.h"
+#include "regular_walk.h"
 
 static bool assoc_is_regular(const struct packed_assoc *a) { return !a->entries || a->ring; }
 
@@ -51,239 +52,14 @@ static enum nw_status regular_init(struct kernel *k, struct nw_error *err)
         return NW_OK;
     k->regular.possible = true;
     k->regular.page = malloc(REGULAR_WALKS_MAX * sizeof *k->regular.page);
+    k->regular.chunk = calloc(1, sizeof *k->regular.chunk);
     for (unsigned d = 0; d < 2; d++)
         if ((k->regular.path[d] = aligned_alloc(64, sizeof *k->regular.path[d] << PATHS_LOG2)))
             memset(k->regular.path[d], 0, sizeof *k->regular.path[d] << PATHS_LOG2);
-    return k->regular.page && k->regular.path[0] && k->regular.path[1] ? NW_OK
-                                                                       : nw_fail_nomem(err, "the replay engine");
+    return k->regular.page && k->regular.chunk && k->regular.path[0] && k->regular.path[1]
+               ? NW_OK
+               : nw_fail_nomem(err, "the replay engine");
 }
-
-/* ---- walks ---- */
-
-static void regular_path_make(struct kernel *k, enum nw_dimension d, uint64_t address, struct regular_path *path)
-{
-    const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested, *nested = k->m->hw_nested;
-    struct packed_entry at = { p->root, p->root, ~UINT64_C(0), 3 };
-    for (unsigned level = p->levels - 1u;; level--) {
-        if (d == NW_GUEST && nested) { /* from the table's GPA to its HPA */
-            const uint64_t need = nested->need[NW_SUPERVISOR][NW_ACCESS_WRITE];
-            struct nw_nested_translation t = nested_translation(k, at.b);
-            at.a = t.hpa.v;
-            at.d = 1 | ((t.allowed & need) == need ? 2 : 0);
-        }
-        path->table[level] = at;
-        if (level == k->regular.leaf_level[d])
-            break;
-        const uint64_t entry_hpa = at.a + (address >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8;
-        const uint64_t word = nw_physmem_read64(k->m->pm, nw_hpa(entry_hpa));
-        path->line[level] = entry_hpa >> NW_LINE_LOG2;
-        at.c &= (word ^ p->invert) | p->level[level].grants;
-        at.a = at.b = word & p->table_address;
-    }
-    path->leaf_line = at.a >> NW_LINE_LOG2;
-    path->leaf = nw_physmem_find(k->m->pm, nw_hpa(at.a));
-    path->key = (address >> (NW_PAGE_2M_LOG2 + 9 * k->regular.leaf_level[d])) + 1;
-}
-
-/* What the walks of a batch work on: copied once into locals, so that no store makes the compiler read it again. */
-struct regular_walker {
-    struct regular_path *path[2];
-    struct ring *psc[2][NW_PSC_LEVELS], *nested_tlb; /* NULL: there is none */
-    struct packed_entry *kept[2][NW_PSC_LEVELS], *translation;
-    uint64_t hits[2][NW_PSC_LEVELS], misses[2][NW_PSC_LEVELS], nested_tlb_hits, nested_tlb_misses, references[2];
-    uint64_t space, *line;
-    uint64_t walk;         /* number of the walk under way, as lines carry it */
-    uint64_t leaf_address; /* of a guest leaf: its page */
-    unsigned root_level[2], leaf_level[2];
-    bool tables_only;
-};
-
-NW_INLINE struct regular_path *walker_slot(const struct regular_walker *w, enum nw_dimension d, uint64_t key)
-{
-    return &w->path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
-}
-
-NW_INLINE const struct regular_path *walker_path(struct kernel *k, const struct regular_walker *w, enum nw_dimension d,
-                                                 uint64_t address)
-{
-    const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf_level[d])) + 1;
-    struct regular_path *path = walker_slot(w, d, key);
-    if (NW_UNLIKELY(path->key != key))
-        regular_path_make(k, d, address, path);
-    return path;
-}
-NW_INLINE unsigned walker_index(unsigned level, uint64_t address)
-{
-    return address >> (NW_PAGE_LOG2 + 9 * level) & 511;
-}
-
-NW_INLINE uint64_t walker_tag(const struct regular_walker *w, enum nw_dimension d, unsigned i, uint64_t address)
-{
-    uint64_t piece = psc_piece(i, address);
-    return d == NW_GUEST ? piece << PSC_TAG_SHIFT | w->space : piece;
-}
-
-/* Where the walk begins: the level of the first table read. *hit: a cache knows it, else it is the root. */
-NW_INLINE unsigned walker_start(struct regular_walker *w, enum nw_dimension d, uint64_t address, bool *hit)
-{
-    *hit = true;
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
-        if (!w->psc[d][i] || i >= w->root_level[d])
-            continue;
-        if (ring_use(w->psc[d][i], walker_tag(w, d, i, address)) >= 0) {
-            w->hits[d][i]++;
-            return i;
-        }
-        w->misses[d][i]++;
-    }
-    *hit = false;
-    return w->root_level[d];
-}
-
-NW_INLINE void walker_keep(struct regular_walker *w, enum nw_dimension d, uint64_t address, unsigned level,
-                           const struct regular_path *path)
-{
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < NW_PSC_LEVELS; i++)
-        if (i == level && w->psc[d][i])
-            w->kept[d][i][ring_insert(w->psc[d][i], walker_tag(w, d, i, address))] = path->table[i];
-}
-
-/* As nw_walk_nested_step(), without what cannot happen. What the nested TLB keeps is found when somebody asks for it (resolve_lazy()). */
-NW_INLINE void walker_nested_step(struct kernel *k, struct regular_walker *w, uint64_t gpa, bool final)
-{
-    const unsigned leaf = w->leaf_level[NW_NESTED];
-    const bool ask = w->nested_tlb && !(final && w->tables_only);
-    const uint64_t tag = gpa >> (NW_PAGE_LOG2 + 9 * leaf) << 2 | leaf; /* nested_tag(): size classes are levels */
-    if (ask) {
-        if (ring_use(w->nested_tlb, tag) >= 0) {
-            w->nested_tlb_hits++;
-            return;
-        }
-        w->nested_tlb_misses++;
-    }
-    bool hit;
-    unsigned level = walker_start(w, NW_NESTED, gpa, &hit);
-    const struct regular_path *path = walker_path(k, w, NW_NESTED, gpa);
-    w->references[NW_NESTED] += level - leaf + 1;
-    for (; level > leaf; level--) {
-        *w->line++ = path->line[level] | w->walk;
-        walker_keep(w, NW_NESTED, gpa, level - 1, path);
-    }
-    *w->line++ = (path->leaf_line + (walker_index(leaf, gpa) >> 3)) | w->walk;
-    if (ask)
-        w->translation[ring_insert(w->nested_tlb, tag)] = (struct packed_entry){ .b = gpa, .d = ENTRY_LAZY };
-}
-
-/* As nw_walk_run(), without what cannot happen. */
-NW_INLINE void walker_walk(struct kernel *k, struct regular_walker *w, uint64_t page, const bool nested)
-{
-    const uint64_t gva = page << NW_PAGE_LOG2;
-    const unsigned leaf = w->leaf_level[NW_GUEST], index = walker_index(leaf, gva);
-    bool known;
-    const unsigned start = walker_start(w, NW_GUEST, gva, &known);
-    const struct regular_path *path = walker_path(k, w, NW_GUEST, gva);
-    w->references[NW_GUEST] += start - leaf + 1;
-    for (unsigned level = start;; level--) {
-        if (nested && !known)
-            walker_nested_step(k, w, path->table[level].b + walker_index(level, gva) * 8, false);
-        known = false;
-        if (level != start)
-            walker_keep(w, NW_GUEST, gva, level, path);
-        if (level == leaf)
-            break;
-        *w->line++ = path->line[level] | w->walk;
-    }
-    *w->line++ = (path->leaf_line + (index >> 3)) | w->walk;
-    if (nested)
-        walker_nested_step(k, w, (path->leaf[index] & w->leaf_address) | (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1)),
-                           true);
-}
-
-/* Paths, and the guest's leaves, are scattered over our memory: bring them near some walks before. */
-NW_INLINE void walker_look_ahead(const struct regular_walker *w, const uint64_t *page, const bool nested)
-{
-    const unsigned leaf = w->leaf_level[NW_GUEST], key_shift = 9 + 9 * leaf;
-    const struct regular_path *path = walker_slot(w, NW_GUEST, (page[FAR_AHEAD] >> key_shift) + 1);
-    NW_PREFETCH(path);
-    NW_PREFETCH(path->table);
-    if (!nested)
-        return;
-    const uint64_t mid = page[MIDDLE_AHEAD] >> key_shift, near = page[NEAR_AHEAD] >> key_shift;
-    path = walker_slot(w, NW_GUEST, mid + 1);
-    if (NW_LIKELY(path->key == mid + 1))
-        NW_PREFETCH(path->leaf + walker_index(leaf, page[MIDDLE_AHEAD] << NW_PAGE_LOG2));
-    path = walker_slot(w, NW_GUEST, near + 1);
-    if (NW_LIKELY(path->key == near + 1)) {
-        const uint64_t gva = page[NEAR_AHEAD] << NW_PAGE_LOG2;
-        const uint64_t gpa =
-            (path->leaf[walker_index(leaf, gva)] & w->leaf_address) | (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1));
-        path = walker_slot(w, NW_NESTED, (gpa >> (NW_PAGE_2M_LOG2 + 9 * w->leaf_level[NW_NESTED])) + 1);
-        NW_PREFETCH(path);
-        NW_PREFETCH(path->table);
-    }
-}
-
-NW_INLINE void regular_walks(struct kernel *k, const bool nested, const bool small)
-{
-    const uint32_t count = k->regular.count;
-    const uint64_t *page = k->regular.page;
-    struct regular_walker w = {
-        .path = { k->regular.path[0], k->regular.path[1] },
-        .nested_tlb = k->nested_tlb.ring,
-        .translation = k->nested_tlb.entry,
-        .space = k->space,
-        .line = k->line + k->line_count,
-        .root_level = { k->m->hw_guest->levels - 1u, nested ? k->m->hw_nested->levels - 1u : 0 },
-        .leaf_level = { small ? 0 : k->regular.leaf_level[0], small ? 0 : k->regular.leaf_level[1] },
-        .tables_only = k->c->nested_tlb_tables_only
-    };
-    w.leaf_address = k->m->hw_guest->level[w.leaf_level[NW_GUEST]].leaf_address;
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
-        w.psc[NW_GUEST][i] = k->psc_guest[i].ring, w.kept[NW_GUEST][i] = k->psc_guest[i].entry;
-        w.psc[NW_NESTED][i] = k->psc_nested[i].ring, w.kept[NW_NESTED][i] = k->psc_nested[i].entry;
-    }
-    const uint64_t *full = k->line + (LINES_MAX - LINES_A_WALK);
-    unsigned walks = k->walk_count;
-    struct waiting_walk *walk = k->walk;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + FAR_AHEAD < count)
-            walker_look_ahead(&w, page + i, nested);
-        w.walk = (uint64_t)walks << LINE_WALK_SHIFT;
-        walker_walk(k, &w, page[i], nested);
-        walk[walks++] = (struct waiting_walk){ (uint32_t)(w.line - k->line), WALK_MISS };
-        if (NW_UNLIKELY(w.line > full || walks == LINES_MAX)) {
-            k->line_count = (unsigned)(w.line - k->line);
-            k->walk_count = walks;
-            settle_lines(k);
-            w.line = k->line;
-            walks = 0;
-        }
-    }
-    k->line_count = (unsigned)(w.line - k->line);
-    k->walk_count = walks;
-    struct nw_result *r = k->r;
-    for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
-        r->psc_guest[i].hits += w.hits[NW_GUEST][i], r->psc_guest[i].misses += w.misses[NW_GUEST][i];
-        r->psc_nested[i].hits += w.hits[NW_NESTED][i], r->psc_nested[i].misses += w.misses[NW_NESTED][i];
-    }
-    r->nested_tlb.hits += w.nested_tlb_hits;
-    r->nested_tlb.misses += w.nested_tlb_misses;
-    if (w.nested_tlb_misses)
-        k->nested_tlb.present |= 1u << w.leaf_level[NW_NESTED];
-    r->walks.references += w.references[NW_GUEST] + w.references[NW_NESTED];
-    r->walks.references_guest += w.references[NW_GUEST];
-    r->walks.references_nested += w.references[NW_NESTED];
-    k->regular.count = 0;
-}
-
-/* Small: leaves are 4 KiB pages in both dimensions. */
-static NW_NOINLINE void regular_walks_native(struct kernel *k) { regular_walks(k, false, false); }
-static NW_NOINLINE void regular_walks_native_small(struct kernel *k) { regular_walks(k, false, true); }
-static NW_NOINLINE void regular_walks_nested(struct kernel *k) { regular_walks(k, true, false); }
-static NW_NOINLINE void regular_walks_nested_small(struct kernel *k) { regular_walks(k, true, true); }
 
 /* ---- TLBs ---- */
 
@@ -345,6 +121,14 @@ static void leaf_learn(struct kernel *k, enum nw_dimension d, uint64_t address)
     k->regular.above[d] = rights_above(p, &path, leaf);
     k->regular.leaf_bits[d] = path.leaf[address >> (NW_PAGE_LOG2 + 9 * leaf) & 511] &
                               ~(p->level[leaf].leaf_address | p->level[leaf].accessed | p->dirty);
+}
+
+static void path_known(struct kernel *k, enum nw_dimension d, uint64_t address)
+{
+    const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * k->regular.leaf_level[d])) + 1;
+    struct regular_path *path = &k->regular.path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+    if (path->key != key)
+        regular_path_make(k, d, address, path);
 }
 
 /* The page's tables have served walks before: only its leaves lack flags. False: not known to be so. */
@@ -429,6 +213,8 @@ static NW_NOINLINE enum nw_status regular_first(struct kernel *k, uint64_t page,
             return NW_OK;
         }
         rights = rights_of(w.rights);
+        if (k->m->hw_nested) /* the second stage's tables have served: the next page whose leaf they hold is quick */
+            path_known(k, NW_NESTED, w.gpa.v);
     }
     if ((s = note_regular(k, page, &rights, err)))
         return s;

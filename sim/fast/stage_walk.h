@@ -41,6 +41,63 @@ NW_INLINE uint64_t psc_tag(const struct kernel *k, enum nw_dimension d, unsigned
 
 NW_INLINE uint64_t psc_number(unsigned i, uint64_t address) { return address >> (NW_PAGE_2M_LOG2 + 9 * i); }
 
+/* ---- what regular pages leave to be found when somebody asks (regular_walk.h) ---- */
+
+/* What the second stage's tables say of a GPA that they map, found without any effect. */
+static NW_NOINLINE struct nw_nested_translation nested_translation(const struct kernel *k, uint64_t gpa)
+{
+    const struct nw_paging *nested = k->m->hw_nested;
+    uint64_t table = nested->root, allowed = ~UINT64_C(0);
+    for (unsigned level = nested->levels - 1u;; level--) {
+        uint64_t word = nw_physmem_read64(k->m->pm, nw_hpa(table + (gpa >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8));
+        allowed &= (word ^ nested->invert) | nested->level[level].grants;
+        if (nw_entry_is_leaf(nested, level, word)) {
+            const unsigned log2 = NW_PAGE_LOG2 + 9 * level;
+            return (struct nw_nested_translation){ .hpa = nw_hpa(nw_entry_page(nested, level, word) |
+                                                                 (gpa & (NW_BIT(log2) - 1))),
+                                                   .allowed = allowed,
+                                                   .page_log2 = (uint8_t)log2,
+                                                   .dirty = !(~word & nested->dirty) };
+        }
+        table = word & nested->table_address;
+    }
+}
+
+static NW_NOINLINE void regular_path_make(struct kernel *k, enum nw_dimension d, uint64_t address,
+                                          struct regular_path *path)
+{
+    const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested, *nested = k->m->hw_nested;
+    struct packed_entry at = { p->root, p->root, ~UINT64_C(0), 3 };
+    for (unsigned level = p->levels - 1u;; level--) {
+        if (d == NW_GUEST && nested) { /* from the table's GPA to its HPA */
+            const uint64_t need = nested->need[NW_SUPERVISOR][NW_ACCESS_WRITE];
+            struct nw_nested_translation t = nested_translation(k, at.b);
+            at.a = t.hpa.v;
+            at.d = 1 | ((t.allowed & need) == need ? 2 : 0);
+        }
+        path->table[level] = at;
+        if (level == k->regular.leaf_level[d])
+            break;
+        const uint64_t entry_hpa = at.a + (address >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8;
+        const uint64_t word = nw_physmem_read64(k->m->pm, nw_hpa(entry_hpa));
+        path->line[p->levels - 1u - level] = entry_hpa >> NW_LINE_LOG2;
+        at.c &= (word ^ p->invert) | p->level[level].grants;
+        at.a = at.b = word & p->table_address;
+    }
+    path->line[p->levels - 1u - k->regular.leaf_level[d]] = at.a >> NW_LINE_LOG2;
+    path->leaf = nw_physmem_find(k->m->pm, nw_hpa(at.a));
+    path->key = (address >> (NW_PAGE_2M_LOG2 + 9 * k->regular.leaf_level[d])) + 1;
+}
+
+/* Finds what a paging-structure cache keeps: the tables say so still. */
+static NW_NOINLINE void resolve_lazy_table(struct kernel *k, enum nw_dimension d, unsigned i, uint64_t address,
+                                           struct packed_entry *entry)
+{
+    struct regular_path path;
+    regular_path_make(k, d, address, &path);
+    *entry = path.table[i];
+}
+
 NW_INLINE void hook_start(void *context, enum nw_dimension d, uint64_t address, struct nw_walk_start *start)
 {
     struct kernel *k = context;
@@ -50,11 +107,13 @@ NW_INLINE void hook_start(void *context, enum nw_dimension d, uint64_t address, 
         unsigned i = k->psc_index[d][n];
         if (i >= start->level)
             return;
-        const struct packed_entry *hit = assoc_lookup(&psc[i], psc_number(i, address), psc_tag(k, d, i, address));
+        struct packed_entry *hit = assoc_lookup(&psc[i], psc_number(i, address), psc_tag(k, d, i, address));
         if (!hit) {
             count[i].misses++;
             continue;
         }
+        if (NW_UNLIKELY(hit->d & ENTRY_LAZY))
+            resolve_lazy_table(k, d, i, address, hit);
         count[i].hits++;
         *start = (struct nw_walk_start){ .level = (uint8_t)i,
                                          .table_known = hit->d & 1,
@@ -114,26 +173,6 @@ NW_INLINE void hook_table(void *context, enum nw_dimension d, uint64_t address, 
 }
 
 NW_INLINE uint64_t nested_tag(uint64_t gpa, unsigned size) { return gpa >> size_log2[size] << 2 | size; }
-
-/* What the second stage's tables say of a GPA that they map, found without any effect. */
-static NW_NOINLINE struct nw_nested_translation nested_translation(const struct kernel *k, uint64_t gpa)
-{
-    const struct nw_paging *nested = k->m->hw_nested;
-    uint64_t table = nested->root, allowed = ~UINT64_C(0);
-    for (unsigned level = nested->levels - 1u;; level--) {
-        uint64_t word = nw_physmem_read64(k->m->pm, nw_hpa(table + (gpa >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8));
-        allowed &= (word ^ nested->invert) | nested->level[level].grants;
-        if (nw_entry_is_leaf(nested, level, word)) {
-            const unsigned log2 = NW_PAGE_LOG2 + 9 * level;
-            return (struct nw_nested_translation){ .hpa = nw_hpa(nw_entry_page(nested, level, word) |
-                                                                 (gpa & (NW_BIT(log2) - 1))),
-                                                   .allowed = allowed,
-                                                   .page_log2 = (uint8_t)log2,
-                                                   .dirty = !(~word & nested->dirty) };
-        }
-        table = word & nested->table_address;
-    }
-}
 
 /* Finds what the entry of a regular page keeps: its tables say so still. */
 static void resolve_lazy(const struct kernel *k, struct packed_entry *entry)

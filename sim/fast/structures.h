@@ -219,7 +219,9 @@ enum { SLOT_BITS = 13 };
 struct packed_entry {
     uint64_t a, b, c, d; /* PSC: table HPA, table GPA, allowed bits, flags. Nested TLB: page HPA, -, allowed bits, D */
 };
-enum { ENTRY_LAZY = 4 }; /* in d: a nested TLB entry of which only the GPA is known yet, in b (stage_regular.h) */
+enum {
+    ENTRY_LAZY = 8
+}; /* in d: what the entry keeps is to be found yet; of the nested TLB's, b has the GPA (regular_walk.h) */
 struct packed_assoc {
     uint64_t *order;
     struct packed_entry *entry; /* [set * ways + slot] */

@@ -1,0 +1,320 @@
+/* regular_walk.h - stage 3 over regular pages (stage_regular.h): the walks of a batch, one walk cache after the other.
+ *
+ * A chunk of walks goes through
+ *   1. the guest's paging-structure caches, which say how many entries each walk reads,
+ *   2. a list of what the walks ask of the second stage: GPAs of tables and, last, of the page,
+ *   3. the nested TLB and the second stage's paging-structure caches, over that list,
+ *   4. the lines: each walk's entries, guest and second stage in turn.
+ * Each of these is a loop that does one thing; a list of those that missed is what the next one works on, so that nothing branches on a hit.
+ *
+ * Why it is exact: a cache's state depends on nothing but the order of what it is asked for and given, and that is each walk's own order:
+ * it is asked once a step and filled by the same step when it missed. What a walk reads of the tables is the same whenever it is made.
+ * What an entry keeps is not written: it is found when somebody asks (resolve_lazy()). */
+#ifndef NW_SIM_REGULAR_WALK_H
+#define NW_SIM_REGULAR_WALK_H
+
+#include "stage_tlb.h"
+
+enum {
+    CHUNK_WALKS = 256,
+    CHUNK_REQUESTS = CHUNK_WALKS * (NW_LEVELS_MAX + 1),
+    GPA_FINAL = 1, /* in a request's GPA: of the page, not of a table */
+};
+
+struct regular_chunk {
+    uint8_t reads[CHUNK_WALKS],
+        nested_reads[CHUNK_REQUESTS + 8]; /* entries that are read; nested 0: the nested TLB had it */
+    uint16_t left[CHUNK_REQUESTS];        /* not found yet, in order */
+    uint64_t gva[CHUNK_WALKS], gpa[CHUNK_REQUESTS + 8], tag[CHUNK_REQUESTS];
+};
+
+/* A dimension's tables and paging-structure caches, copied once into locals, so that no store makes the compiler read it again. */
+struct regular_dimension {
+    struct regular_path *path;
+    struct ring *psc[NW_PSC_LEVELS]; /* NULL: there is none */
+    struct packed_entry *kept[NW_PSC_LEVELS];
+    uint64_t hits[NW_PSC_LEVELS], misses[NW_PSC_LEVELS];
+    unsigned root, leaf, depth; /* levels; depth of the leaf below the root */
+};
+
+NW_INLINE struct regular_path *path_slot(const struct regular_dimension *w, uint64_t address)
+{
+    const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf)) + 1;
+    return &w->path[(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+}
+
+NW_INLINE bool path_serves(const struct regular_dimension *w, const struct regular_path *path, uint64_t address)
+{
+    return path->key == (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf)) + 1;
+}
+
+NW_INLINE const struct regular_path *path_of(struct kernel *k, const struct regular_dimension *w, enum nw_dimension d,
+                                             uint64_t address)
+{
+    struct regular_path *path = path_slot(w, address);
+    if (NW_UNLIKELY(!path_serves(w, path, address)))
+        regular_path_make(k, d, address, path);
+    return path;
+}
+
+NW_INLINE unsigned index_at(unsigned level, uint64_t address) { return address >> (NW_PAGE_LOG2 + 9 * level) & 511; }
+
+/* Where the guest's leaf says that the page is. */
+NW_INLINE uint64_t page_gpa(const struct regular_path *path, unsigned leaf, uint64_t leaf_address, uint64_t gva)
+{
+    return (path->leaf[index_at(leaf, gva)] & leaf_address) | (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1));
+}
+
+/* One cache of tables is asked for `count` tags. Those of `left` that it does not know stay there, in order; returns how many. */
+static NW_NOINLINE uint32_t ask_psc(struct ring *ring, struct packed_entry *kept, const uint64_t *tag, uint16_t *left,
+                                    uint32_t count)
+{
+    struct ring_ends ends = ring_open(ring);
+    uint32_t missed = 0;
+    for (uint32_t n = 0; n < count; n++) {
+        const uint16_t at = left[n];
+        left[missed] = at;
+        if (ring_touch(ring, &ends, tag[n])) {
+            kept[ends.newest].d = ENTRY_LAZY;
+            missed++;
+        }
+    }
+    ring_close(ring, ends);
+    return missed;
+}
+
+/* Of the requests in `left`, how many entries their walks read: from the lowest level that a cache knows, else from the root. A cache of tables
+ * below the leaves has nothing. */
+NW_INLINE void find_starts(struct regular_dimension *w, const bool guest, uint64_t space, const uint64_t *address,
+                           struct regular_chunk *chunk, uint32_t count, uint8_t *reads)
+{
+    uint16_t *left = chunk->left;
+    for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
+        if (!w->psc[i] || i >= w->root)
+            continue;
+        uint32_t missed = count;
+        if (i >= w->leaf) {
+            const uint8_t here = (uint8_t)(i - w->leaf + 1);
+            for (uint32_t n = 0; n < count; n++) {
+                const uint64_t piece = psc_piece(i, address[left[n]]);
+                chunk->tag[n] = guest ? piece << PSC_TAG_SHIFT | space : piece;
+                reads[left[n]] = here;
+            }
+            missed = ask_psc(w->psc[i], w->kept[i], chunk->tag, left, count);
+        }
+        w->hits[i] += count - missed;
+        w->misses[i] += missed;
+        count = missed;
+    }
+    for (uint32_t n = 0; n < count; n++)
+        reads[left[n]] = (uint8_t)(w->depth + 1);
+}
+
+/* What the walks ask of the second stage. Returns how many requests there are. */
+static NW_NOINLINE uint32_t list_requests(struct kernel *k, const struct regular_dimension *guest,
+                                          const struct regular_dimension *nested, uint64_t leaf_address,
+                                          struct regular_chunk *chunk, uint32_t walks)
+{
+    const unsigned leaf = guest->leaf;
+    uint32_t requests = 0;
+    for (uint32_t i = 0; i < walks; i++) {
+        if (i + NEAR_AHEAD < walks) {
+            const uint64_t ahead = chunk->gva[i + NEAR_AHEAD];
+            const struct regular_path *path = path_slot(guest, ahead);
+            if (NW_LIKELY(path_serves(guest, path, ahead)))
+                NW_PREFETCH(path->leaf + index_at(leaf, ahead));
+        }
+        const uint64_t gva = chunk->gva[i];
+        const struct regular_path *path = path_of(k, guest, NW_GUEST, gva);
+        unsigned reads = chunk->reads[i];
+        reads += reads ==
+                 guest->depth + 1; /* the root is not known; where a walk begins below it, a cache knows that table */
+        for (unsigned level = leaf + reads - 2; NW_UNLIKELY(reads > 2) && level > leaf; level--)
+            chunk->gpa[requests++] = path->table[level].b + index_at(level, gva) * 8;
+        chunk->gpa[requests] = path->table[leaf].b + index_at(leaf, gva) * 8;
+        requests += reads > 1;
+        const uint64_t gpa = page_gpa(path, leaf, leaf_address, gva);
+        NW_PREFETCH(path_slot(nested, gpa));
+        chunk->gpa[requests++] = gpa | GPA_FINAL;
+    }
+    return requests;
+}
+
+/* Asks the nested TLB. Those that it does not have, or is not asked for, are in `left`; returns how many they are. */
+static NW_NOINLINE uint32_t ask_nested_tlb(struct kernel *k, const unsigned leaf, struct regular_chunk *chunk,
+                                           uint32_t requests)
+{
+    struct ring *const ring = k->nested_tlb.ring;
+    struct packed_entry *const entry = k->nested_tlb.entry;
+    const unsigned shift = NW_PAGE_LOG2 + 9 * leaf;
+    const uint64_t not_asked = k->c->nested_tlb_tables_only ? GPA_FINAL : 0;
+    struct ring_ends ends = ring_open(ring);
+    uint32_t left = 0, asked = requests, missed = 0;
+    memset(chunk->nested_reads, 0, requests);
+    for (uint32_t i = 0; i < requests; i++) {
+        const uint64_t gpa = chunk->gpa[i];
+        chunk->left[left] = (uint16_t)i;
+        if (NW_UNLIKELY(gpa & not_asked)) {
+            left++;
+            asked--;
+        } else if (ring_touch(ring, &ends, gpa >> shift << 2 | leaf)) { /* nested_tag(): size classes are levels */
+            entry[ends.newest].b = gpa;
+            entry[ends.newest].d = ENTRY_LAZY;
+            left++;
+            missed++;
+        }
+    }
+    ring_close(ring, ends);
+    k->r->nested_tlb.hits += asked - missed;
+    k->r->nested_tlb.misses += missed;
+    if (missed)
+        k->nested_tlb.present |= 1u << leaf;
+    return left;
+}
+
+/* Emits the lines of the lowest `reads` entries on the path; returns where the next one goes. Always writes four lines, or five. */
+NW_INLINE uint64_t *emit(uint64_t *line, const struct regular_dimension *w, const struct regular_path *path,
+                         unsigned reads, uint64_t address, uint64_t walk)
+{
+    const uint64_t *from = path->line + (w->depth + 1 - reads);
+    const uint64_t a = from[0] | walk, b = from[1] | walk, c = from[2] | walk, d = from[3] | walk;
+    line[0] = a, line[1] = b, line[2] = c, line[3] = d;
+    if (NW_UNLIKELY(w->depth > 3))
+        line[4] = from[4] | walk;
+    line[reads ? reads - 1 : 0] += index_at(w->leaf, address) >> 3;
+    return line + reads;
+}
+
+/* The lines of a nested walk: before each of the guest's entries those of the second stage that say where it is, if that is not known. */
+NW_INLINE uint64_t *emit_nested(struct kernel *k, uint64_t *line, const struct regular_dimension *guest,
+                                const struct regular_dimension *nested, const struct regular_chunk *chunk, uint32_t i,
+                                uint32_t *request, uint64_t walk)
+{
+    const uint64_t gva = chunk->gva[i];
+    const struct regular_path *path = path_of(k, guest, NW_GUEST, gva);
+    const uint64_t *from = path->line + guest->depth;
+    unsigned left = chunk->reads[i];
+    bool known = left != guest->depth + 1;
+    for (;; left--) {
+        if (!known) {
+            const uint64_t gpa = chunk->gpa[*request];
+            line = emit(line, nested, path_of(k, nested, NW_NESTED, gpa), chunk->nested_reads[(*request)++], gpa, walk);
+        }
+        if (left == 1)
+            break;
+        known = false;
+        *line++ = from[-(int)(left - 1)] | walk;
+    }
+    *line++ = (*from + (index_at(guest->leaf, gva) >> 3)) | walk;
+    const uint64_t gpa = chunk->gpa[*request];
+    return emit(line, nested, path_of(k, nested, NW_NESTED, gpa), chunk->nested_reads[(*request)++], gpa, walk);
+}
+
+NW_INLINE void emit_chunk(struct kernel *k, const struct regular_dimension *guest,
+                          const struct regular_dimension *nested, const struct regular_chunk *chunk, uint32_t walks,
+                          uint32_t requests)
+{
+    const uint64_t *full = k->line + (LINES_MAX - LINES_A_WALK);
+    uint64_t *line = k->line + k->line_count;
+    uint32_t request = 0;
+    unsigned waiting = k->walk_count;
+    for (uint32_t i = 0; i < walks; i++) {
+        const uint64_t walk = (uint64_t)waiting << LINE_WALK_SHIFT;
+        if (nested) {
+            NW_PREFETCH(path_slot(nested, chunk->gpa[request + NEAR_AHEAD]));
+            line = emit_nested(k, line, guest, nested, chunk, i, &request, walk);
+        } else {
+            line = emit(line, guest, path_of(k, guest, NW_GUEST, chunk->gva[i]), chunk->reads[i], chunk->gva[i], walk);
+        }
+        k->walk[waiting++] = (struct waiting_walk){ (uint32_t)(line - k->line), WALK_MISS };
+        if (NW_UNLIKELY(line > full || waiting == LINES_MAX)) {
+            k->line_count = (unsigned)(line - k->line);
+            k->walk_count = waiting;
+            settle_lines(k);
+            line = k->line;
+            waiting = 0;
+        }
+    }
+    k->line_count = (unsigned)(line - k->line);
+    k->walk_count = waiting;
+    (void)requests;
+}
+
+NW_INLINE uint64_t sum_of(const uint8_t *reads, uint32_t count)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += reads[i];
+    return sum;
+}
+
+NW_INLINE void regular_chunk_walk(struct kernel *k, struct regular_dimension *guest, struct regular_dimension *nested,
+                                  const uint64_t *page, uint32_t walks)
+{
+    struct regular_chunk *const chunk = k->regular.chunk;
+    uint32_t requests = 0;
+    for (uint32_t i = 0; i < walks; i++) {
+        chunk->left[i] = (uint16_t)i;
+        chunk->gva[i] = page[i] << NW_PAGE_LOG2;
+        NW_PREFETCH(path_slot(guest, chunk->gva[i]));
+    }
+    find_starts(guest, true, k->space, chunk->gva, chunk, walks, chunk->reads);
+    const uint64_t references_guest = sum_of(chunk->reads, walks);
+    uint64_t references_nested = 0;
+    if (nested) {
+        uint32_t left;
+        requests = list_requests(k, guest, nested, k->m->hw_guest->level[guest->leaf].leaf_address, chunk, walks);
+        if (k->nested_tlb.ring)
+            left = ask_nested_tlb(k, nested->leaf, chunk, requests);
+        else
+            for (left = 0; left < requests; left++)
+                chunk->left[left] = (uint16_t)left;
+        find_starts(nested, false, 0, chunk->gpa, chunk, left, chunk->nested_reads);
+        references_nested = sum_of(chunk->nested_reads, requests);
+    }
+    emit_chunk(k, guest, nested, chunk, walks, requests);
+    k->r->walks.references += references_guest + references_nested;
+    k->r->walks.references_guest += references_guest;
+    k->r->walks.references_nested += references_nested;
+}
+
+NW_INLINE struct regular_dimension regular_dimension(const struct kernel *k, enum nw_dimension d, const bool small)
+{
+    const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested;
+    const struct packed_assoc *psc = d == NW_GUEST ? k->psc_guest : k->psc_nested;
+    struct regular_dimension w = { .path = k->regular.path[d],
+                                   .root = p->levels - 1u,
+                                   .leaf = small ? 0 : k->regular.leaf_level[d] };
+    w.depth = w.root - w.leaf;
+    for (unsigned i = 0; i < NW_PSC_LEVELS; i++)
+        w.psc[i] = psc[i].ring, w.kept[i] = psc[i].entry;
+    return w;
+}
+
+NW_INLINE void book_psc(struct nw_hitmiss *counts, const struct regular_dimension *w)
+{
+    for (unsigned i = 0; i < NW_PSC_LEVELS; i++)
+        counts[i].hits += w->hits[i], counts[i].misses += w->misses[i];
+}
+
+NW_INLINE void regular_walks(struct kernel *k, const bool two, const bool small)
+{
+    struct regular_dimension guest = regular_dimension(k, NW_GUEST, small), nested = { 0 };
+    if (two)
+        nested = regular_dimension(k, NW_NESTED, small);
+    for (uint32_t from = 0; from < k->regular.count; from += CHUNK_WALKS)
+        regular_chunk_walk(k, &guest, two ? &nested : NULL, k->regular.page + from,
+                           k->regular.count - from < CHUNK_WALKS ? k->regular.count - from : CHUNK_WALKS);
+    book_psc(k->r->psc_guest, &guest);
+    if (two)
+        book_psc(k->r->psc_nested, &nested);
+    k->regular.count = 0;
+}
+
+/* Small: leaves are 4 KiB pages in both dimensions. */
+static NW_NOINLINE void regular_walks_native(struct kernel *k) { regular_walks(k, false, false); }
+static NW_NOINLINE void regular_walks_native_small(struct kernel *k) { regular_walks(k, false, true); }
+static NW_NOINLINE void regular_walks_nested(struct kernel *k) { regular_walks(k, true, false); }
+static NW_NOINLINE void regular_walks_nested_small(struct kernel *k) { regular_walks(k, true, true); }
+
+#endif
