@@ -3,6 +3,7 @@
 #define NW_SIM_FORGET_H
 
 #include "../pager.h"
+#include "narrow_tlb.h"
 #include "stage_walk.h"
 
 /* ---- what is prepared ---- */
@@ -170,6 +171,8 @@ static void unprepare(struct kernel *k, const struct invalidation *v)
 
 static NW_NOINLINE void forget(struct kernel *k)
 {
+    if (k->alike.narrow)
+        make_wide(k);
     for (unsigned i = 0; i < k->m->pending_count; i++) {
         const struct invalidation *v = &k->m->pending[i];
         const uint64_t mask = (v->every_space ? 0 : PSC_TAG_SPACE) | (v->structures_of_address ? ~PSC_TAG_SPACE : 0);

@@ -27,6 +27,8 @@
 
 NW_INLINE enum nw_status touch_one(struct kernel *k, uint64_t page, uint8_t kind, struct nw_error *err)
 {
+    if (NW_UNLIKELY(k->alike.narrow))
+        make_wide(k);
     return k->m->flat ? touch_flat(k, page, kind) : touch(k, page, kind, err);
 }
 
@@ -217,6 +219,7 @@ static void kernel_destroy(void *state)
     struct kernel *k = state;
     for (size_t i = 0; i < NW_TLB_ARRAYS_MAX; i++) {
         free(k->tlb[i].word);
+        free(k->tlb[i].narrow);
         policy_fini(&k->tlb[i].policy);
     }
     for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
@@ -234,7 +237,7 @@ static void kernel_destroy(void *state)
     free(k->line);
     free(k->walk);
     free(k->walk_cycles);
-    free(k->regular.page);
+    free(k->missed);
     free(k->regular.chunk);
     free(k->regular.path[0]);
     free(k->regular.path[1]);
@@ -290,8 +293,10 @@ static enum nw_status make_tlb(struct kernel *k, size_t i, struct nw_error *err)
     t->lanes = packed_lanes(c->ways);
     t->lru = c->policy == NW_TLB_LRU;
     t->sets = packed_modulus_of(sets);
+    t->sets_log2 = t->sets.mask ? (unsigned)__builtin_ctzll(sets) : 0;
     t->word = empty_words(sets * t->lanes);
-    if (!t->word)
+    t->narrow = (uint32_t *)empty_words((sets * t->lanes + 1) / 2);
+    if (!t->word || !t->narrow)
         return nw_fail_nomem(err, "a modelled TLB");
     enum nw_status s =
         policy_init(&t->policy, c->policy, sets, c->ways, nw_rng_for(k->c->seed, strcat(name, c->name)), err);
@@ -354,10 +359,11 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
     }
     k->line = calloc(LINES_MAX + LINES_AHEAD, sizeof *k->line);
     k->walk = malloc(LINES_MAX * sizeof *k->walk);
+    k->missed = malloc(REGULAR_WALKS_MAX * sizeof *k->missed);
     k->walk_cycles = malloc(LINES_MAX * sizeof *k->walk_cycles);
     for (unsigned d = 0; d < 2; d++)
         k->hint[d] = calloc(1u << HINTS_LOG2, sizeof *k->hint[d]);
-    if (!s && (!k->line || !k->walk || !k->walk_cycles || !k->hint[0] || !k->hint[1]))
+    if (!s && (!k->line || !k->walk || !k->missed || !k->walk_cycles || !k->hint[0] || !k->hint[1]))
         s = nw_fail_nomem(err, "the replay engine");
     if (!s)
         s = regular_init(k, err);

@@ -19,6 +19,7 @@ enum {
     MIDDLE_AHEAD = 16,
     NEAR_AHEAD = 8,
     REGULAR_WALKS_MAX = 2048,
+    FLAT_BATCH = 2048, /* no more than that */
     REGIONS_LATELY = 64,
     PATHS_LOG2 = 12,
 };
@@ -93,14 +94,21 @@ struct kernel {
     size_t region_capacity, region_used;
     struct prepared_region *last_region, *lately[REGIONS_LATELY]; /* the latter by the low bits of the key */
 
+    uint64_t *missed; /* pages that missed all TLBs, to be walked */
+    struct {          /* narrow_tlb.h */
+        bool narrow;  /* the data class's two arrays have 32-bit words */
+        unsigned size;
+        uint64_t space, rights; /* of all of them */
+        uint32_t wide_touches;  /* since they were so last */
+    } alike;
+
     struct { /* stage_regular.h */
         bool possible;
         unsigned size;                /* class of every translation */
         uint64_t rights;              /* of every regular page, without D */
         unsigned leaf_level[2];       /* by dimension */
         struct regular_path *path[2]; /* direct-mapped by key */
-        uint64_t *page;               /* missed, to be walked */
-        struct regular_chunk *chunk;  /* of them, those under way */
+        struct regular_chunk *chunk;  /* of what was missed, the walks under way */
         uint32_t count;
         bool mixed;  /* there are pages of other rights: first touches go the general way */
         bool learnt; /* the two below: the first regular page's, by dimension */

@@ -303,7 +303,7 @@ NW_INLINE void regular_walks(struct kernel *k, const bool two, const bool small)
     if (two)
         nested = regular_dimension(k, NW_NESTED, small);
     for (uint32_t from = 0; from < k->regular.count; from += CHUNK_WALKS)
-        regular_chunk_walk(k, &guest, two ? &nested : NULL, k->regular.page + from,
+        regular_chunk_walk(k, &guest, two ? &nested : NULL, k->missed + from,
                            k->regular.count - from < CHUNK_WALKS ? k->regular.count - from : CHUNK_WALKS);
     book_psc(k->r->psc_guest, &guest);
     if (two)

@@ -51,14 +51,12 @@ static enum nw_status regular_init(struct kernel *k, struct nw_error *err)
     if (!machine_is_regular(k))
         return NW_OK;
     k->regular.possible = true;
-    k->regular.page = malloc(REGULAR_WALKS_MAX * sizeof *k->regular.page);
     k->regular.chunk = calloc(1, sizeof *k->regular.chunk);
     for (unsigned d = 0; d < 2; d++)
         if ((k->regular.path[d] = aligned_alloc(64, sizeof *k->regular.path[d] << PATHS_LOG2)))
             memset(k->regular.path[d], 0, sizeof *k->regular.path[d] << PATHS_LOG2);
-    return k->regular.page && k->regular.chunk && k->regular.path[0] && k->regular.path[1]
-               ? NW_OK
-               : nw_fail_nomem(err, "the replay engine");
+    return k->regular.chunk && k->regular.path[0] && k->regular.path[1] ? NW_OK
+                                                                        : nw_fail_nomem(err, "the replay engine");
 }
 
 /* ---- TLBs ---- */
@@ -226,9 +224,10 @@ static NW_NOINLINE enum nw_status regular_first(struct kernel *k, uint64_t page,
 
 /* Where a run of regular touches that begins at t ends: at an irregular one, or when there is no room for more. */
 NW_INLINE enum nw_status regular_run(struct kernel *k, const struct nw_touch *touch, uint32_t *t, uint32_t end,
-                                     uint32_t *uppers, struct nw_error *err)
+                                     uint32_t *uppers, uint64_t *pages, struct nw_error *err)
 {
     uint32_t upper = 0, i = *t;
+    uint64_t any = 0;
     enum nw_status s = NW_OK;
     if (end - i > REGULAR_WALKS_MAX)
         end = i + REGULAR_WALKS_MAX;
@@ -239,7 +238,9 @@ NW_INLINE enum nw_status regular_run(struct kernel *k, const struct nw_touch *to
             ((s = regular_first(k, page, (uint8_t)touch[i].kind, err)) || !is_regular(k, page, store)))
             break;
         upper += (touch[i].kind & NW_TOUCH_UPPER) != 0;
+        any |= page;
     }
+    *pages = any;
     *uppers = upper;
     *t = i;
     return s;
@@ -255,7 +256,7 @@ NW_INLINE void regular_look_up(struct kernel *k, const struct nw_touch *touch, u
     const unsigned ways1 = l1->ways, ways2 = l2->ways, size = k->regular.size;
     const struct packed_modulus sets1 = l1->sets, sets2 = l2->sets;
     const uint64_t space = k->space, rights = k->regular.rights;
-    uint64_t *const words1 = l1->word, *const words2 = l2->word, *const missed = k->regular.page;
+    uint64_t *const words1 = l1->word, *const words2 = l2->word, *const missed = k->missed;
     uint64_t out;
     uint32_t misses1 = 0, misses2 = 0, out1 = 0, out2 = 0;
     for (uint32_t i = t; i < end; i++) {
@@ -301,13 +302,16 @@ static enum nw_status take_regular(struct kernel *k, const struct nw_touch *touc
 {
     const unsigned lanes1 = k->looks[0][0].array[0]->lanes, lanes2 = k->looks[0][1].array[0]->lanes;
     const uint32_t from = *t;
+    uint64_t pages;
     uint32_t uppers;
     if (k->regular.rights == REGULAR_RIGHTS_UNKNOWN)
         return NW_OK;
-    enum nw_status s = regular_run(k, touch, t, end, &uppers, err);
+    enum nw_status s = regular_run(k, touch, t, end, &uppers, &pages, err);
     if (s || *t == from)
         return s;
-    if (lanes1 == 8 && lanes2 == 16)
+    if (narrow_for(k, pages, *t - from, k->space, k->regular.size, k->regular.rights))
+        k->regular.count = narrow_look_up(k, touch + from, *t - from, k->missed);
+    else if (lanes1 == 8 && lanes2 == 16)
         regular_look_up_small(k, touch, from, *t);
     else
         regular_look_up(k, touch, from, *t, lanes1, lanes2);

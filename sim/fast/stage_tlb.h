@@ -3,6 +3,7 @@
 #define NW_SIM_STAGE_TLB_H
 
 #include "forget.h"
+#include "narrow_tlb.h"
 
 /* ---- stage 2: the TLBs ---- */
 
@@ -207,17 +208,49 @@ static bool flat_two_levels(const struct kernel *k, const struct nw_block *b)
            l1->lru && l2->lru && k->p->flat.page_log2 == NW_PAGE_LOG2;
 }
 
+static void book_flat(struct kernel *k, uint64_t misses)
+{
+    const struct replay *p = k->p;
+    k->r->walks.references_guest += misses * p->flat.references_guest;
+    k->r->walks.references_nested += misses * p->flat.references_nested;
+    k->r->walks.references += misses * (p->flat.references_guest + p->flat.references_nested);
+    k->r->walks.count += misses;
+    k->r->walks.cycles += misses * p->flat_cycles;
+    k->r->walks.histogram[histogram_bucket(p->flat_cycles)] += misses;
+}
+
+/* Those of `count` touches that come before one which does not fit. */
+static uint32_t take_flat_narrow(struct kernel *k, const struct nw_touch *touch, uint32_t count)
+{
+    const unsigned bits = k->m->guest.input_bits - NW_PAGE_LOG2 - 1;
+    uint64_t misses = 0;
+    uint32_t done = 0;
+    while (done < count) {
+        const uint32_t some = count - done < FLAT_BATCH ? count - done : FLAT_BATCH;
+        uint64_t pages = 0;
+        for (uint32_t i = 0; i < some; i++)
+            pages |= touch[done + i].page;
+        if (pages >> bits || !narrow_for(k, pages, some, k->space, 0, RIGHT_ALL))
+            break;
+        misses += narrow_look_up(k, touch + done, some, k->missed);
+        done += some;
+    }
+    book_flat(k, misses);
+    return done;
+}
+
 /* Stops at the first touch that is not canonical; returns how many were taken. */
 static uint32_t take_flat_two_levels(struct kernel *k, const struct nw_touch *touch, uint32_t count)
 {
-    struct replay *p = k->p;
     struct packed_tlb *l1 = k->looks[0][0].array[0], *l2 = k->looks[0][1].array[0];
     const unsigned bits = k->m->guest.input_bits, lanes1 = l1->lanes, lanes2 = l2->lanes, ways1 = l1->ways,
                    ways2 = l2->ways;
     const struct packed_modulus sets1 = l1->sets, sets2 = l2->sets;
     uint64_t hits1 = 0, hits2 = 0, misses = 0, out1 = 0, out2 = 0, *const words1 = l1->word, *const words2 = l2->word;
     const uint64_t space = k->space;
-    uint32_t i = 0;
+    uint32_t i = take_flat_narrow(k, touch, count);
+    if (i < count && k->alike.narrow)
+        make_wide(k);
     for (; i < count; i++) {
         uint64_t page = touch[i].page, evicted;
         if (NW_UNLIKELY(nw_sign_extend(page << NW_PAGE_LOG2, bits) != page << NW_PAGE_LOG2))
@@ -245,12 +278,7 @@ static uint32_t take_flat_two_levels(struct kernel *k, const struct nw_touch *to
     l2->held[0] += misses - out2;
     l1->present |= l1->held[0] != 0;
     l2->present |= l2->held[0] != 0;
-    k->r->walks.references_guest += misses * p->flat.references_guest;
-    k->r->walks.references_nested += misses * p->flat.references_nested;
-    k->r->walks.references += misses * (p->flat.references_guest + p->flat.references_nested);
-    k->r->walks.count += misses;
-    k->r->walks.cycles += misses * p->flat_cycles;
-    k->r->walks.histogram[histogram_bucket(p->flat_cycles)] += misses;
+    book_flat(k, misses);
     return i;
 }
 

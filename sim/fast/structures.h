@@ -114,12 +114,13 @@ static inline void policy_fini(struct packed_policy *p)
 }
 
 struct packed_tlb {
-    uint64_t *word; /* [set * lanes + position] */
+    uint64_t *word;   /* [set * lanes + position] */
+    uint32_t *narrow; /* likewise; instead of `word` while k->alike.narrow (narrow_tlb.h) */
     struct packed_modulus sets;
-    unsigned ways, lanes;
-    bool lru;                  /* sets are in recency order; else `policy` keeps the state */
-    unsigned present;          /* bit s: an entry of size class s may be in the array */
-    uint64_t held[3], globals; /* valid entries by size class; global ones */
+    unsigned ways, lanes, sets_log2; /* of a power of two; else 0 */
+    bool lru;                        /* sets are in recency order; else `policy` keeps the state */
+    unsigned present;                /* bit s: an entry of size class s may be in the array */
+    uint64_t held[3], globals;       /* valid entries by size class; global ones */
     struct packed_policy policy;
     uint64_t hits, misses, evictions, invalidated;
 };
