@@ -235,7 +235,8 @@ static void kernel_destroy(void *state)
     free(k->hint[0]);
     free(k->hint[1]);
     free(k->line);
-    free(k->walk);
+    free(k->walk_end);
+    free(k->walk_purpose);
     free(k->walk_cycles);
     free(k->missed);
     free(k->regular.chunk);
@@ -358,12 +359,14 @@ static enum nw_status kernel_create(struct replay *replay, void **state, struct 
             s = nw_fail_nomem(err, "a modelled cache");
     }
     k->line = calloc(LINES_MAX + LINES_AHEAD, sizeof *k->line);
-    k->walk = malloc(LINES_MAX * sizeof *k->walk);
+    k->walk_end = malloc(LINES_MAX * sizeof *k->walk_end);
+    k->walk_purpose = malloc(LINES_MAX * sizeof *k->walk_purpose);
     k->missed = malloc(REGULAR_WALKS_MAX * sizeof *k->missed);
     k->walk_cycles = malloc(LINES_MAX * sizeof *k->walk_cycles);
     for (unsigned d = 0; d < 2; d++)
         k->hint[d] = calloc(1u << HINTS_LOG2, sizeof *k->hint[d]);
-    if (!s && (!k->line || !k->walk || !k->missed || !k->walk_cycles || !k->hint[0] || !k->hint[1]))
+    if (!s &&
+        (!k->line || !k->walk_end || !k->walk_purpose || !k->missed || !k->walk_cycles || !k->hint[0] || !k->hint[1]))
         s = nw_fail_nomem(err, "the replay engine");
     if (!s)
         s = regular_init(k, err);

@@ -51,6 +51,8 @@ struct regular_path {
     struct packed_entry table[NW_LEVELS_MAX]; /* by level: as a paging-structure cache keeps the table */
 };
 
+enum walk_purpose { WALK_MISS, WALK_ASSIST, WALK_PREFETCH };
+
 struct kernel {
     struct replay *p;
     struct machine *m;
@@ -79,13 +81,13 @@ struct kernel {
 
     uint64_t *line; /* emitted, waiting */
     unsigned line_count;
-    struct waiting_walk {
-        uint32_t end; /* of its lines */
-        enum walk_purpose { WALK_MISS, WALK_ASSIST, WALK_PREFETCH } purpose;
-    } * walk;
+
+    uint32_t *walk_end;    /* of waiting walks: of their lines */
+    uint8_t *walk_purpose; /* enum walk_purpose */
     unsigned walk_count;
-    uint64_t *walk_cycles; /* of those walks, for settle_lines() */
-    uint64_t walks_of[LATENCIES];
+    bool walk_extra;                              /* one of them is no WALK_MISS */
+    uint64_t *walk_cycles;                        /* of those walks, for settle_lines() */
+    uint64_t walks_of[2][LATENCIES];              /* two, by turns: an increment need not wait for the last one */
     uint64_t guest_references, nested_references; /* of the walk under way */
 
     struct hint *hint[2]; /* by dimension */

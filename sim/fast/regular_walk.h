@@ -216,7 +216,8 @@ NW_INLINE void emit_chunk(struct kernel *k, const struct regular_dimension *gues
 {
     const uint64_t *full = k->line + (LINES_MAX - LINES_A_WALK);
     uint64_t *line = k->line + k->line_count;
-    uint32_t request = 0;
+    uint32_t request = 0, *const walk_end = k->walk_end;
+    uint8_t *const walk_purpose = k->walk_purpose;
     unsigned waiting = k->walk_count;
     for (uint32_t i = 0; i < walks; i++) {
         const uint64_t walk = (uint64_t)waiting << LINE_WALK_SHIFT;
@@ -226,7 +227,8 @@ NW_INLINE void emit_chunk(struct kernel *k, const struct regular_dimension *gues
         } else {
             line = emit(line, guest, path_of(k, guest, NW_GUEST, chunk->gva[i]), chunk->reads[i], chunk->gva[i], walk);
         }
-        k->walk[waiting++] = (struct waiting_walk){ (uint32_t)(line - k->line), WALK_MISS };
+        walk_purpose[waiting] = WALK_MISS;
+        walk_end[waiting++] = (uint32_t)(line - k->line);
         if (NW_UNLIKELY(line > full || waiting == LINES_MAX)) {
             k->line_count = (unsigned)(line - k->line);
             k->walk_count = waiting;
@@ -240,9 +242,9 @@ NW_INLINE void emit_chunk(struct kernel *k, const struct regular_dimension *gues
     (void)requests;
 }
 
-NW_INLINE uint64_t sum_of(const uint8_t *reads, uint32_t count)
+NW_INLINE uint32_t sum_of(const uint8_t *reads, uint32_t count)
 {
-    uint64_t sum = 0;
+    uint32_t sum = 0;
     for (uint32_t i = 0; i < count; i++)
         sum += reads[i];
     return sum;

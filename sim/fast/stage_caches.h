@@ -10,7 +10,7 @@ NW_INLINE void book_cycles(struct kernel *k, enum walk_purpose purpose, uint64_t
     if (NW_UNLIKELY(purpose != WALK_MISS))
         k->p->assist_cycles += purpose == WALK_ASSIST ? cycles : 0;
     else if (NW_LIKELY(cycles < LATENCIES))
-        k->walks_of[cycles]++;
+        k->walks_of[0][cycles]++;
     else
         book_walk(k->r, cycles);
 }
@@ -18,10 +18,27 @@ NW_INLINE void book_cycles(struct kernel *k, enum walk_purpose purpose, uint64_t
 static void book_walks_of(struct kernel *k)
 {
     for (unsigned cycles = 0; cycles < LATENCIES; cycles++) {
-        k->r->walks.count += k->walks_of[cycles];
-        k->r->walks.cycles += k->walks_of[cycles] * cycles;
-        k->r->walks.histogram[histogram_bucket(cycles)] += k->walks_of[cycles];
+        const uint64_t walks = k->walks_of[0][cycles] + k->walks_of[1][cycles];
+        k->r->walks.count += walks;
+        k->r->walks.cycles += walks * cycles;
+        k->r->walks.histogram[histogram_bucket(cycles)] += walks;
     }
+}
+
+static void book_waiting(struct kernel *k)
+{
+    const uint64_t *const cycles = k->walk_cycles;
+    const unsigned walks = k->walk_count;
+    if (NW_UNLIKELY(k->walk_extra)) {
+        for (unsigned w = 0; w < walks; w++)
+            book_cycles(k, k->walk_purpose[w], cycles[w]);
+        return;
+    }
+    for (unsigned w = 0; w < walks; w++)
+        if (NW_LIKELY(cycles[w] < LATENCIES))
+            k->walks_of[w & 1][cycles[w]]++;
+        else
+            book_walk(k->r, cycles[w]);
 }
 
 /* One cache: of the `count` lines those that miss are left at the front, in order. Returns how many. What is fixed for the cache comes as
@@ -89,8 +106,9 @@ static NW_NOINLINE void settle_lines(struct kernel *k)
     const struct nw_config *c = k->c;
     const size_t first = c->walker.first_cache, end = c->cache_count;
     const uint64_t *line = k->line;
-    uint64_t *cycles = k->walk_cycles, *const of_latency = k->walks_of, latency[NW_CACHES_MAX + 1];
-    uint32_t left = k->line_count, from = 0;
+    uint64_t *const cycles = k->walk_cycles, latency[NW_CACHES_MAX + 1];
+    const uint32_t *const walk_end = k->walk_end;
+    uint32_t left = k->line_count;
     const unsigned walks = k->walk_count;
     for (size_t level = first; level < end; level++)
         latency[level] = c->cache[level].latency_cycles + c->walker.level_cycles;
@@ -105,10 +123,10 @@ static NW_NOINLINE void settle_lines(struct kernel *k)
         if (NW_UNLIKELY(all >> 32 || top))
             widen(k);
     }
-    for (unsigned w = 0; w < walks; w++) {
-        cycles[w] = (k->walk[w].end - from) * latency[first];
-        from = k->walk[w].end;
-    }
+    if (walks)
+        cycles[0] = walk_end[0] * latency[first];
+    for (unsigned w = 1; w < walks; w++)
+        cycles[w] = (walk_end[w] - walk_end[w - 1]) * latency[first];
     for (size_t level = first; level < end; level++) {
         const unsigned lanes = k->cache[level].lanes; /* the common shapes as constants */
         left = lanes == 8    ? pass_cache(k, level, left, 8)
@@ -119,12 +137,9 @@ static NW_NOINLINE void settle_lines(struct kernel *k)
             cycles[line[i] >> LINE_WALK_SHIFT] += more;
     }
     k->r->memory_references += left;
-    for (unsigned w = 0; w < walks; w++)
-        if (NW_LIKELY(k->walk[w].purpose == WALK_MISS && cycles[w] < LATENCIES))
-            of_latency[cycles[w]]++;
-        else
-            book_cycles(k, k->walk[w].purpose, cycles[w]);
+    book_waiting(k);
     k->line_count = k->walk_count = 0;
+    k->walk_extra = false;
 }
 
 #endif

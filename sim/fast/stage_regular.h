@@ -222,25 +222,64 @@ static NW_NOINLINE enum nw_status regular_first(struct kernel *k, uint64_t page,
 
 /* ---- runs ---- */
 
+/* Of up to 64 touches, those that are not to regular pages: bit i for touch[i]. Without a branch. */
+NW_INLINE uint64_t irregular_among(const struct kernel *k, const struct nw_touch *touch, unsigned count,
+                                   uint64_t *pages)
+{
+    uint64_t irregular = 0, any = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const uint64_t page = touch[i].page;
+        any |= page;
+        irregular |= (uint64_t)!is_regular(k, page, nw_kind_type((uint8_t)touch[i].kind) == NW_STORE) << i;
+    }
+    *pages |= any;
+    return irregular;
+}
+
+static NW_NOINLINE void prefetch_first(const struct kernel *k, const struct nw_touch *touch, uint64_t which)
+{
+    const unsigned leaf = k->regular.leaf_level[NW_GUEST];
+    for (; which; which &= which - 1) {
+        const uint64_t gva = touch[__builtin_ctzll(which)].page << NW_PAGE_LOG2;
+        const uint64_t key = (gva >> (NW_PAGE_2M_LOG2 + 9 * leaf)) + 1;
+        const struct regular_path *path =
+            &k->regular.path[NW_GUEST][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+        if (path->key == key)
+            NW_PREFETCH(path->leaf + index_at(leaf, gva));
+    }
+}
+
 /* Where a run of regular touches that begins at t ends: at an irregular one, or when there is no room for more. */
 NW_INLINE enum nw_status regular_run(struct kernel *k, const struct nw_touch *touch, uint32_t *t, uint32_t end,
                                      uint32_t *uppers, uint64_t *pages, struct nw_error *err)
 {
     uint32_t upper = 0, i = *t;
-    uint64_t any = 0;
     enum nw_status s = NW_OK;
+    *pages = 0;
     if (end - i > REGULAR_WALKS_MAX)
         end = i + REGULAR_WALKS_MAX;
-    for (; i < end; i++) {
-        const uint64_t page = touch[i].page;
-        const bool store = nw_kind_type((uint8_t)touch[i].kind) == NW_STORE;
-        if (NW_UNLIKELY(!is_regular(k, page, store)) &&
-            ((s = regular_first(k, page, (uint8_t)touch[i].kind, err)) || !is_regular(k, page, store)))
-            break;
-        upper += (touch[i].kind & NW_TOUCH_UPPER) != 0;
-        any |= page;
+    while (i < end) {
+        const unsigned some = end - i < 64 ? end - i : 64;
+        uint64_t irregular = irregular_among(k, touch + i, some, pages);
+        if (NW_UNLIKELY(irregular != 0)) {
+            if (irregular & (irregular - 1))
+                prefetch_first(k, touch + i, irregular);
+            for (; irregular; irregular &= irregular - 1) {
+                const unsigned at = (unsigned)__builtin_ctzll(irregular);
+                const uint64_t page = touch[i + at].page;
+                const uint8_t kind = (uint8_t)touch[i + at].kind;
+                const bool store = nw_kind_type(kind) == NW_STORE;
+                if (!is_regular(k, page, store) &&
+                    ((s = regular_first(k, page, kind, err)) || !is_regular(k, page, store))) {
+                    end = i + at;
+                    break;
+                }
+            }
+        }
+        i = i + some < end ? i + some : end;
     }
-    *pages = any;
+    for (uint32_t n = *t; n < i; n++)
+        upper += (touch[n].kind & NW_TOUCH_UPPER) != 0;
     *uppers = upper;
     *t = i;
     return s;

@@ -290,7 +290,9 @@ NW_INLINE void walk(struct kernel *k, uint64_t gva, uint8_t kind, enum walk_purp
         book_cycles(k, purpose, references * k->p->flat_reference_cycles);
         return;
     }
-    k->walk[k->walk_count++] = (struct waiting_walk){ k->line_count, purpose };
+    k->walk_end[k->walk_count] = k->line_count;
+    k->walk_purpose[k->walk_count++] = (uint8_t)purpose;
+    k->walk_extra |= purpose != WALK_MISS;
     if (k->line_count > LINES_MAX - LINES_A_WALK || k->walk_count == LINES_MAX)
         settle_lines(k);
 }
