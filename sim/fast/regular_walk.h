@@ -21,11 +21,14 @@ enum {
     GPA_FINAL = 1, /* in a request's GPA: of the page, not of a table */
 };
 
+/* The walks under way, column by column, so that what is arithmetic alone is done for many at once. */
 struct regular_chunk {
-    uint8_t reads[CHUNK_WALKS],
-        nested_reads[CHUNK_REQUESTS + 8]; /* entries that are read; nested 0: the nested TLB had it */
-    uint16_t left[CHUNK_REQUESTS];        /* not found yet, in order */
-    uint64_t gva[CHUNK_WALKS], gpa[CHUNK_REQUESTS + 8], tag[CHUNK_REQUESTS];
+    uint64_t gva[CHUNK_WALKS], gpa[CHUNK_REQUESTS + NEAR_AHEAD]; /* of walks; of requests to the second stage */
+    uint16_t slot[CHUNK_WALKS], nested_slot[CHUNK_REQUESTS + NEAR_AHEAD]; /* of their paths */
+    uint8_t reads[CHUNK_WALKS], nested_reads[CHUNK_REQUESTS]; /* entries read; nested 0: the nested TLB had it */
+    uint16_t left[CHUNK_REQUESTS];                            /* walks or requests not found yet, in order */
+    uint64_t tag[CHUNK_REQUESTS];                             /* what a cache is asked for, */
+    uint16_t hash[CHUNK_REQUESTS];                            /* and the tags' hashes */
 };
 
 /* A dimension's tables and paging-structure caches, copied once into locals, so that no store makes the compiler read it again. */
@@ -37,44 +40,49 @@ struct regular_dimension {
     unsigned root, leaf, depth; /* levels; depth of the leaf below the root */
 };
 
-NW_INLINE struct regular_path *path_slot(const struct regular_dimension *w, uint64_t address)
+NW_INLINE uint64_t path_key(const struct regular_dimension *w, uint64_t address)
 {
-    const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf)) + 1;
-    return &w->path[(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
+    return (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf)) + 1;
 }
-
-NW_INLINE bool path_serves(const struct regular_dimension *w, const struct regular_path *path, uint64_t address)
-{
-    return path->key == (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf)) + 1;
-}
-
-NW_INLINE const struct regular_path *path_of(struct kernel *k, const struct regular_dimension *w, enum nw_dimension d,
-                                             uint64_t address)
-{
-    struct regular_path *path = path_slot(w, address);
-    if (NW_UNLIKELY(!path_serves(w, path, address)))
-        regular_path_make(k, d, address, path);
-    return path;
-}
+NW_INLINE uint16_t path_slot(uint64_t key) { return (uint16_t)((key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)); }
 
 NW_INLINE unsigned index_at(unsigned level, uint64_t address) { return address >> (NW_PAGE_LOG2 + 9 * level) & 511; }
 
-/* Where the guest's leaf says that the page is. */
-NW_INLINE uint64_t page_gpa(const struct regular_path *path, unsigned leaf, uint64_t leaf_address, uint64_t gva)
+/* The columns of walks. Returns how many there are: fewer than asked for when two need one slot for different paths. */
+NW_INLINE uint32_t chunk_begin(struct kernel *k, const struct regular_dimension *guest, struct regular_chunk *chunk,
+                               const uint64_t *page, uint32_t walks, const bool two)
 {
-    return (path->leaf[index_at(leaf, gva)] & leaf_address) | (gva & (NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1));
+    for (uint32_t i = 0; i < walks; i++) {
+        chunk->gva[i] = page[i] << NW_PAGE_LOG2;
+        chunk->slot[i] = path_slot(path_key(guest, page[i] << NW_PAGE_LOG2));
+        chunk->left[i] = (uint16_t)i;
+    }
+    for (uint32_t i = 0; i < walks; i++)
+        NW_PREFETCH(&guest->path[chunk->slot[i]]);
+    for (uint32_t i = 0; i < walks; i++) {
+        struct regular_path *path = &guest->path[chunk->slot[i]];
+        if (NW_UNLIKELY(path->key != path_key(guest, chunk->gva[i]))) {
+            for (uint32_t earlier = 0; earlier < i; earlier++)
+                if (chunk->slot[earlier] == chunk->slot[i])
+                    return i;
+            regular_path_make(k, NW_GUEST, chunk->gva[i], path);
+        }
+        if (two)
+            NW_PREFETCH(path->leaf + index_at(guest->leaf, chunk->gva[i]));
+    }
+    return walks;
 }
 
-/* One cache of tables is asked for `count` tags. Those of `left` that it does not know stay there, in order; returns how many. */
-static NW_NOINLINE uint32_t ask_psc(struct ring *ring, struct packed_entry *kept, const uint64_t *tag, uint16_t *left,
+/* One cache of tables is asked for chunk->tag[0, count). Those of `left` that it does not know stay there, in order; returns how many. */
+static NW_NOINLINE uint32_t ask_psc(struct ring *ring, struct packed_entry *kept, struct regular_chunk *chunk,
                                     uint32_t count)
 {
     struct ring_ends ends = ring_open(ring);
     uint32_t missed = 0;
     for (uint32_t n = 0; n < count; n++) {
-        const uint16_t at = left[n];
-        left[missed] = at;
-        if (ring_touch(ring, &ends, tag[n])) {
+        const uint16_t at = chunk->left[n];
+        chunk->left[missed] = at;
+        if (ring_touch(ring, &ends, chunk->tag[n], chunk->hash[n])) {
             kept[ends.newest].d = ENTRY_LAZY;
             missed++;
         }
@@ -83,24 +91,34 @@ static NW_NOINLINE uint32_t ask_psc(struct ring *ring, struct packed_entry *kept
     return missed;
 }
 
-/* Of the requests in `left`, how many entries their walks read: from the lowest level that a cache knows, else from the root. A cache of tables
- * below the leaves has nothing. */
+/* Of the walks or requests in `left`, how many entries are read: from the lowest level that a cache knows, else from the root. A cache of tables
+ * below the leaves has nothing. `all`: nothing is missing in `left`. */
 NW_INLINE void find_starts(struct regular_dimension *w, const bool guest, uint64_t space, const uint64_t *address,
-                           struct regular_chunk *chunk, uint32_t count, uint8_t *reads)
+                           struct regular_chunk *chunk, uint32_t count, uint8_t *reads, bool all)
 {
-    uint16_t *left = chunk->left;
+    const uint16_t *left = chunk->left;
     for (unsigned i = 0; i < NW_PSC_LEVELS; i++) {
         if (!w->psc[i] || i >= w->root)
             continue;
         uint32_t missed = count;
         if (i >= w->leaf) {
             const uint8_t here = (uint8_t)(i - w->leaf + 1);
-            for (uint32_t n = 0; n < count; n++) {
-                const uint64_t piece = psc_piece(i, address[left[n]]);
-                chunk->tag[n] = guest ? piece << PSC_TAG_SHIFT | space : piece;
-                reads[left[n]] = here;
-            }
-            missed = ask_psc(w->psc[i], w->kept[i], chunk->tag, left, count);
+            if (all)
+                for (uint32_t n = 0; n < count; n++) {
+                    const uint64_t piece = psc_piece(i, address[n]);
+                    chunk->tag[n] = guest ? piece << PSC_TAG_SHIFT | space : piece;
+                    reads[n] = here;
+                }
+            else
+                for (uint32_t n = 0; n < count; n++) {
+                    const uint64_t piece = psc_piece(i, address[left[n]]);
+                    chunk->tag[n] = guest ? piece << PSC_TAG_SHIFT | space : piece;
+                    reads[left[n]] = here;
+                }
+            for (uint32_t n = 0; n < count; n++)
+                chunk->hash[n] = ring_hash(chunk->tag[n]);
+            missed = ask_psc(w->psc[i], w->kept[i], chunk, count);
+            all = false;
         }
         w->hits[i] += count - missed;
         w->misses[i] += missed;
@@ -110,22 +128,17 @@ NW_INLINE void find_starts(struct regular_dimension *w, const bool guest, uint64
         reads[left[n]] = (uint8_t)(w->depth + 1);
 }
 
-/* What the walks ask of the second stage. Returns how many requests there are. */
-static NW_NOINLINE uint32_t list_requests(struct kernel *k, const struct regular_dimension *guest,
-                                          const struct regular_dimension *nested, uint64_t leaf_address,
-                                          struct regular_chunk *chunk, uint32_t walks)
+/* What the walks ask of the second stage: where their tables are, as far as no cache knows, and where the page is. Returns how many requests
+ * there are. */
+NW_INLINE uint32_t list_requests(const struct regular_dimension *guest, uint64_t leaf_address,
+                                 struct regular_chunk *chunk, uint32_t walks)
 {
     const unsigned leaf = guest->leaf;
+    const uint64_t within = NW_BIT(NW_PAGE_LOG2 + 9 * leaf) - 1;
     uint32_t requests = 0;
     for (uint32_t i = 0; i < walks; i++) {
-        if (i + NEAR_AHEAD < walks) {
-            const uint64_t ahead = chunk->gva[i + NEAR_AHEAD];
-            const struct regular_path *path = path_slot(guest, ahead);
-            if (NW_LIKELY(path_serves(guest, path, ahead)))
-                NW_PREFETCH(path->leaf + index_at(leaf, ahead));
-        }
         const uint64_t gva = chunk->gva[i];
-        const struct regular_path *path = path_of(k, guest, NW_GUEST, gva);
+        const struct regular_path *path = &guest->path[chunk->slot[i]];
         unsigned reads = chunk->reads[i];
         reads += reads ==
                  guest->depth + 1; /* the root is not known; where a walk begins below it, a cache knows that table */
@@ -133,9 +146,7 @@ static NW_NOINLINE uint32_t list_requests(struct kernel *k, const struct regular
             chunk->gpa[requests++] = path->table[level].b + index_at(level, gva) * 8;
         chunk->gpa[requests] = path->table[leaf].b + index_at(leaf, gva) * 8;
         requests += reads > 1;
-        const uint64_t gpa = page_gpa(path, leaf, leaf_address, gva);
-        NW_PREFETCH(path_slot(nested, gpa));
-        chunk->gpa[requests++] = gpa | GPA_FINAL;
+        chunk->gpa[requests++] = (path->leaf[index_at(leaf, gva)] & leaf_address) | (gva & within) | GPA_FINAL;
     }
     return requests;
 }
@@ -150,15 +161,18 @@ static NW_NOINLINE uint32_t ask_nested_tlb(struct kernel *k, const unsigned leaf
     const uint64_t not_asked = k->c->nested_tlb_tables_only ? GPA_FINAL : 0;
     struct ring_ends ends = ring_open(ring);
     uint32_t left = 0, asked = requests, missed = 0;
+    for (uint32_t i = 0; i < requests; i++) {
+        chunk->tag[i] = chunk->gpa[i] >> shift << 2 | leaf; /* nested_tag(): size classes are levels */
+        chunk->hash[i] = ring_hash(chunk->tag[i]);
+    }
     memset(chunk->nested_reads, 0, requests);
     for (uint32_t i = 0; i < requests; i++) {
-        const uint64_t gpa = chunk->gpa[i];
         chunk->left[left] = (uint16_t)i;
-        if (NW_UNLIKELY(gpa & not_asked)) {
+        if (NW_UNLIKELY(chunk->gpa[i] & not_asked)) {
             left++;
             asked--;
-        } else if (ring_touch(ring, &ends, gpa >> shift << 2 | leaf)) { /* nested_tag(): size classes are levels */
-            entry[ends.newest].b = gpa;
+        } else if (ring_touch(ring, &ends, chunk->tag[i], chunk->hash[i])) {
+            entry[ends.newest].b = chunk->gpa[i];
             entry[ends.newest].d = ENTRY_LAZY;
             left++;
             missed++;
@@ -181,8 +195,23 @@ NW_INLINE uint64_t *emit(uint64_t *line, const struct regular_dimension *w, cons
     line[0] = a, line[1] = b, line[2] = c, line[3] = d;
     if (NW_UNLIKELY(w->depth > 3))
         line[4] = from[4] | walk;
-    line[reads ? reads - 1 : 0] += index_at(w->leaf, address) >> 3;
-    return line + reads;
+    line += reads;
+    line[-1] += index_at(w->leaf, address) >> 3; /* of none read, the line before: see emit_nested() */
+    return line;
+}
+
+/* The lines of what the second stage is asked. */
+NW_INLINE uint64_t *emit_request(struct kernel *k, uint64_t *line, const struct regular_dimension *nested,
+                                 const struct regular_chunk *chunk, uint32_t request, uint64_t walk)
+{
+    const unsigned reads = chunk->nested_reads[request];
+    const uint64_t gpa = chunk->gpa[request];
+    struct regular_path *path = &nested->path[chunk->nested_slot[request]];
+    if (!reads)
+        return line;
+    if (NW_UNLIKELY(path->key != path_key(nested, gpa)))
+        regular_path_make(k, NW_NESTED, gpa, path);
+    return emit(line, nested, path, reads, gpa, walk);
 }
 
 /* The lines of a nested walk: before each of the guest's entries those of the second stage that say where it is, if that is not known. */
@@ -190,29 +219,24 @@ NW_INLINE uint64_t *emit_nested(struct kernel *k, uint64_t *line, const struct r
                                 const struct regular_dimension *nested, const struct regular_chunk *chunk, uint32_t i,
                                 uint32_t *request, uint64_t walk)
 {
-    const uint64_t gva = chunk->gva[i];
-    const struct regular_path *path = path_of(k, guest, NW_GUEST, gva);
-    const uint64_t *from = path->line + guest->depth;
+    const struct regular_path *path = &guest->path[chunk->slot[i]];
+    const uint64_t *leaf_line = path->line + guest->depth;
     unsigned left = chunk->reads[i];
     bool known = left != guest->depth + 1;
     for (;; left--) {
-        if (!known) {
-            const uint64_t gpa = chunk->gpa[*request];
-            line = emit(line, nested, path_of(k, nested, NW_NESTED, gpa), chunk->nested_reads[(*request)++], gpa, walk);
-        }
+        if (!known)
+            line = emit_request(k, line, nested, chunk, (*request)++, walk);
         if (left == 1)
             break;
         known = false;
-        *line++ = from[-(int)(left - 1)] | walk;
+        *line++ = leaf_line[1 - (int)left] | walk;
     }
-    *line++ = (*from + (index_at(guest->leaf, gva) >> 3)) | walk;
-    const uint64_t gpa = chunk->gpa[*request];
-    return emit(line, nested, path_of(k, nested, NW_NESTED, gpa), chunk->nested_reads[(*request)++], gpa, walk);
+    *line++ = (*leaf_line + (index_at(guest->leaf, chunk->gva[i]) >> 3)) | walk;
+    return emit_request(k, line, nested, chunk, (*request)++, walk);
 }
 
 NW_INLINE void emit_chunk(struct kernel *k, const struct regular_dimension *guest,
-                          const struct regular_dimension *nested, const struct regular_chunk *chunk, uint32_t walks,
-                          uint32_t requests)
+                          const struct regular_dimension *nested, const struct regular_chunk *chunk, uint32_t walks)
 {
     const uint64_t *full = k->line + (LINES_MAX - LINES_A_WALK);
     uint64_t *line = k->line + k->line_count;
@@ -222,10 +246,10 @@ NW_INLINE void emit_chunk(struct kernel *k, const struct regular_dimension *gues
     for (uint32_t i = 0; i < walks; i++) {
         const uint64_t walk = (uint64_t)waiting << LINE_WALK_SHIFT;
         if (nested) {
-            NW_PREFETCH(path_slot(nested, chunk->gpa[request + NEAR_AHEAD]));
+            NW_PREFETCH(&nested->path[chunk->nested_slot[request + NEAR_AHEAD]]);
             line = emit_nested(k, line, guest, nested, chunk, i, &request, walk);
         } else {
-            line = emit(line, guest, path_of(k, guest, NW_GUEST, chunk->gva[i]), chunk->reads[i], chunk->gva[i], walk);
+            line = emit(line, guest, &guest->path[chunk->slot[i]], chunk->reads[i], chunk->gva[i], walk);
         }
         walk_purpose[waiting] = WALK_MISS;
         walk_end[waiting++] = (uint32_t)(line - k->line);
@@ -239,7 +263,6 @@ NW_INLINE void emit_chunk(struct kernel *k, const struct regular_dimension *gues
     }
     k->line_count = (unsigned)(line - k->line);
     k->walk_count = waiting;
-    (void)requests;
 }
 
 NW_INLINE uint32_t sum_of(const uint8_t *reads, uint32_t count)
@@ -250,34 +273,33 @@ NW_INLINE uint32_t sum_of(const uint8_t *reads, uint32_t count)
     return sum;
 }
 
-NW_INLINE void regular_chunk_walk(struct kernel *k, struct regular_dimension *guest, struct regular_dimension *nested,
-                                  const uint64_t *page, uint32_t walks)
+/* Up to `walks` walks; returns how many were made. */
+NW_INLINE uint32_t regular_chunk_walk(struct kernel *k, struct regular_dimension *guest,
+                                      struct regular_dimension *nested, const uint64_t *page, uint32_t walks)
 {
     struct regular_chunk *const chunk = k->regular.chunk;
-    uint32_t requests = 0;
-    for (uint32_t i = 0; i < walks; i++) {
-        chunk->left[i] = (uint16_t)i;
-        chunk->gva[i] = page[i] << NW_PAGE_LOG2;
-        NW_PREFETCH(path_slot(guest, chunk->gva[i]));
-    }
-    find_starts(guest, true, k->space, chunk->gva, chunk, walks, chunk->reads);
+    walks = chunk_begin(k, guest, chunk, page, walks, nested != NULL);
+    find_starts(guest, true, k->space, chunk->gva, chunk, walks, chunk->reads, true);
     const uint64_t references_guest = sum_of(chunk->reads, walks);
     uint64_t references_nested = 0;
     if (nested) {
-        uint32_t left;
-        requests = list_requests(k, guest, nested, k->m->hw_guest->level[guest->leaf].leaf_address, chunk, walks);
+        const uint32_t requests = list_requests(guest, k->m->hw_guest->level[guest->leaf].leaf_address, chunk, walks);
+        uint32_t left = requests;
+        for (uint32_t i = 0; i < requests; i++)
+            chunk->nested_slot[i] = path_slot(path_key(nested, chunk->gpa[i]));
         if (k->nested_tlb.ring)
             left = ask_nested_tlb(k, nested->leaf, chunk, requests);
         else
-            for (left = 0; left < requests; left++)
-                chunk->left[left] = (uint16_t)left;
-        find_starts(nested, false, 0, chunk->gpa, chunk, left, chunk->nested_reads);
+            for (uint32_t i = 0; i < requests; i++)
+                chunk->left[i] = (uint16_t)i;
+        find_starts(nested, false, 0, chunk->gpa, chunk, left, chunk->nested_reads, left == requests);
         references_nested = sum_of(chunk->nested_reads, requests);
     }
-    emit_chunk(k, guest, nested, chunk, walks, requests);
+    emit_chunk(k, guest, nested, chunk, walks);
     k->r->walks.references += references_guest + references_nested;
     k->r->walks.references_guest += references_guest;
     k->r->walks.references_nested += references_nested;
+    return walks;
 }
 
 NW_INLINE struct regular_dimension regular_dimension(const struct kernel *k, enum nw_dimension d, const bool small)
@@ -285,7 +307,7 @@ NW_INLINE struct regular_dimension regular_dimension(const struct kernel *k, enu
     const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested;
     const struct packed_assoc *psc = d == NW_GUEST ? k->psc_guest : k->psc_nested;
     struct regular_dimension w = { .path = k->regular.path[d],
-                                   .root = p->levels - 1u,
+                                   .root = small ? 3 : p->levels - 1u,
                                    .leaf = small ? 0 : k->regular.leaf_level[d] };
     w.depth = w.root - w.leaf;
     for (unsigned i = 0; i < NW_PSC_LEVELS; i++)
@@ -304,16 +326,18 @@ NW_INLINE void regular_walks(struct kernel *k, const bool two, const bool small)
     struct regular_dimension guest = regular_dimension(k, NW_GUEST, small), nested = { 0 };
     if (two)
         nested = regular_dimension(k, NW_NESTED, small);
-    for (uint32_t from = 0; from < k->regular.count; from += CHUNK_WALKS)
-        regular_chunk_walk(k, &guest, two ? &nested : NULL, k->missed + from,
-                           k->regular.count - from < CHUNK_WALKS ? k->regular.count - from : CHUNK_WALKS);
+    for (uint32_t from = 0; from < k->regular.count;) {
+        const uint32_t left = k->regular.count - from;
+        from += regular_chunk_walk(k, &guest, two ? &nested : NULL, k->missed + from,
+                                   left < CHUNK_WALKS ? left : CHUNK_WALKS);
+    }
     book_psc(k->r->psc_guest, &guest);
     if (two)
         book_psc(k->r->psc_nested, &nested);
     k->regular.count = 0;
 }
 
-/* Small: leaves are 4 KiB pages in both dimensions. */
+/* Small: four levels, and leaves are 4 KiB pages, in both dimensions. */
 static NW_NOINLINE void regular_walks_native(struct kernel *k) { regular_walks(k, false, false); }
 static NW_NOINLINE void regular_walks_native_small(struct kernel *k) { regular_walks(k, false, true); }
 static NW_NOINLINE void regular_walks_nested(struct kernel *k) { regular_walks(k, true, false); }

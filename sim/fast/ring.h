@@ -22,10 +22,11 @@ struct ring {
     _Alignas(64) uint64_t tag[RING_ENTRIES_MAX];               /* by place; EMPTY beyond `entries` */
 };
 
-NW_INLINE uint16_t *ring_bucket(struct ring *r, uint64_t tag)
+NW_INLINE uint16_t ring_hash(uint64_t tag)
 {
-    return &r->bucket[tag * UINT64_C(0x9e3779b97f4a7c15) >> (64 - RING_BUCKETS_LOG2)];
+    return (uint16_t)(tag * UINT64_C(0x9e3779b97f4a7c15) >> (64 - RING_BUCKETS_LOG2));
 }
+NW_INLINE uint16_t *ring_bucket(struct ring *r, uint64_t tag) { return &r->bucket[ring_hash(tag)]; }
 
 /* NULL: no memory. To be freed. */
 static inline struct ring *ring_create(unsigned entries)
@@ -125,12 +126,12 @@ NW_INLINE void ring_renew(struct ring *r, struct ring_ends *ends, uint64_t tag, 
     *ends = (struct ring_ends){ place, r->newer[place] };
 }
 
-/* Look-up and, on a miss, insertion in one movement: the tag is the newest afterwards. True on a miss. */
-NW_INLINE bool ring_touch(struct ring *r, struct ring_ends *ends, uint64_t tag)
+/* Look-up and, on a miss, insertion in one movement: the tag, whose hash the caller has, is the newest afterwards. True on a miss. */
+NW_INLINE bool ring_touch(struct ring *r, struct ring_ends *ends, uint64_t tag, uint16_t hash)
 {
     if (r->tag[ends->newest] == tag)
         return false;
-    uint16_t *bucket = ring_bucket(r, tag);
+    uint16_t *bucket = &r->bucket[hash];
     const unsigned known = *bucket;
     unsigned place = known & 0xff;
     if (r->tag[place] != tag) {

@@ -355,7 +355,8 @@ static enum nw_status take_regular(struct kernel *k, const struct nw_touch *touc
     else
         regular_look_up(k, touch, from, *t, lanes1, lanes2);
     *accesses += *t - from - uppers;
-    const bool small = !k->regular.leaf_level[NW_GUEST] && !k->regular.leaf_level[NW_NESTED];
+    const bool small = !k->regular.leaf_level[NW_GUEST] && !k->regular.leaf_level[NW_NESTED] &&
+                       k->m->hw_guest->levels == 4 && (!k->m->hw_nested || k->m->hw_nested->levels == 4);
     if (k->regular.count && k->m->hw_nested)
         (small ? regular_walks_nested_small : regular_walks_nested)(k);
     else if (k->regular.count)
