@@ -242,6 +242,8 @@ static void kernel_destroy(void *state)
     free(k->regular.chunk);
     free(k->regular.path[0]);
     free(k->regular.path[1]);
+    free(k->regular.tables[0]);
+    free(k->regular.tables[1]);
     free(k);
 }
 

@@ -43,12 +43,19 @@ struct hint {
     const uint64_t *table;
 };
 
-/* All that a walk of a regular page reads; the same for all pages of one table of leaves. */
+/* All that a walk of a regular page reads; the same for all pages of one table of leaves. One line of the processor's caches. */
 struct regular_path {
-    _Alignas(64) uint64_t key;        /* 0: none */
+    _Alignas(64)
+        uint64_t line[NW_LEVELS_MAX]; /* of the entries, from the root's down; last, the first of the table of leaves */
+    uint64_t leaf_table;              /* address of the table of leaves, of the guest's its GPA */
+    uint64_t key;                     /* 0: none */
     uint64_t *leaf;                   /* the table of leaves, in our own memory */
-    uint64_t line[2 * NW_LEVELS_MAX]; /* of the entries, from the root's down; last, the first of the table of leaves */
-    struct packed_entry table[NW_LEVELS_MAX]; /* by level: as a paging-structure cache keeps the table */
+};
+_Static_assert(sizeof(struct regular_path) == 64, "a path is one line");
+
+/* The same path's tables, by level, as paging-structure caches keep them; seldom asked for. */
+struct regular_tables {
+    struct packed_entry table[NW_LEVELS_MAX];
 };
 
 enum walk_purpose { WALK_MISS, WALK_ASSIST, WALK_PREFETCH };
@@ -106,11 +113,12 @@ struct kernel {
 
     struct { /* stage_regular.h */
         bool possible;
-        unsigned size;                /* class of every translation */
-        uint64_t rights;              /* of every regular page, without D */
-        unsigned leaf_level[2];       /* by dimension */
-        struct regular_path *path[2]; /* direct-mapped by key */
-        struct regular_chunk *chunk;  /* of what was missed, the walks under way */
+        unsigned size;                    /* class of every translation */
+        uint64_t rights;                  /* of every regular page, without D */
+        unsigned leaf_level[2];           /* by dimension */
+        struct regular_path *path[2];     /* direct-mapped by key */
+        struct regular_tables *tables[2]; /* likewise */
+        struct regular_chunk *chunk;      /* of what was missed, the walks under way */
         uint32_t count;
         bool mixed;  /* there are pages of other rights: first touches go the general way */
         bool learnt; /* the two below: the first regular page's, by dimension */

@@ -33,18 +33,13 @@ struct regular_chunk {
 
 /* A dimension's tables and paging-structure caches, copied once into locals, so that no store makes the compiler read it again. */
 struct regular_dimension {
-    struct regular_path *path;
+    const struct regular_path *path;
+    const struct regular_tables *tables;
     struct ring *psc[NW_PSC_LEVELS]; /* NULL: there is none */
     struct packed_entry *kept[NW_PSC_LEVELS];
     uint64_t hits[NW_PSC_LEVELS], misses[NW_PSC_LEVELS];
     unsigned root, leaf, depth; /* levels; depth of the leaf below the root */
 };
-
-NW_INLINE uint64_t path_key(const struct regular_dimension *w, uint64_t address)
-{
-    return (address >> (NW_PAGE_2M_LOG2 + 9 * w->leaf)) + 1;
-}
-NW_INLINE uint16_t path_slot(uint64_t key) { return (uint16_t)((key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)); }
 
 NW_INLINE unsigned index_at(unsigned level, uint64_t address) { return address >> (NW_PAGE_LOG2 + 9 * level) & 511; }
 
@@ -54,18 +49,18 @@ NW_INLINE uint32_t chunk_begin(struct kernel *k, const struct regular_dimension 
 {
     for (uint32_t i = 0; i < walks; i++) {
         chunk->gva[i] = page[i] << NW_PAGE_LOG2;
-        chunk->slot[i] = path_slot(path_key(guest, page[i] << NW_PAGE_LOG2));
+        chunk->slot[i] = path_slot(path_key(guest->leaf, page[i] << NW_PAGE_LOG2));
         chunk->left[i] = (uint16_t)i;
     }
     for (uint32_t i = 0; i < walks; i++)
         NW_PREFETCH(&guest->path[chunk->slot[i]]);
     for (uint32_t i = 0; i < walks; i++) {
-        struct regular_path *path = &guest->path[chunk->slot[i]];
-        if (NW_UNLIKELY(path->key != path_key(guest, chunk->gva[i]))) {
+        const struct regular_path *path = &guest->path[chunk->slot[i]];
+        if (NW_UNLIKELY(path->key != path_key(guest->leaf, chunk->gva[i]))) {
             for (uint32_t earlier = 0; earlier < i; earlier++)
                 if (chunk->slot[earlier] == chunk->slot[i])
                     return i;
-            regular_path_make(k, NW_GUEST, chunk->gva[i], path);
+            path_learn(k, NW_GUEST, chunk->gva[i]);
         }
         if (two)
             NW_PREFETCH(path->leaf + index_at(guest->leaf, chunk->gva[i]));
@@ -143,8 +138,8 @@ NW_INLINE uint32_t list_requests(const struct regular_dimension *guest, uint64_t
         reads += reads ==
                  guest->depth + 1; /* the root is not known; where a walk begins below it, a cache knows that table */
         for (unsigned level = leaf + reads - 2; NW_UNLIKELY(reads > 2) && level > leaf; level--)
-            chunk->gpa[requests++] = path->table[level].b + index_at(level, gva) * 8;
-        chunk->gpa[requests] = path->table[leaf].b + index_at(leaf, gva) * 8;
+            chunk->gpa[requests++] = guest->tables[chunk->slot[i]].table[level].b + index_at(level, gva) * 8;
+        chunk->gpa[requests] = path->leaf_table + index_at(leaf, gva) * 8;
         requests += reads > 1;
         chunk->gpa[requests++] = (path->leaf[index_at(leaf, gva)] & leaf_address) | (gva & within) | GPA_FINAL;
     }
@@ -186,18 +181,22 @@ static NW_NOINLINE uint32_t ask_nested_tlb(struct kernel *k, const unsigned leaf
     return left;
 }
 
-/* Emits the lines of the lowest `reads` entries on the path; returns where the next one goes. Always writes four lines, or five. */
+/* Emits the lines of the lowest `reads` entries on the path; returns where the next one goes. With up to four levels always writes four words:
+ * what lies behind the lines in the path is overwritten by what comes next. */
 NW_INLINE uint64_t *emit(uint64_t *line, const struct regular_dimension *w, const struct regular_path *path,
                          unsigned reads, uint64_t address, uint64_t walk)
 {
-    const uint64_t *from = path->line + (w->depth + 1 - reads);
-    const uint64_t a = from[0] | walk, b = from[1] | walk, c = from[2] | walk, d = from[3] | walk;
-    line[0] = a, line[1] = b, line[2] = c, line[3] = d;
-    if (NW_UNLIKELY(w->depth > 3))
-        line[4] = from[4] | walk;
-    line += reads;
-    line[-1] += index_at(w->leaf, address) >> 3; /* of none read, the line before: see emit_nested() */
-    return line;
+    const uint64_t *from = (const uint64_t *)(const void *)path + (w->depth + 1 - reads);
+    const uint64_t leaf = (path->line[w->depth] + (index_at(w->leaf, address) >> 3)) | walk;
+    if (NW_LIKELY(w->depth <= 3)) {
+        const uint64_t a = from[0] | walk, b = from[1] | walk, c = from[2] | walk, d = from[3] | walk;
+        line[0] = a, line[1] = b, line[2] = c, line[3] = d;
+    } else {
+        for (unsigned i = 0; i + 1 < reads; i++)
+            line[i] = from[i] | walk;
+    }
+    line[reads - 1] = leaf;
+    return line + reads;
 }
 
 /* The lines of what the second stage is asked. */
@@ -206,11 +205,11 @@ NW_INLINE uint64_t *emit_request(struct kernel *k, uint64_t *line, const struct 
 {
     const unsigned reads = chunk->nested_reads[request];
     const uint64_t gpa = chunk->gpa[request];
-    struct regular_path *path = &nested->path[chunk->nested_slot[request]];
+    const struct regular_path *path = &nested->path[chunk->nested_slot[request]];
     if (!reads)
         return line;
-    if (NW_UNLIKELY(path->key != path_key(nested, gpa)))
-        regular_path_make(k, NW_NESTED, gpa, path);
+    if (NW_UNLIKELY(path->key != path_key(nested->leaf, gpa)))
+        path_learn(k, NW_NESTED, gpa);
     return emit(line, nested, path, reads, gpa, walk);
 }
 
@@ -286,7 +285,7 @@ NW_INLINE uint32_t regular_chunk_walk(struct kernel *k, struct regular_dimension
         const uint32_t requests = list_requests(guest, k->m->hw_guest->level[guest->leaf].leaf_address, chunk, walks);
         uint32_t left = requests;
         for (uint32_t i = 0; i < requests; i++)
-            chunk->nested_slot[i] = path_slot(path_key(nested, chunk->gpa[i]));
+            chunk->nested_slot[i] = path_slot(path_key(nested->leaf, chunk->gpa[i]));
         if (k->nested_tlb.ring)
             left = ask_nested_tlb(k, nested->leaf, chunk, requests);
         else
@@ -307,6 +306,7 @@ NW_INLINE struct regular_dimension regular_dimension(const struct kernel *k, enu
     const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested;
     const struct packed_assoc *psc = d == NW_GUEST ? k->psc_guest : k->psc_nested;
     struct regular_dimension w = { .path = k->regular.path[d],
+                                   .tables = k->regular.tables[d],
                                    .root = small ? 3 : p->levels - 1u,
                                    .leaf = small ? 0 : k->regular.leaf_level[d] };
     w.depth = w.root - w.leaf;

@@ -52,9 +52,12 @@ static enum nw_status regular_init(struct kernel *k, struct nw_error *err)
         return NW_OK;
     k->regular.possible = true;
     k->regular.chunk = calloc(1, sizeof *k->regular.chunk);
-    for (unsigned d = 0; d < 2; d++)
+    for (unsigned d = 0; d < 2; d++) {
         if ((k->regular.path[d] = aligned_alloc(64, sizeof *k->regular.path[d] << PATHS_LOG2)))
             memset(k->regular.path[d], 0, sizeof *k->regular.path[d] << PATHS_LOG2);
+        if (!(k->regular.tables[d] = calloc(1u << PATHS_LOG2, sizeof *k->regular.tables[d])))
+            return nw_fail_nomem(err, "the replay engine");
+    }
     return k->regular.chunk && k->regular.path[0] && k->regular.path[1] ? NW_OK
                                                                         : nw_fail_nomem(err, "the replay engine");
 }
@@ -87,13 +90,13 @@ static NW_NOINLINE void plain_walk_native(struct kernel *k, uint64_t gva, const 
 }
 
 /* Of the allowed bits of entries combined, those that any access may need. */
-static uint64_t rights_above(const struct nw_paging *p, const struct regular_path *path, unsigned leaf)
+static uint64_t rights_above(const struct nw_paging *p, const struct packed_entry *table)
 {
     uint64_t any = 0;
     for (unsigned who = 0; who < NW_ARRAY_LEN(p->need); who++)
         for (unsigned kind = 0; kind < NW_ARRAY_LEN(p->need[0]); kind++)
             any |= p->need[who][kind];
-    return path->table[leaf].c & any;
+    return table->c & any;
 }
 
 /* The path's leaf entry for `address`, if it and what is above it are as those of the first regular page, but for A and D; else NULL. */
@@ -101,9 +104,9 @@ static uint64_t *leaf_alike(const struct kernel *k, enum nw_dimension d, uint64_
 {
     const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested;
     const unsigned leaf = k->regular.leaf_level[d];
-    const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * leaf)) + 1;
-    const struct regular_path *path = &k->regular.path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
-    if (path->key != key || rights_above(p, path, leaf) != k->regular.above[d])
+    const uint16_t slot = path_slot(path_key(leaf, address));
+    const struct regular_path *path = path_known(k, d, address);
+    if (!path || rights_above(p, &k->regular.tables[d][slot].table[leaf]) != k->regular.above[d])
         return NULL;
     uint64_t *word = path->leaf + (address >> (NW_PAGE_LOG2 + 9 * leaf) & 511);
     const uint64_t same = ~(p->level[leaf].leaf_address | p->level[leaf].accessed | p->dirty);
@@ -115,18 +118,11 @@ static void leaf_learn(struct kernel *k, enum nw_dimension d, uint64_t address)
     const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested;
     const unsigned leaf = k->regular.leaf_level[d];
     struct regular_path path;
-    regular_path_make(k, d, address, &path);
-    k->regular.above[d] = rights_above(p, &path, leaf);
+    struct regular_tables tables;
+    regular_path_make(k, d, address, &path, &tables);
+    k->regular.above[d] = rights_above(p, &tables.table[leaf]);
     k->regular.leaf_bits[d] = path.leaf[address >> (NW_PAGE_LOG2 + 9 * leaf) & 511] &
                               ~(p->level[leaf].leaf_address | p->level[leaf].accessed | p->dirty);
-}
-
-static void path_known(struct kernel *k, enum nw_dimension d, uint64_t address)
-{
-    const uint64_t key = (address >> (NW_PAGE_2M_LOG2 + 9 * k->regular.leaf_level[d])) + 1;
-    struct regular_path *path = &k->regular.path[d][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
-    if (path->key != key)
-        regular_path_make(k, d, address, path);
 }
 
 /* The page's tables have served walks before: only its leaves lack flags. False: not known to be so. */
@@ -157,9 +153,8 @@ static bool regular_first_quick(struct kernel *k, uint64_t gva, bool store, uint
 static void regular_learn(struct kernel *k, uint64_t gva)
 {
     const unsigned leaf = k->regular.leaf_level[NW_GUEST];
-    const uint64_t key = (gva >> (NW_PAGE_2M_LOG2 + 9 * leaf)) + 1;
-    struct regular_path *path = &k->regular.path[NW_GUEST][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
-    if (path->key == key && k->regular.learnt)
+    const struct regular_path *path = path_known(k, NW_GUEST, gva);
+    if (path && k->regular.learnt)
         return;
     const unsigned from = leaf ? 0 : gva >> NW_PAGE_2M_LOG2 << 3 & (REGION_WORDS - 1),
                    to = leaf ? REGION_WORDS : from + 8;
@@ -168,8 +163,8 @@ static void regular_learn(struct kernel *k, uint64_t gva)
         word++;
     if (word == to)
         return;
-    if (path->key != key)
-        regular_path_make(k, NW_GUEST, gva, path);
+    if (!path)
+        path = path_learn(k, NW_GUEST, gva);
     if (k->regular.learnt)
         return;
     const uint64_t page =
@@ -211,8 +206,11 @@ static NW_NOINLINE enum nw_status regular_first(struct kernel *k, uint64_t page,
             return NW_OK;
         }
         rights = rights_of(w.rights);
-        if (k->m->hw_nested) /* the second stage's tables have served: the next page whose leaf they hold is quick */
-            path_known(k, NW_NESTED, w.gpa.v);
+        if (k->m->hw_nested &&
+            !path_known(
+                k, NW_NESTED,
+                w.gpa.v)) /* the second stage's tables have served: the next page whose leaf they hold is quick */
+            path_learn(k, NW_NESTED, w.gpa.v);
     }
     if ((s = note_regular(k, page, &rights, err)))
         return s;
@@ -241,10 +239,8 @@ static NW_NOINLINE void prefetch_first(const struct kernel *k, const struct nw_t
     const unsigned leaf = k->regular.leaf_level[NW_GUEST];
     for (; which; which &= which - 1) {
         const uint64_t gva = touch[__builtin_ctzll(which)].page << NW_PAGE_LOG2;
-        const uint64_t key = (gva >> (NW_PAGE_2M_LOG2 + 9 * leaf)) + 1;
-        const struct regular_path *path =
-            &k->regular.path[NW_GUEST][(key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)];
-        if (path->key == key)
+        const struct regular_path *path = path_known(k, NW_GUEST, gva);
+        if (path)
             NW_PREFETCH(path->leaf + index_at(leaf, gva));
     }
 }

@@ -64,7 +64,7 @@ static NW_NOINLINE struct nw_nested_translation nested_translation(const struct 
 }
 
 static NW_NOINLINE void regular_path_make(struct kernel *k, enum nw_dimension d, uint64_t address,
-                                          struct regular_path *path)
+                                          struct regular_path *path, struct regular_tables *tables)
 {
     const struct nw_paging *p = d == NW_GUEST ? k->m->hw_guest : k->m->hw_nested, *nested = k->m->hw_nested;
     struct packed_entry at = { p->root, p->root, ~UINT64_C(0), 3 };
@@ -75,7 +75,7 @@ static NW_NOINLINE void regular_path_make(struct kernel *k, enum nw_dimension d,
             at.a = t.hpa.v;
             at.d = 1 | ((t.allowed & need) == need ? 2 : 0);
         }
-        path->table[level] = at;
+        tables->table[level] = at;
         if (level == k->regular.leaf_level[d])
             break;
         const uint64_t entry_hpa = at.a + (address >> (NW_PAGE_LOG2 + 9 * level) & 511) * 8;
@@ -85,8 +85,28 @@ static NW_NOINLINE void regular_path_make(struct kernel *k, enum nw_dimension d,
         at.a = at.b = word & p->table_address;
     }
     path->line[p->levels - 1u - k->regular.leaf_level[d]] = at.a >> NW_LINE_LOG2;
+    path->leaf_table = at.b;
     path->leaf = nw_physmem_find(k->m->pm, nw_hpa(at.a));
     path->key = (address >> (NW_PAGE_2M_LOG2 + 9 * k->regular.leaf_level[d])) + 1;
+}
+
+NW_INLINE uint64_t path_key(unsigned leaf, uint64_t address) { return (address >> (NW_PAGE_2M_LOG2 + 9 * leaf)) + 1; }
+NW_INLINE uint16_t path_slot(uint64_t key) { return (uint16_t)((key ^ key >> PATHS_LOG2) & ((1u << PATHS_LOG2) - 1)); }
+
+/* The path to `address`, if it is known; else NULL. */
+NW_INLINE const struct regular_path *path_known(const struct kernel *k, enum nw_dimension d, uint64_t address)
+{
+    const uint64_t key = path_key(k->regular.leaf_level[d], address);
+    const struct regular_path *path = &k->regular.path[d][path_slot(key)];
+    return path->key == key ? path : NULL;
+}
+
+static NW_NOINLINE const struct regular_path *path_learn(struct kernel *k, enum nw_dimension d, uint64_t address)
+{
+    const uint16_t slot = path_slot(path_key(k->regular.leaf_level[d], address));
+    struct regular_path *path = &k->regular.path[d][slot];
+    regular_path_make(k, d, address, path, &k->regular.tables[d][slot]);
+    return path;
 }
 
 /* Finds what a paging-structure cache keeps: the tables say so still. */
@@ -94,8 +114,9 @@ static NW_NOINLINE void resolve_lazy_table(struct kernel *k, enum nw_dimension d
                                            struct packed_entry *entry)
 {
     struct regular_path path;
-    regular_path_make(k, d, address, &path);
-    *entry = path.table[i];
+    struct regular_tables tables;
+    regular_path_make(k, d, address, &path, &tables);
+    *entry = tables.table[i];
 }
 
 NW_INLINE void hook_start(void *context, enum nw_dimension d, uint64_t address, struct nw_walk_start *start)
