@@ -108,7 +108,7 @@ struct kernel {
         bool narrow;  /* the data class's two arrays have 32-bit words */
         unsigned size;
         uint64_t space, rights; /* of all of them */
-        uint32_t wide_touches;  /* since they were so last */
+        uint64_t wide_touches;  /* since they were so last */
     } alike;
 
     struct { /* stage_regular.h */

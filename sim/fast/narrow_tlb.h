@@ -51,6 +51,8 @@ static bool narrow_array(const struct packed_tlb *t, uint64_t common)
     return true;
 }
 
+NW_INLINE uint64_t words_of(const struct packed_tlb *t) { return t->sets.divisor * t->lanes; }
+
 /* For touches of pages whose numbers or-ed together are `pages`. True: the arrays are narrow, for translations of that kind. */
 NW_INLINE bool narrow_for(struct kernel *k, uint64_t pages, uint32_t touches, uint64_t space, unsigned size,
                           uint64_t rights)
@@ -63,7 +65,7 @@ NW_INLINE bool narrow_for(struct kernel *k, uint64_t pages, uint32_t touches, ui
             return true;
         make_wide(k);
     }
-    if (!fits || (k->alike.wide_touches += touches) < NARROW_PERIOD)
+    if (!fits || (k->alike.wide_touches += touches) < NARROW_PERIOD * (words_of(l1) + words_of(l2)))
         return false;
     k->alike.wide_touches = 0;
     k->alike.space = space, k->alike.size = size, k->alike.rights = rights;
