@@ -10,9 +10,8 @@
 
 #include "kernel.h"
 
-enum {
-    NARROW_PERIOD = 8192
-}; /* touches that pass wide before words are made narrow again, so that changing form costs little */
+/* So many touches a word pass wide before words are made narrow again, so that changing form costs little. */
+enum { NARROW_PERIOD = 4 };
 
 /* What all words have in common. */
 NW_INLINE uint64_t alike_bits(const struct kernel *k)
