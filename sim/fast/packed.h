@@ -187,6 +187,24 @@ NW_INLINE int packed_touch32(uint32_t *set, unsigned lanes, unsigned ways, uint3
         _mm256_store_si256((void *)set, _mm256_blend_epi32(moved, k, 1));
         return hit != 0;
     }
+    if (lanes == 16) { /* both halves turned by one; each takes of it what lies before the word's place */
+        const __m256i turn = _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6),
+                      first = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        const __m256i k = _mm256_set1_epi32((int)key), a = _mm256_load_si256((const void *)set),
+                      b = _mm256_load_si256((const void *)(set + 8));
+        const unsigned hit = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, k))) |
+                             (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(b, k))) << 8;
+        const unsigned at = (unsigned)__builtin_ctz(hit | 1u << (ways - 1)); /* a hit lies among the ways */
+        const __m256i turned = _mm256_permutevar8x32_epi32(a, turn);
+        const __m256i upto = _mm256_set1_epi32((int)at + 1);
+        const __m256i low = _mm256_blend_epi32(turned, k, 1),
+                      high = _mm256_blend_epi32(_mm256_permutevar8x32_epi32(b, turn), turned, 1);
+        const __m256i in_low = _mm256_cmpgt_epi32(upto, first),
+                      in_high = _mm256_cmpgt_epi32(upto, _mm256_add_epi32(first, _mm256_set1_epi32(8)));
+        _mm256_store_si256((void *)set, _mm256_blendv_epi8(a, low, in_low));
+        _mm256_store_si256((void *)(set + 8), _mm256_blendv_epi8(b, high, in_high));
+        return hit != 0;
+    }
 #endif
     (void)lanes;
     uint32_t before = set[0];
