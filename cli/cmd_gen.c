@@ -1,9 +1,34 @@
 /* cmd_gen.c - `nestwalk gen`: synthetic traces with documented statistics. */
 #include "trace_common.h"
 #include <nestwalk/traces/generate.h>
+#include <nestwalk/traces/generate_io.h>
 #include <string.h>
 
-enum { OPT_ACCESSES, OPT_SPAN, OPT_BASE, OPT_SEED, OPT_STRIDE, OPT_EXPONENT, OPT_STORES, OPT_OUT, OPT_JSON };
+enum {
+    OPT_SEED,
+    OPT_OUT,
+    OPT_JSON,
+    OPT_ACCESSES, /* of kinds that make accesses, from here, */
+    OPT_SPAN,
+    OPT_BASE,
+    OPT_STRIDE,
+    OPT_EXPONENT,
+    OPT_STORES,
+    OPT_REQUESTS, /* and of devices */
+    OPT_BYTES,
+    OPT_MIX,
+    OPT_DIRECTION,
+    OPT_RING,
+    OPT_QUEUES,
+    OPT_LINK,
+    OPT_BUFFER,
+    OPT_HUGE,
+    OPT_RECYCLE,
+    OPT_BACKLOG,
+    OPT_MEMORY,
+    OPT_CONTIGUOUS,
+    OPT_BDF,
+};
 static const struct nw_option options[] = {
     [OPT_ACCESSES] = { "accesses", 'n', "N", "How many accesses (with K, M, G: powers of 1024)." },
     [OPT_SPAN] = { "span", 0, "BYTES", "Footprint; default 1G." },
@@ -14,6 +39,21 @@ static const struct nw_option options[] = {
     [OPT_STORES] = { "stores", 0, "FRACTION", "This share of the accesses, 0 to 1, are stores (not gups); default 0." },
     [OPT_OUT] = { "output", 'o', "OUT.nwt", "The trace to write." },
     [OPT_JSON] = { "json", 0, NULL, "Print what was written as JSON." },
+    [OPT_REQUESTS] = { "requests", 0, "N", "Devices: how many packets or disk requests." },
+    [OPT_BYTES] = { "bytes", 0, "N", "Devices: of a frame (default 1514) or a disk request (default 4K)." },
+    [OPT_MIX] = { "mix", 0, NULL, "Network: frames of 60, 590 and 1514 bytes, 7 : 4 : 1." },
+    [OPT_DIRECTION] = { "direction", 0, "in|out|mixed",
+                        "Devices: received or read, sent or written, or both by turns; default in." },
+    [OPT_RING] = { "ring", 0, "N", "Devices: entries of a ring; default 512 (network), 1024 (disk)." },
+    [OPT_QUEUES] = { "queues", 0, "N", "Devices: flows, each with its own rings; default 1." },
+    [OPT_LINK] = { "link", 0, "GBPS", "Devices: the link's speed in Gb/s; default 10." },
+    [OPT_BUFFER] = { "buffer", 0, "BYTES", "Network: of a buffer, 2K or 4K; default 2K." },
+    [OPT_HUGE] = { "huge", 0, NULL, "Devices: buffers are cut from contiguous blocks of 2 MiB." },
+    [OPT_RECYCLE] = { "recycle", 0, NULL, "Network: receive buffers stay mapped and are posted again." },
+    [OPT_BACKLOG] = { "backlog", 0, "N", "Devices: packets whose buffers software holds; default 64." },
+    [OPT_MEMORY] = { "memory", 0, "BYTES", "Devices: what buffers come from; default 1G." },
+    [OPT_CONTIGUOUS] = { "contiguous", 0, NULL, "Devices: its pages lie in order, not at random." },
+    [OPT_BDF] = { "bdf", 0, "BB:DD.F", "Devices: the device's address; default 03:00.0." },
     { 0 },
 };
 
@@ -22,9 +62,54 @@ static int unknown_kind(const struct nw_command *self, const char *name)
     char names[256] = "";
     for (size_t i = 0; i < nw_generator_count; i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", nw_generators[i].name);
+    for (size_t i = 0; i < nw_io_generator_count; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), ", %s", nw_io_generators[i].name);
     if (!name)
         return nw_cli_usage(self, "a kind is missing; there are %s", names);
     return nw_cli_usage(self, "there is no kind \"%s\"; there are %s", name, names);
+}
+
+static bool parse_direction(const char *value, enum nw_io_direction *out)
+{
+    static const char *const names[] = { "in", "out", "mixed" };
+    for (unsigned i = 0; i < NW_ARRAY_LEN(names); i++)
+        if (!strcmp(value, names[i])) {
+            *out = (enum nw_io_direction)i;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_bdf(const char *value, uint16_t *out)
+{
+    unsigned bus, device, function;
+    int end = 0;
+    if (sscanf(value, "%2x:%2x.%1x%n", &bus, &device, &function, &end) != 3 || value[end] || device > 31 ||
+        function > 7)
+        return false;
+    *out = (uint16_t)(bus << 8 | device << 3 | function);
+    return true;
+}
+
+/* Takes one option of a device; false when its value makes no sense. */
+static bool take_io(struct nw_generate_io_options *o, int option, const char *value)
+{
+    switch (option) {
+    case OPT_REQUESTS: return nw_cli_parse_u64(value, &o->requests);
+    case OPT_BYTES: return nw_cli_parse_u64(value, &o->bytes);
+    case OPT_MIX: return o->mix = true;
+    case OPT_DIRECTION: return parse_direction(value, &o->direction);
+    case OPT_RING: return nw_cli_parse_u64(value, &o->ring);
+    case OPT_QUEUES: return nw_cli_parse_u64(value, &o->queues);
+    case OPT_LINK: return nw_cli_parse_double(value, &o->link_gbps);
+    case OPT_BUFFER: return nw_cli_parse_u64(value, &o->buffer_bytes);
+    case OPT_HUGE: return o->huge = true;
+    case OPT_RECYCLE: return o->recycle = true;
+    case OPT_BACKLOG: return nw_cli_parse_u64(value, &o->backlog);
+    case OPT_MEMORY: return nw_cli_parse_u64(value, &o->memory_bytes);
+    case OPT_CONTIGUOUS: o->fragmented = false; return true;
+    default: return parse_bdf(value, &o->bdf);
+    }
 }
 
 /* Takes one option; false when its value is no number. */
@@ -41,6 +126,19 @@ static bool take(struct nw_generate_options *o, int option, const char *value)
     }
 }
 
+static int generate_io(const struct nw_command *self, const struct nw_io_generator *device,
+                       const struct nw_generate_io_options *o, const char *out, bool json)
+{
+    struct nw_error err = { 0 };
+    struct nw_source *source = NULL;
+    if (!o->requests || !out)
+        return nw_cli_usage(self, "%s is missing", !o->requests ? "--requests, at least 1," : "-o OUT.nwt");
+    enum nw_status s = device->open(&source, o, &err);
+    if (s)
+        return nw_cli_fail(self, s, &err);
+    return nw_cli_write_trace(self, source, nw_source_info(source), out, json);
+}
+
 static int run(const struct nw_command *self, int argc, char **argv)
 {
     struct nw_cli_parser parser;
@@ -48,7 +146,10 @@ static int run(const struct nw_command *self, int argc, char **argv)
     struct nw_generate_options o;
     nw_generate_defaults(&o);
     const char *value, *kind = NULL, *out = NULL;
-    bool json = false, exponent = false, stores = false;
+    struct nw_generate_io_options io;
+    nw_generate_io_defaults(&io);
+    bool json = false;
+    unsigned given = 0;
     int option;
     while ((option = nw_cli_next(&parser, &value)) != NW_CLI_DONE) {
         switch (option) {
@@ -61,20 +162,30 @@ static int run(const struct nw_command *self, int argc, char **argv)
             kind = value;
             break;
         default:
-            exponent |= option == OPT_EXPONENT;
-            stores |= !strcmp(options[option].name, "stores");
-            if (!take(&o, option, value))
-                return nw_cli_usage(self, "--%s %s: not a number", options[option].name, value);
+            given |= 1u << option;
+            if (option >= OPT_REQUESTS ? !take_io(&io, option, value) : !take(&o, option, value))
+                return nw_cli_usage(self, "--%s %s: not %s", options[option].name, value,
+                                    option == OPT_DIRECTION ? "in, out or mixed"
+                                    : option == OPT_BDF     ? "a device's address such as 03:00.0"
+                                                            : "a number");
         }
     }
     const struct nw_generator *generator = kind ? nw_generator_find(kind) : NULL;
-    if (!generator)
+    const struct nw_io_generator *device = kind ? nw_io_generator_find(kind) : NULL;
+    if (!generator && !device)
         return unknown_kind(self, kind);
+    for (int i = OPT_ACCESSES; i <= OPT_BDF; i++)
+        if ((given >> i & 1) && (i >= OPT_REQUESTS) != (device != NULL))
+            return nw_cli_usage(self, "--%s is not for %s", options[i].name, kind);
+    if (device) {
+        io.seed = o.seed;
+        return generate_io(self, device, &io, out, json);
+    }
     if (!o.accesses || !out)
         return nw_cli_usage(self, "%s is missing", !o.accesses ? "--accesses, at least 1," : "-o OUT.nwt");
-    if (exponent && strcmp(generator->name, "zipf"))
+    if ((given >> OPT_EXPONENT & 1) && strcmp(generator->name, "zipf"))
         return nw_cli_usage(self, "--exponent is for zipf");
-    if (stores && !strcmp(generator->name, "gups"))
+    if ((given >> OPT_STORES & 1) && !strcmp(generator->name, "gups"))
         return nw_cli_usage(self, "--stores: half of the accesses of gups are stores");
     struct nw_error err = { 0 };
     struct nw_source *source = NULL;
@@ -86,7 +197,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
 
 const struct nw_command nw_cmd_gen = {
     .name = "gen",
-    .synopsis = "KIND --accesses N [--span BYTES] ... -o OUT.nwt",
+    .synopsis = "KIND --accesses N [--span BYTES] ... -o OUT.nwt | DEVICE --requests N [--link GBPS] ... -o OUT.nwt",
     .summary = "synthetic traces with documented statistics",
     .details = "uniform: uniform random 8-byte-aligned addresses over the span.\n\n"
                "zipf: a page by Zipf's law (the page of rank r with probability proportional to r to the minus "
@@ -95,8 +206,12 @@ const struct nw_command nw_cmd_gen = {
                "sequential: a fixed stride over the span, wrapping.\n\n"
                "pointer-chase: one random cycle through all nodes of the span.\n\n"
                "gups: read-modify-write of random 8-byte words: a load and a store to the same address.\n\n"
-               "All accesses are 8 bytes wide, by user code.",
-    .examples = "nestwalk gen zipf --accesses 32M --span 1G --stores 0.3 -o zipf.nwt",
+               "All accesses are 8 bytes wide, by user code.\n\n"
+               "nic, nvme, virtio-net, virtio-blk: no accesses, but what a device's driver maps and unmaps, and what "
+               "the device reads "
+               "and writes: rings, lists and buffers, as fast as the link allows (docs/dma-traces.md).",
+    .examples = "nestwalk gen zipf --accesses 32M --span 1G --stores 0.3 -o zipf.nwt\n"
+                "nestwalk gen nic --requests 100K --link 10 --direction mixed -o nic.nwt",
     .options = options,
     .run = run,
 };
