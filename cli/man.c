@@ -128,8 +128,9 @@ static void parameters(FILE *out)
           "a machine profile sets its own.\n",
           out);
     static const char *const title[] = {
-        [NW_GROUP_RUN] = "Run",          [NW_GROUP_GUEST] = "Guest",     [NW_GROUP_VMM] = "Hypervisor",
-        [NW_GROUP_MIX] = "Mix of exits", [NW_GROUP_MACHINE] = "Machine",
+        [NW_GROUP_RUN] = "Run",         [NW_GROUP_GUEST] = "Guest", [NW_GROUP_VMM] = "Hypervisor",
+        [NW_GROUP_IOMMU] = "IOMMU",     [NW_GROUP_IO] = "I/O",      [NW_GROUP_MIX] = "Mix of exits",
+        [NW_GROUP_MACHINE] = "Machine",
     };
     size_t count;
     const struct nw_param *p = nw_params(&count);

@@ -97,6 +97,17 @@ static const struct interest {
     { "shadow.fills", "shadow entries made", false, false },
     { "shadow.table_writes", "trapped table writes", false, false },
     { "shadow.syncs", "shadow entries synced", false, false },
+    { "cycles.io", "I/O cycles", true, false },
+    { "iommu.packets", "packets, requests", false, false },
+    { "iommu.cycles_per_packet", "cycles a packet", false, false },
+    { "iommu.unit_ns_per_packet", "unit's ns a packet", false, false },
+    { "iommu.misses_per_page", "IOTLB misses a page", false, false },
+    { "iommu.references_per_page", "table reads a page", false, false },
+    { "iommu.throughput_gbps", "throughput, Gb/s", false, false },
+    { "iommu.link_percent", "of the link, percent", false, false },
+    { "iommu.exposed_ns", "exposure, page ns", false, false },
+    { "iommu.exposed_max_ns", "- longest, ns", false, false },
+    { "iommu.stale_uses", "stale DMA requests", false, false },
     { "memory.*_pages", "%s pages", true, false },
 };
 

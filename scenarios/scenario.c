@@ -116,7 +116,7 @@ static const xmlNode *only_one(const struct loading *l, const char *name, enum n
 /* Ignoring one of these would answer another question than the one asked. */
 static enum nw_status refuse_reserved(const struct loading *l, const xmlNode *parent)
 {
-    static const char *const reserved[] = { "balloon", "swap", "sharing", "iommu" };
+    static const char *const reserved[] = { "balloon", "swap", "sharing" };
     for (const xmlNode *e = nw_xml_first(parent); e; e = nw_xml_next(e)) {
         for (size_t i = 0; i < NW_ARRAY_LEN(reserved); i++)
             if (is(e, reserved[i]))
@@ -184,6 +184,14 @@ static enum nw_status load_vmm(struct loading *l)
     enum nw_status s = NW_OK;
     const xmlNode *e = only_one(l, "vmm", &s);
     return s || !e ? s : load_attributes(l, e, "vmm", "", &l->s.base, NULL, NULL);
+}
+
+/* <iommu/> and <io/> */
+static enum nw_status load_io(struct loading *l, const char *name)
+{
+    enum nw_status s = NW_OK;
+    const xmlNode *e = only_one(l, name, &s);
+    return s || !e ? s : load_attributes(l, e, name, "", &l->s.base, NULL, NULL);
 }
 
 static void run_free(struct nw_scenario_run *r)
@@ -394,6 +402,10 @@ static enum nw_status load_base(struct loading *l, const char *machine, const ch
         s = load_guest(l);
     if (!s)
         s = load_vmm(l);
+    if (!s)
+        s = load_io(l, "iommu");
+    if (!s)
+        s = load_io(l, "io");
     for (const xmlNode *e = nw_xml_first(l->root); e && !s; e = nw_xml_next(e))
         if (is(e, "set"))
             s = load_set(l, e, &l->s.base, NULL, NULL);

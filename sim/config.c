@@ -414,6 +414,24 @@ static enum nw_status check_mix(const struct nw_config *c, struct nw_error *err)
                          cycles);
 }
 
+static enum nw_status check_io(const struct nw_config *c, struct nw_error *err)
+{
+    const struct nw_dmar_config *d = &c->dmar;
+    if (d->iotlb_entries % d->iotlb_ways || d->paging_cache_entries % d->paging_cache_ways)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "dmar: entries of the IOTLB and the paging-structure caches are multiples of their ways");
+    if (c->iommu.pool_bytes & 0x1fffff)
+        return nw_fail(err, NW_ERR_USAGE, "iommu.pool=%" PRIu64 " is not a whole number of 2 MiB", c->iommu.pool_bytes);
+    if (c->iommu.request_bytes & (c->iommu.request_bytes - 1))
+        return nw_fail(err, NW_ERR_USAGE, "iommu.request_bytes=%" PRIu64 " is no power of two", c->iommu.request_bytes);
+    if (c->mode == NW_MODE_NATIVE && c->io.device != NW_IO_PASSED_THROUGH)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "io.device: a paravirtual or emulated device needs a mode with a hypervisor, not native");
+    if (c->mode == NW_MODE_NATIVE && c->iommu.kind != NW_IOMMU_NONE && c->iommu.unit != 0)
+        return nw_fail(err, NW_ERR_USAGE, "iommu.unit: an emulated unit needs a mode with a hypervisor, not native");
+    return NW_OK;
+}
+
 enum nw_status nw_config_check(const struct nw_config *c, struct nw_error *err)
 {
     enum nw_status s;
@@ -453,5 +471,5 @@ enum nw_status nw_config_check(const struct nw_config *c, struct nw_error *err)
     if (c->walker.first_cache && c->walker.first_cache >= c->cache_count)
         return nw_fail(err, NW_ERR_USAGE, "walker.first_cache=%" PRIu64 ": the machine has %zu caches",
                        c->walker.first_cache, c->cache_count);
-    return check_mix(c, err);
+    return (s = check_io(c, err)) ? s : check_mix(c, err);
 }

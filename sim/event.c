@@ -1,6 +1,7 @@
 /* event.c - what each recorded event does to the machine: tables, registers, what caches must forget, and its price. */
 #include "exit_reason.h"
 #include "guest.h"
+#include "io.h"
 #include "machine.h"
 #include "pager.h"
 #include <inttypes.h>
@@ -193,6 +194,6 @@ enum nw_status machine_event(struct machine *m, const struct nw_event *e, struct
                                         m->last_fault.gva >> NW_PAGE_LOG2 == e->arg[0] >> NW_PAGE_LOG2;
         m->last_fault.valid = false;
         return NW_OK;
-    default: return NW_OK; /* markers, I/O and the like do not touch the CPU's memory management */
+    default: return m->io ? io_event(m->io, e, err) : NW_OK;
     }
 }

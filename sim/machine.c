@@ -2,6 +2,7 @@
 #include "machine.h"
 #include "exit_reason.h"
 #include "guest.h"
+#include "io.h"
 #include "pager.h"
 #include "stale.h"
 #include <nestwalk/base/bits.h>
@@ -319,11 +320,14 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
     if ((s = take_registers(m, err)) || (m->pager->create && (s = m->pager->create(m, err))))
         return s;
     make_rules(m);
+    if ((s = io_create(&m->io, m, err)))
+        return s;
     return machine_take_deferred(m, err);
 }
 
 void machine_fini(struct machine *m)
 {
+    io_destroy(m->io);
     if (m->pager && m->pager->destroy)
         m->pager->destroy(m);
     free(m->splintered.key);
@@ -502,6 +506,8 @@ void machine_finish(struct machine *m)
         r->memory.guest_pages = m->second_stage ? m->guest_frames.allocated_pages : m->host_frames.allocated_pages;
     if (m->pager->finish)
         m->pager->finish(m);
+    if (m->io)
+        io_finish(m->io);
 }
 
 struct flat_walk machine_flat_walk(const struct nw_config *c)

@@ -80,7 +80,10 @@ struct splintered {
     bool everywhere; /* no memory for the table: any address may be a piece of 1 GiB */
 };
 
+struct io;
+
 struct machine {
+    struct io *io; /* devices; NULL: the configuration has none */
     const struct nw_config *config;
     const struct nw_trace_info *info;
     struct nw_result *result;

@@ -38,6 +38,14 @@ static const char *const page_set_choices[] = { "4K", "2M", "1G", NULL };
 static const char *const policy_choices[] = { "lru", "plru", "random", "nru", "srrip", NULL };
 static const char *const prefetch_choices[] = { "none", "next-page", NULL };
 
+/* In the order of enum nw_dma_strategy and enum nw_dma_unit: io.c holds them to it. */
+static const char *const strategy_choices[] = { "strict",     "deferred", "identity", "persistent", "shared",
+                                                "optimistic", "huge",     "swiotlb",  "grant-copy", NULL };
+static const char *const unit_choices[] = { "hardware", "emulated", "sidecore", NULL };
+static const char *const iommu_choices[] = { "none", "vtd", NULL };
+static const char *const device_choices[] = { "passed-through", "paravirtual", "emulated", NULL };
+static const char *const backend_choices[] = { "copy", "grant", NULL };
+
 #define CFG(field)   offsetof(struct nw_config, field)
 #define TLB(field)   offsetof(struct nw_tlb_config, field)
 #define CACHE(field) offsetof(struct nw_cache_config, field)
@@ -160,6 +168,45 @@ static const struct nw_param table[] = {
     BOOL_ROW(NW_GROUP_VMM, "vmm.direct_writable_tables", CFG(vmm.direct_writable_tables), "0",
              "direct paging: stores to leaf tables trap and are emulated one by one, instead of hypercalls"),
 
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_IOMMU, "iommu.kind", CFG(iommu.kind), iommu_choices, "none",
+               "remapping unit that devices' DMA in the trace goes through; none: it is not looked at"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_IOMMU, "iommu.strategy", CFG(iommu.strategy), strategy_choices, "strict",
+               "what the operating system does when a driver maps and unmaps a buffer"),
+    CHOICE_ROW(
+        NW_PARAM_CHOICE, NW_GROUP_IOMMU, "iommu.unit", CFG(iommu.unit), unit_choices, "hardware",
+        "the unit that it programs: of the machine, or emulated for a guest with an exit for each announcement, or "
+        "emulated on a core of its own"),
+    COUNT_ROW(NW_GROUP_IOMMU, "iommu.deferred_ranges", CFG(iommu.deferred_ranges), "ranges", 1, 1 << 20, "250",
+              "strategy deferred: unmapped ranges that wait for one invalidation (Linux: 250)"),
+    COUNT_ROW(NW_GROUP_IOMMU, "iommu.deferred_ns", CFG(iommu.deferred_ns), "ns", 0, 1e15, "10000000",
+              "strategy deferred: how long the oldest of them may wait (Linux: 10 ms)"),
+    COUNT_ROW(NW_GROUP_IOMMU, "iommu.optimistic_ns", CFG(iommu.optimistic_ns), "ns", 0, 1e15, "10000000",
+              "strategy optimistic: how long a mapping stays that nobody uses"),
+    BYTES_ROW(NW_GROUP_IOMMU, "iommu.pool", CFG(iommu.pool_bytes), 1 << 21, 0x1p36, "64M",
+              "strategies swiotlb and grant-copy: the pool of buffers, whole 2 MiB (Linux, swiotlb: 64 MiB)"),
+    BYTES_ROW(NW_GROUP_IOMMU, "iommu.request_bytes", CFG(iommu.request_bytes), 64, 4096, "256",
+              "bytes that a device moves in one request, a power of two (PCI Express: Max_Payload_Size)"),
+    BOOL_ROW(NW_GROUP_IOMMU, "iommu.detect_stale", CFG(iommu.detect_stale), "1",
+             "look for DMA by mappings that were removed; costs two thirds of the replay's speed"),
+    REAL_ROW(NW_GROUP_IOMMU, "iommu.link_gbps", CFG(iommu.link_gbps), "Gb/s", 0, 10000, "0",
+             "speed of the device's link; 0: as the trace says"),
+
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_IO, "io.device", CFG(io.device), device_choices, "passed-through",
+               "how a guest has its device; in modes with a VMM"),
+    BOOL_ROW(NW_GROUP_IO, "io.exitless", CFG(io.exitless), "0",
+             "interrupts of a passed-through device reach the guest without an exit (ELI, posted interrupts)"),
+    BOOL_ROW(NW_GROUP_IO, "io.split", CFG(io.split), "0",
+             "the hypervisor runs on a core of its own: what would exit is a notification (SplitX)"),
+    COUNT_ROW(NW_GROUP_IO, "io.interrupt_batch", CFG(io.interrupt_batch), "packets", 1, 1 << 20, "8",
+              "packets or requests that share an interrupt"),
+    COUNT_ROW(NW_GROUP_IO, "io.kick_batch", CFG(io.kick_batch), "packets", 1, 1 << 20, "8",
+              "paravirtual device: packets or requests that share a notification of the back end"),
+    COUNT_ROW(NW_GROUP_IO, "io.register_accesses", CFG(io.register_accesses), "accesses", 0, 1000, "2",
+              "emulated device: accesses to its registers for a packet or request, an exit each"),
+    CHOICE_ROW(
+        NW_PARAM_CHOICE, NW_GROUP_IO, "io.backend", CFG(io.backend), backend_choices, "copy",
+        "how the back end of a paravirtual device moves data: by copying from memory that it maps, or by grant copies"),
+
     COUNT_ROW(NW_GROUP_MIX, "mix.base_cycles", CFG(mix.base_cycles), "cycles", 0, 1e18, "0",
               "what the workload takes without a hypervisor; 0: what the accesses replayed cost"),
     MIX_ROW("shadow_fault", NW_EXIT_SHADOW_FAULT,
@@ -228,6 +275,18 @@ static const struct nw_param table[] = {
     COUNT_ROW(NW_GROUP_MACHINE, "memory.dram.latency_cycles", CFG(memory.dram_latency_cycles), "cycles", 0, 100000,
               "250", "latency of a page-table reference found in no cache"),
 
+    COUNT_ROW(NW_GROUP_MACHINE, "dmar.iotlb.entries", CFG(dmar.iotlb_entries), "entries", 0, 1 << 20, "256",
+              "IOTLB; 0: none"),
+    COUNT_ROW(NW_GROUP_MACHINE, "dmar.iotlb.ways", CFG(dmar.iotlb_ways), "ways", 1, 1 << 20, "4", "its associativity"),
+    COUNT_ROW(NW_GROUP_MACHINE, "dmar.paging_cache.entries", CFG(dmar.paging_cache_entries), "entries", 0, 1 << 20,
+              "64", "the remapping unit's paging-structure caches, one array for all levels; 0: none"),
+    COUNT_ROW(NW_GROUP_MACHINE, "dmar.paging_cache.ways", CFG(dmar.paging_cache_ways), "ways", 1, 1 << 20, "4",
+              "their associativity"),
+    COUNT_ROW(NW_GROUP_MACHINE, "dmar.walkers", CFG(dmar.walkers), "walks", 1, 1024, "2",
+              "walks of remapping tables that go on at a time"),
+    REAL_ROW(NW_GROUP_MACHINE, "dmar.reference_ns", CFG(dmar.reference_ns), "ns", 0, 1e6, "60",
+             "reading one word of a remapping table"),
+
     REAL_ROW(NW_GROUP_MACHINE, "cost.frequency", CFG(cost.frequency_ghz), "GHz", 0.001, 100, "3", "core clock"),
     COUNT_ROW(NW_GROUP_MACHINE, "cost.base.fetch", CFG(cost.fetch_cycles), "cycles", 0, 10000, "1",
               "an instruction fetch with translation free"),
@@ -241,6 +300,24 @@ static const struct nw_param table[] = {
               "each request of a batched hypercall, beyond the hypercall itself"),
     COUNT_ROW(NW_GROUP_MACHINE, "cost.validated_entry", CFG(cost.validated_entry_cycles), "cycles", 0, 1e9, "20",
               "checking one entry of a page that a hypercall makes a page table"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.io.packet", CFG(cost.io.packet_cycles), "cycles", 0, 1e9, "1800",
+              "a packet or request through driver and stack, without mapping its buffers"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.io.call", CFG(cost.io.call_cycles), "cycles", 0, 1e9, "100",
+              "a call that maps or unmaps a buffer for DMA, without what follows"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.io.address", CFG(cost.io.address_cycles), "cycles", 0, 1e9, "150",
+              "taking a range of device addresses, and giving it back"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.io.entry", CFG(cost.io.entry_cycles), "cycles", 0, 1e9, "250",
+              "writing an entry of a remapping table, and making it visible to the unit"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.io.invalidation", CFG(cost.io.invalidation_cycles), "cycles", 0, 1e9, "2100",
+              "queueing an invalidation and waiting until it is done"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.io.sidecore", CFG(cost.io.sidecore_cycles), "cycles", 0, 1e9, "1000",
+              "... of an emulated unit that another core watches"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.io.grant", CFG(cost.io.grant_cycles), "cycles", 0, 1e9, "800",
+              "a grant copy of a paravirtual hypervisor, without the bytes"),
+    COUNT_ROW(NW_GROUP_MACHINE, "cost.io.notify", CFG(cost.io.notify_cycles), "cycles", 0, 1e9, "300",
+              "telling a hypervisor on another core, instead of an exit"),
+    REAL_ROW(NW_GROUP_MACHINE, "cost.io.copy_bytes", CFG(cost.io.copy_bytes), "bytes/cycle", 0.01, 1000, "4",
+             "bytes copied a cycle, by bounce buffers, back ends and grant copies"),
     /* Direct: Landau, Ben-Yehuda and Gordon, SplitX, WIOV 2011, on a Xeon X5570. See scenarios/machines/textbook.xml for the others. */
     EXIT_ROWS("shadow_fault", NW_EXIT_SHADOW_FAULT, "2000", "3000", "0",
               "a hidden page fault that fills the shadow table"),

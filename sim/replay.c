@@ -77,7 +77,9 @@ static void sum_costs(struct replay *p)
         r->cycles.exits_synchronous += r->exits[i].synchronous_cycles;
         r->cycles.exits_indirect += r->exits[i].indirect_cycles;
     }
-    r->cycles.total = r->cycles.base + r->cycles.translation + r->cycles.exits;
+    r->cycles.io = r->io.cycles;
+    r->io.exit_cycles = r->cycles.exits;
+    r->cycles.total = r->cycles.base + r->cycles.translation + r->cycles.exits + r->cycles.io;
 }
 
 struct nw_replayer {

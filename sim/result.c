@@ -109,12 +109,57 @@ static const struct nw_counter_row cycle_rows[] = {
     ROW(cycles.base, "cycles.base", "cycles", "what the accesses would cost with translation free"),
     ROW(cycles.translation, "cycles.translation", "cycles", "TLB hit latencies and walks, after overlap"),
     ROW(cycles.exits, "cycles.exits", "cycles", "exits to the VMM, and the imitation guest's own faults"),
-    ROW(cycles.total, "cycles.total", "cycles", "sum of the three"),
+    ROW(cycles.io, "cycles.io", "cycles", "drivers, mapping of their buffers, and copies"),
+    ROW(cycles.total, "cycles.total", "cycles", "sum of these"),
     ROW(cycles.exits_direct, "cycles.exits_direct", "cycles", "of the exits: switches to the VMM and back"),
     ROW(cycles.exits_synchronous, "cycles.exits_synchronous", "cycles",
         "of the exits: the VMM's handling, while the guest waits"),
     ROW(cycles.exits_indirect, "cycles.exits_indirect", "cycles",
         "of the exits: the guest's slower execution after them"),
+};
+static const struct nw_counter_row io_rows[] = {
+    ROW(io.packets, "iommu.packets", "packets", "packets or requests of devices"),
+    ROW(io.bytes, "iommu.bytes", "bytes", "... their bytes"),
+    ROW(io.maps, "iommu.maps", "calls", "buffers mapped by drivers"),
+    ROW(io.unmaps, "iommu.unmaps", "calls", "buffers unmapped by drivers"),
+    ROW(io.reuses, "iommu.reuses", "calls", "maps that changed no table"),
+    ROW(io.pool_full, "iommu.pool_full", "calls", "maps that found the pool of bounce buffers full"),
+    ROW(io.mapped_pages, "iommu.mapped_pages", "pages", "4 KiB pages of the buffers mapped"),
+    ROW(io.mapped_twice, "iommu.mapped_twice", "calls",
+        "maps of a name that was mapped already, which were left alone"),
+    ROW(io.unmapped_unknown, "iommu.unmapped_unknown", "calls", "unmaps of what the trace never mapped"),
+    ROW(io.entries_written, "iommu.entries_written", "entries", "words written to remapping tables"),
+    ROW(io.table_pages, "iommu.table_pages", "pages", "pages of remapping tables at the end"),
+    ROW(io.ranges_taken, "iommu.ranges_taken", "ranges", "ranges of device addresses given out"),
+    ROW(io.ranges_fresh, "iommu.ranges_fresh", "ranges", "... that had never been used before"),
+    ROW(io.range_invalidations, "iommu.range_invalidations", "invalidations", "invalidations of one range"),
+    ROW(io.domain_invalidations, "iommu.domain_invalidations", "invalidations",
+        "invalidations of a device's whole domain"),
+    ROW(io.waits, "iommu.waits", "waits", "waits for invalidations"),
+    ROW(io.announcements, "iommu.announcements", "writes",
+        "writes of the queue's tail; exits when the unit is emulated"),
+    ROW(io.copied_bytes, "iommu.copied_bytes", "bytes", "copied through pools and back ends"),
+    ROW(io.grant_operations, "iommu.grant_operations", "copies", "grant copies"),
+    ROW(io.pinned_pages_max, "iommu.pinned_pages_max", "pages", "4 KiB pages that devices held at a time, at most"),
+    ROW(io.accessed_bytes, "iommu.accessed_bytes", "bytes", "read and written by devices, rings included"),
+    ROW(io.requests, "iommu.requests", "requests", "requests of devices to memory"),
+    ROW(io.faults, "iommu.faults", "requests", "... that were refused"),
+    ROW(io.stray, "iommu.stray", "accesses", "accesses to what no driver had mapped"),
+    ROW(io.dropped, "iommu.dropped", "accesses", "accesses to buffers that there was no room for"),
+    ROW(io.iotlb_misses, "iommu.iotlb_misses", "requests", "requests that the IOTLB did not answer"),
+    ROW(io.references, "iommu.references", "references", "words of remapping tables read for them"),
+    ROW(io.stale_uses, "iommu.stale_uses", "requests", "requests that went by a mapping which had been removed"),
+    ROW(io.stale_bytes, "iommu.stale_bytes", "bytes", "... what they moved"),
+    ROW(io.exposures, "iommu.exposures", "pages", "pages that a device could still reach after they were unmapped"),
+    ROW(io.exposed_ns, "iommu.exposed_ns", "ns", "... for how long, sum of those that are over"),
+    ROW(io.exposed_max_ns, "iommu.exposed_max_ns", "ns", "... the longest"),
+    ROW(io.exposed_open_pages, "iommu.exposed_open_pages", "pages", "... reachable still at the end"),
+    ROW(io.kicks, "iommu.kicks", "notifications", "notifications of a paravirtual back end"),
+    ROW(io.interrupts, "iommu.interrupts", "interrupts", "interrupts for the guest"),
+    ROW(io.notifications, "iommu.notifications", "notifications", "of a hypervisor on another core, instead of exits"),
+    ROW(io.cycles, "iommu.cycles", "cycles", "drivers, mapping of their buffers, and copies; without exits"),
+    ROW(io.unit_ns, "iommu.unit_ns", "ns", "what the unit's walkers take for all references"),
+    ROW(io.link_ns, "iommu.link_ns", "ns", "what the link takes for all packets"),
 };
 static const struct nw_counter_row tlb_rows[] = {
     NW_COUNTER(struct nw_tlb_counters, hits, "hits", "accesses", "look-ups this array answered"),
@@ -137,6 +182,59 @@ static void visit_derived(const char *path, const char *unit, const char *doc, d
 {
     fn(context, &(struct nw_metric){
                     .path = path, .unit = unit, .doc = doc, .type = NW_METRIC_REAL, .derived = true, .real = value });
+}
+
+/* The rates that each of the three allows, in packets a second; 0: it sets no limit. */
+static double link_rate(const struct nw_io_counters *io)
+{
+    return io->link_ns ? 1e9 * (double)io->packets / (double)io->link_ns : 0;
+}
+static double unit_rate(const struct nw_io_counters *io)
+{
+    return io->unit_ns ? 1e9 * (double)io->packets / (double)io->unit_ns : 0;
+}
+static double processor_rate(const struct nw_result *r)
+{
+    const double cycles = (double)(r->io.cycles + r->io.exit_cycles);
+    return cycles > 0 ? r->config.cost.frequency_ghz * 1e9 * (double)r->io.packets / cycles : 0;
+}
+
+double nw_result_packets_per_second(const struct nw_result *r)
+{
+    const double rates[] = { link_rate(&r->io), unit_rate(&r->io), processor_rate(r) };
+    double least = 0;
+    for (size_t i = 0; i < NW_ARRAY_LEN(rates); i++)
+        if (rates[i] > 0 && (least == 0 || rates[i] < least))
+            least = rates[i];
+    return least;
+}
+
+static void visit_io(const struct nw_result *r, nw_metric_fn fn, void *context)
+{
+    const struct nw_io_counters *io = &r->io;
+    const double packets = io->packets ? (double)io->packets : 1, rate = nw_result_packets_per_second(r),
+                 link = link_rate(io);
+    const double pages = io->bytes ? (double)io->bytes / NW_PAGE_BYTES : 1;
+    VISIT(io_rows, r, "");
+    visit_derived("iommu.cycles_per_packet", "cycles", "processor cycles a packet or request, with the run's exits",
+                  (double)(io->cycles + io->exit_cycles) / packets, fn, context);
+    visit_derived("iommu.unit_ns_per_packet", "ns", "time of the unit's walkers for a packet or request",
+                  (double)io->unit_ns / packets, fn, context);
+    visit_derived("iommu.misses_per_page", "requests", "IOTLB misses for 4 KiB of packets' bytes",
+                  (double)io->iotlb_misses / pages, fn, context);
+    visit_derived("iommu.references_per_page", "references", "words of tables read for 4 KiB of packets' bytes",
+                  (double)io->references / pages, fn, context);
+    visit_derived("iommu.packets_per_second", "packets/s", "what the slowest of link, processor and unit allows", rate,
+                  fn, context);
+    visit_derived("iommu.throughput_gbps", "Gb/s", "... in bytes of packets",
+                  rate * (double)io->bytes / packets * 8 / 1e9, fn, context);
+    visit_derived("iommu.link_percent", "%", "... of what the link allows", link > 0 ? 100 * rate / link : 0, fn,
+                  context);
+    visit_derived("iommu.processor_percent", "%", "what the processor allows, of what the link allows",
+                  link > 0 ? 100 * processor_rate(r) / link : 0, fn, context);
+    visit_derived("iommu.unit_percent", "%",
+                  "what the unit's walkers allow, of what the link allows; 0: they set no limit",
+                  link > 0 ? 100 * unit_rate(io) / link : 0, fn, context);
 }
 
 static void visit_caches(const struct nw_result *r, nw_metric_fn fn, void *context)
@@ -194,6 +292,8 @@ void nw_result_visit(const struct nw_result *r, nw_metric_fn fn, void *context)
     visit_caches(r, fn, context);
     VISIT(fault_rows, r, "");
     visit_exits(r, fn, context);
+    if (r->io.packets || r->config.iommu.kind != NW_IOMMU_NONE)
+        visit_io(r, fn, context);
     if (r->config.mode == NW_MODE_SHADOW || r->config.mode == NW_MODE_AGILE)
         VISIT(shadow_rows, r, "");
     if (r->config.mode == NW_MODE_AGILE)

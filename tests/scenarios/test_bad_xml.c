@@ -168,7 +168,7 @@ static void scenario__unknown_elements_and_attributes_are_refused_with_what_is_a
           false,
           NW_ERR_INPUT,
           ":2:3: ",
-          { "<gest>", "did you mean \"guest\"?", "Allowed: trace, machine, guest, vmm, iommu, run, set, sweep" } },
+          { "<gest>", "did you mean \"guest\"?", "Allowed: trace, machine, guest, vmm, iommu, io, run, set, sweep" } },
         { S("name='x'", "\n<guest\n  pagepolicy='4K'/>"),
           false,
           NW_ERR_INPUT,
@@ -308,7 +308,8 @@ static void scenario__reserved_elements_are_unsupported_not_ignored(void **state
           { "<balloon>", "reserved" } },
         { S("name='x'", "<vmm><swap/></vmm>"), false, NW_ERR_UNSUPPORTED, ":1:", { "<swap>" } },
         { S("name='x'", "<vmm><sharing/></vmm>"), false, NW_ERR_UNSUPPORTED, ":1:", { "<sharing>" } },
-        { S("name='x'", "<iommu kind='vtd'><unit/></iommu>"), false, NW_ERR_UNSUPPORTED, ":1:", { "<iommu>" } },
+        { S("name='x'", "<iommu kind='vtd'><unit/></iommu>"), false, NW_ERR_INPUT, ":1:", { "<iommu>", "empty" } },
+        { S("name='x'", "<iommu kind='amd'/>"), false, NW_ERR_INPUT, ":1:", { "kind", "none, vtd" } },
     };
     all_refused(cases, NW_ARRAY_LEN(cases));
 }

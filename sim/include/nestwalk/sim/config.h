@@ -91,6 +91,11 @@ struct nw_cache_config {
     uint64_t size_bytes, ways, latency_cycles;
 };
 
+enum nw_iommu_kind { NW_IOMMU_NONE, NW_IOMMU_VTD };
+/* The lectures' three models of giving a guest I/O. */
+enum nw_io_device { NW_IO_PASSED_THROUGH, NW_IO_PARAVIRTUAL, NW_IO_EMULATED, NW_IO_DEVICES };
+enum nw_io_backend { NW_IO_BACKEND_COPY, NW_IO_BACKEND_GRANT };
+
 struct nw_config {
     char machine[64]; /* profile name */
     char scenario[64], label[64];
@@ -152,7 +157,41 @@ struct nw_config {
         uint64_t guest_fault_cycles;       /* a page fault handled by the guest's own kernel, without any exit */
         uint64_t hypercall_request_cycles; /* each request of a batched hypercall, beyond the hypercall itself */
         uint64_t validated_entry_cycles;   /* checking one entry of a page that a hypercall makes a page table */
+        struct nw_io_cost {
+            uint64_t packet_cycles;       /* driver and stack, for a packet or request, without mapping its buffers */
+            uint64_t call_cycles;         /* a call that maps or unmaps, without what follows */
+            uint64_t address_cycles;      /* taking a range of device addresses and giving it back */
+            uint64_t entry_cycles;        /* writing an entry of a remapping table, and making it visible to the unit */
+            uint64_t invalidation_cycles; /* queueing an invalidation and waiting for it */
+            uint64_t sidecore_cycles;     /* ... of an emulated unit that another core watches */
+            uint64_t grant_cycles;        /* a grant copy, without the bytes */
+            uint64_t notify_cycles;       /* telling another core, instead of an exit */
+            double copy_bytes;            /* bytes copied a cycle */
+        } io;
     } cost;
+    /* The remapping unit of the machine. */
+    struct nw_dmar_config {
+        uint64_t iotlb_entries, iotlb_ways, paging_cache_entries, paging_cache_ways, walkers;
+        double reference_ns; /* reading one word of a table */
+    } dmar;
+
+    struct nw_iommu_config {
+        uint64_t kind;     /* enum nw_iommu_kind */
+        uint64_t strategy; /* enum nw_dma_strategy (iommu/dma_map.h) */
+        uint64_t unit;     /* enum nw_dma_unit */
+        uint64_t deferred_ranges, deferred_ns, optimistic_ns, pool_bytes, request_bytes;
+        uint64_t detect_stale; /* bool */
+        double link_gbps;      /* 0: what the trace's marker says */
+    } iommu;
+    struct nw_io_config {
+        uint64_t device;   /* enum nw_io_device */
+        uint64_t exitless; /* bool: interrupts of a passed-through device need no exit (ELI, posted interrupts) */
+        uint64_t split;    /* bool: the hypervisor runs on another core (SplitX): notifications instead of exits */
+        uint64_t interrupt_batch;   /* packets an interrupt */
+        uint64_t kick_batch;        /* paravirtual: packets a notification of the back end */
+        uint64_t register_accesses; /* emulated: accesses to device registers a packet */
+        uint64_t backend;           /* enum nw_io_backend: how a back end moves data */
+    } io;
 
     /* Exits that a workload is known to take besides those that the replay finds, as a measurement gave them: priced once, at the end of a
      * run that has a VMM.
@@ -185,7 +224,15 @@ enum nw_param_type {
     NW_PARAM_SET,
     NW_PARAM_TEXT
 };
-enum nw_param_group { NW_GROUP_RUN, NW_GROUP_GUEST, NW_GROUP_VMM, NW_GROUP_MIX, NW_GROUP_MACHINE };
+enum nw_param_group {
+    NW_GROUP_RUN,
+    NW_GROUP_GUEST,
+    NW_GROUP_VMM,
+    NW_GROUP_IOMMU,
+    NW_GROUP_IO,
+    NW_GROUP_MIX,
+    NW_GROUP_MACHINE
+};
 
 struct nw_param {
     const char *path; /* "walker.overlap"; "tlb.*.entries" for a field of a named element */

@@ -42,6 +42,24 @@ struct nw_stale_use {
 };
 enum nw_stale_right { NW_STALE_WRITE = 1, NW_STALE_USER = 2, NW_STALE_EXECUTE = 4, NW_STALE_DIRTY = 8 };
 
+/* Devices' DMA (iommu.*, io.*): docs/iommu-io.md. */
+struct nw_io_counters {
+    uint64_t packets, frames, bytes; /* packets or requests begun; of them frames of a network; their bytes */
+    uint64_t maps, unmaps, reuses, pool_full, mapped_pages, mapped_twice, unmapped_unknown;
+    uint64_t entries_written, table_pages, ranges_taken, ranges_fresh;
+    uint64_t range_invalidations, domain_invalidations, waits, announcements;
+    uint64_t copied_bytes, grant_operations, pinned_pages_max;
+    uint64_t accessed_bytes, requests, faults, iotlb_misses, references, stray, dropped;
+    uint64_t stale_uses, stale_bytes, exposures, exposed_ns, exposed_max_ns, exposed_open_pages;
+    uint64_t kicks, interrupts, notifications; /* of the model of the device */
+    uint64_t cycles;                           /* of the processor, without exits */
+    uint64_t exit_cycles;                      /* all exits of the run */
+    uint64_t unit_ns, link_ns;                 /* what the unit's walkers, and the link, take for all of it */
+    uint64_t first_ns, last_ns;                /* of the trace's time */
+    uint64_t modelled_bytes;                   /* not reported: bytes that the model has seen */
+    double link_gbps;
+};
+
 struct nw_result {
     struct nw_config config; /* what was run, with provenance */
     char trace[256], trace_sha256[65];
@@ -78,8 +96,9 @@ struct nw_result {
         uint64_t nested_tables, switched_to_nested, switched_to_shadow, cr3_without_exit; /* mode agile */
     } shadow;
     struct nw_direct_counters direct; /* run.mode direct */
-    char direct_refused[192];         /* the first request that was refused, in words; "": none was */
-    struct nw_kvm_counters kvm;       /* vmm.shadow_policy kvm: KVM's own, under "shadow." too */
+    struct nw_io_counters io;
+    char direct_refused[192];   /* the first request that was refused, in words; "": none was */
+    struct nw_kvm_counters kvm; /* vmm.shadow_policy kvm: KVM's own, under "shadow." too */
     struct {
         uint64_t table_writes, cr_writes, invlpg, page_faults_recorded, page_faults_agreed;
         /* VM exits in the trace, of replays that have a VMM. Those whose reason the replay finds by itself are in `exits` as it finds them;
@@ -95,7 +114,7 @@ struct nw_result {
         size_t use_count;
     } stale; /* run.detect_stale */
     struct {
-        uint64_t base, translation, exits, total;
+        uint64_t base, translation, exits, io, total;
         /* Parts of `exits`; what is left of it is the imitation guest's own page-fault handler. */
         uint64_t exits_direct, exits_synchronous, exits_indirect;
     } cycles;
@@ -104,7 +123,9 @@ struct nw_result {
 
 extern const uint64_t nw_histogram_upper[NW_HISTOGRAM_BUCKETS]; /* the last is UINT64_MAX */
 
-double nw_result_overhead_percent(const struct nw_result *r);    /* 100 * (total - base) / base */
+double nw_result_overhead_percent(const struct nw_result *r); /* 100 * (total - base) / base */
+/* Packets a second that the slowest allows: the link, the processor (with the exits of the run), the unit. 0 without packets. */
+double nw_result_packets_per_second(const struct nw_result *r);
 double nw_result_references_per_walk(const struct nw_result *r); /* 0 without walks */
 
 /* Every metric except the histogram, with the paths of the result JSON; arrays, caches and exits under their names. Psc names:
