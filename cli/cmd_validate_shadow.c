@@ -46,12 +46,16 @@ static void print_programs(const struct nw_shadow_check *c)
         (const bool[]){ false, true, true, true, true, false }, 6);
     for (size_t i = 0; i < c->program_count; i++) {
         const struct nw_shadow_verdict *v = &c->program[i];
-        char segments[16], points[16], agreeing[16];
+        char segments[16], points[16], agreeing[16], runs[16], remark[240];
         snprintf(segments, sizeof segments, "%u", v->segments);
         snprintf(points, sizeof points, "%u", v->points);
         snprintf(agreeing, sizeof agreeing, "%u", v->agreeing);
-        nw_cli_table_row(
-            t, (const char *const[]){ v->name, segments, points, agreeing, v->repeated ? "2" : "1", v->difference });
+        snprintf(runs, sizeof runs, "%u", v->runs);
+        if (v->unsteady)
+            snprintf(remark, sizeof remark, "%s%s%u not judged: KVM's own runs differ", v->difference,
+                     v->difference[0] ? "; " : "", v->unsteady);
+        nw_cli_table_row(t, (const char *const[]){ v->name, segments, points, agreeing, runs,
+                                                   v->unsteady ? remark : v->difference });
     }
     nw_cli_table_print(t, stdout);
 }
@@ -93,16 +97,19 @@ static void print_totals(const struct nw_shadow_check *c)
 
 static void print_text(const struct nw_shadow_check *c)
 {
-    unsigned agreeing = 0, programs = 0;
+    unsigned agreeing = 0, programs = 0, unsteady = 0;
     print_programs(c);
     printf("\n");
     print_totals(c);
     for (size_t i = 0; i < c->program_count; i++) {
         agreeing += c->program[i].agreeing;
-        programs += !c->program[i].difference[0];
+        programs += !c->program[i].difference[0] && !c->program[i].unsteady;
+        unsteady += c->program[i].unsteady;
     }
     printf("\n%u of %zu counters that moved agree in every segment; %u of %zu programs in all of them.\n", agreeing,
            c->point_count, programs, c->program_count);
+    if (unsteady)
+        printf("%u are not judged: in five runs of the same program KVM counted differently itself.\n", unsteady);
     printf("KVM backend %s, kernel %s: %s; %s; MMIO entries %s.\n", c->host.backend, c->host.release,
            c->host.eager_zap ? "unsync children go with a table" : "unsync children outlive a table",
            c->host.native_supervisor ? "supervisor code runs natively" : "supervisor code is emulated",

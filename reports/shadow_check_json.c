@@ -25,7 +25,8 @@ static json_t *point_json(const struct nw_shadow_check *c, const struct nw_shado
         json_put(row, "model", json_count(p->model)) && json_put(row, "kvm", json_count(p->kvm)) &&
         json_put(row, "error_percent", json_number(p->error_percent)) &&
         json_put(row, "segments", json_count(p->segments)) &&
-        json_put(row, "segments_agreeing", json_count(p->agreeing)))
+        json_put(row, "segments_agreeing", json_count(p->agreeing)) &&
+        json_put(row, "unsteady", json_boolean(p->unsteady)))
         return row;
     json_decref(row);
     return NULL;
@@ -48,7 +49,7 @@ static json_t *regime_json(const struct nw_shadow_check *c, const char *group, d
         if (!strcmp(c->program[i].group, group) && c->program[i].difference[0])
             holds = false;
     for (size_t i = 0; i < c->point_count; i++)
-        if (!strcmp(c->program[c->point[i].program].group, group))
+        if (!strcmp(c->program[c->point[i].program].group, group) && !c->point[i].unsteady)
             error[count++] = c->point[i].error_percent;
     qsort(error, count, sizeof *error, by_value);
     json_t *row = json_object();

@@ -209,11 +209,27 @@ static void marker(struct io *io, const struct nw_event *e)
         io->link_gbps = strtod(link + strlen(" link_gbps="), NULL);
 }
 
+/* Rings and the first buffers have been mapped: from here on it is packets that cost. */
+static void start(struct io *io, uint64_t ns)
+{
+    io->started = true;
+    io->r->first_ns = ns;
+    if (!io->dma)
+        return;
+    const struct nw_dma_counts n = nw_dma_counts(io->dma);
+    io->r->setup = (struct nw_io_setup){ .calls = n.maps + n.unmaps,
+                                         .ranges_taken = n.ranges_taken,
+                                         .entries_written = n.entries_written,
+                                         .waits = n.waits,
+                                         .grant_operations = n.grant_operations,
+                                         .copied_bytes = n.copied_bytes,
+                                         .references = n.references };
+}
+
 static enum nw_status now(struct io *io, uint64_t ns, struct nw_error *err)
 {
     if (!io->started)
-        io->r->first_ns = ns;
-    io->started = true;
+        start(io, ns);
     io->r->last_ns = ns;
     return io->dma ? nw_dma_time(io->dma, ns, err) : NW_OK;
 }

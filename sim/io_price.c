@@ -65,11 +65,15 @@ static double cycles_of(const struct nw_config *c, const struct nw_io_counters *
     const struct nw_io_cost *p = &c->cost.io;
     const bool calls = c->iommu.kind != NW_IOMMU_NONE && c->iommu.strategy != NW_DMA_IDENTITY;
     const uint64_t waited = c->iommu.unit == NW_DMA_UNIT_SIDECORE ? p->sidecore_cycles : p->invalidation_cycles;
+    const struct nw_io_setup *before = &r->setup;
     return (double)r->packets * (double)p->packet_cycles +
-           (calls ? (double)(r->maps + r->unmaps) * (double)p->call_cycles : 0) +
-           (double)r->ranges_taken * (double)p->address_cycles + (double)r->entries_written * (double)p->entry_cycles +
-           (double)r->waits * (double)waited + (double)r->grant_operations * (double)p->grant_cycles +
-           (double)r->notifications * (double)p->notify_cycles + (double)r->copied_bytes / p->copy_bytes;
+           (calls ? (double)(r->maps + r->unmaps - before->calls) * (double)p->call_cycles : 0) +
+           (double)(r->ranges_taken - before->ranges_taken) * (double)p->address_cycles +
+           (double)(r->entries_written - before->entries_written) * (double)p->entry_cycles +
+           (double)(r->waits - before->waits) * (double)waited +
+           (double)(r->grant_operations - before->grant_operations) * (double)p->grant_cycles +
+           (double)r->notifications * (double)p->notify_cycles +
+           (double)(r->copied_bytes - before->copied_bytes) / p->copy_bytes;
 }
 
 void io_price(const struct nw_config *c, struct nw_io_counters *r, double link_gbps)
@@ -77,7 +81,8 @@ void io_price(const struct nw_config *c, struct nw_io_counters *r, double link_g
     if (!r->packets)
         return;
     r->cycles = (uint64_t)cycles_of(c, r);
-    r->unit_ns = (uint64_t)((double)r->references * c->dmar.reference_ns / (double)c->dmar.walkers);
+    r->unit_ns =
+        (uint64_t)((double)(r->references - r->setup.references) * c->dmar.reference_ns / (double)c->dmar.walkers);
     r->link_gbps = link_gbps;
     if (link_gbps > 0)
         r->link_ns = (uint64_t)(((double)r->bytes + (double)r->frames * WIRE_EXTRA) * 8 / link_gbps);

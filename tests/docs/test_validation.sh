@@ -21,6 +21,13 @@ while IFS= read -r row; do
   grep -qxF -- "$row" "$NW_SOURCE_DIR/docs/paging.md" || { echo "FAIL: docs/paging.md lacks: $row"; fails=$((fails + 1)); }
 done <ways.txt
 
+# And the figures on devices' DMA.
+"$NW_SOURCE_DIR/bench/io_figures.sh" "$NESTWALK" >io.txt || { echo "FAIL: bench/io_figures.sh failed"; fails=1; }
+[ "$(wc -l <io.txt)" = 21 ] || { echo "FAIL: bench/io_figures.sh did not print 21 rows"; fails=1; }
+while IFS= read -r row; do
+  grep -qxF -- "$row" "$document" || { echo "FAIL: docs/validation.md lacks: $row"; fails=$((fails + 1)); }
+done <io.txt
+
 # README.md's example output is what its command prints today.
 command=$(awk '/^```sh$/ { getline; print; exit }' "$NW_SOURCE_DIR/README.md")
 awk '/^```text$/ { on = 1; next } /^```$/ && on { exit } on' "$NW_SOURCE_DIR/README.md" >promised.txt

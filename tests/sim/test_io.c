@@ -117,8 +117,9 @@ static void prices__are_the_sum_of_what_was_counted(void **state)
     assert_true(value(&r, "iommu.range_invalidations") == unmaps && value(&r, "iommu.domain_invalidations") == 0);
     /* Leaves made (rings: 8 pages each) and cleared, and tables: how many these are is told apart. */
     assert_true(entries == 16 + 1512 + 1000 + value(&r, "iommu.table_pages") - 1);
+    /* Rings and the first buffers are set up before the first packet, and cost none of them anything. */
     assert_true(value(&r, "iommu.cycles") ==
-                1000 * 1000 + (maps + unmaps) * 10 + maps * 7 + entries * 3 + unmaps * 500);
+                1000 * 1000 + (1000 + unmaps) * 10 + 1000 * 7 + (1000 + 1000) * 3 + unmaps * 500);
     assert_true(value(&r, "cycles.io") == value(&r, "iommu.cycles") &&
                 value(&r, "cycles.total") == value(&r, "cycles.io"));
     assert_true(value(&r, "iommu.link_ns") == 1000 * (1514 + 24) * 8 / 10.0);

@@ -8,7 +8,9 @@
  *
  * A point is one counter of one program; only those that moved, in the model or in KVM, are points. It holds when the
  * counter moved alike in every segment. KVM's thread may have to be rescheduled in the middle of a fault, which is then
- * taken twice; so a program that differs is run on KVM once more, and the run that is nearer counts.
+ * taken twice; so a program that differs is run on KVM again, up to five times in all, and the run that is nearest counts.
+ * A counter that differs, and in which KVM's own runs differ from each other (a fault that is taken until the host has found
+ * and cleared 2 MiB, say), is unsteady: it is shown, and judged neither way.
  *
  * Not compared: shadow_pages, which is the model's own, and what this kernel has no statistic for. KVM's statistics that
  * do not repeat from run to run (exits, irq_exits, preemption_other, req_event) are not in the model. */
@@ -22,6 +24,7 @@ struct nw_shadow_point {
     unsigned program, counter; /* index into `program` and nw_kvm_counter_row */
     uint64_t model, kvm;       /* at the program's end */
     unsigned segments, agreeing;
+    bool unsteady;        /* KVM's own runs differ: not judged */
     double error_percent; /* of the model's value, from KVM's; where KVM counted none, from 1 */
 };
 
@@ -29,8 +32,9 @@ struct nw_shadow_verdict {
     char name[32];
     const char *group;
     unsigned segments, points, agreeing; /* points that hold */
-    bool repeated;                       /* KVM ran it twice */
-    char difference[160];                /* the first one; "" when there is none */
+    unsigned runs;                       /* of KVM */
+    unsigned unsteady;                   /* points that are not judged */
+    char difference[160];                /* the first one that is judged; "" when there is none */
 };
 
 struct nw_shadow_check {
@@ -58,7 +62,7 @@ enum nw_status nw_shadow_check_compare(struct nw_shadow_check *c, const char *na
 
 /* { "holds", "host": {...}, "regimes": [{ "name", "points", "median_error_percent", "max_error_percent", "claim",
  * "holds" }], "points": [{ "regime", "program", "counter", "model", "kvm", "error_percent", "segments",
- * "segments_agreeing" }] }; a regime is a group of programs. free() it. */
+ * "segments_agreeing", "unsteady" }] }; a regime is a group of programs. free() it. */
 enum nw_status nw_shadow_check_json_text(const struct nw_shadow_check *c, char **out, struct nw_error *err) NW_MUST_USE;
 
 #endif

@@ -57,6 +57,9 @@ struct nw_io_counters {
     uint64_t unit_ns, link_ns;                 /* what the unit's walkers, and the link, take for all of it */
     uint64_t first_ns, last_ns;                /* of the trace's time */
     uint64_t modelled_bytes;                   /* not reported: bytes that the model has seen */
+    struct nw_io_setup { /* not reported: of these, before the first packet's time. It is not priced */
+        uint64_t calls, ranges_taken, entries_written, waits, grant_operations, copied_bytes, references;
+    } setup;
     double link_gbps;
 };
 
