@@ -1,12 +1,12 @@
 /* cmd_iommu.c - `nestwalk iommu check FILE...`: the firmware's tables about remapping units against the rules. And the
  * entry of `nestwalk iommu walk`, which is in iommu_walk.c. */
 #include "internal.h"
+#include "iommu_file.h"
 #include "iommu_walk.h"
 #include "trace_common.h"
 #include <inttypes.h>
 #include <nestwalk/iommu/check.h>
 #include <nestwalk/reports/export.h>
-#include <nestwalk/traces/input.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +19,6 @@ static const struct nw_option options[] = {
                       "The least severity that makes the exit status 1 (error)." },
     { 0 },
 };
-
-enum { FILE_BYTES_MAX = 64 << 20 /* text with all tables of a machine has a few MiB */ };
 
 struct input {
     const char *file;
@@ -35,46 +33,12 @@ struct checked {
     struct nw_iommu_findings found;
 };
 
-static enum nw_status read_file(const char *path, uint8_t **bytes, size_t *size, struct nw_error *err)
-{
-    struct nw_input *in;
-    enum nw_status s = nw_input_open(&in, path, err);
-    uint8_t *buffer = NULL;
-    size_t used = 0, room = 0, got = 1;
-    if (s)
-        return s;
-    while (!s && got) {
-        if (used == room) {
-            room = room ? 2 * room : 65536;
-            uint8_t *more = room <= FILE_BYTES_MAX ? realloc(buffer, room) : NULL;
-            if (!more) {
-                s = room <= FILE_BYTES_MAX
-                        ? nw_fail_nomem(err, "a file")
-                        : nw_fail(err, NW_ERR_INPUT, "%s: more than %d MiB; no file of ACPI tables is that large", path,
-                                  FILE_BYTES_MAX >> 21);
-                break;
-            }
-            buffer = more;
-        }
-        s = nw_input_read(in, buffer + used, room - used, &got, err);
-        used += got;
-    }
-    nw_input_close(in);
-    if (s) {
-        free(buffer);
-        buffer = NULL;
-    }
-    *bytes = buffer;
-    *size = used;
-    return s;
-}
-
 static enum nw_status check_file(struct checked *c, const char *path, struct nw_error *err)
 {
     uint8_t *bytes;
     size_t size;
     struct nw_acpi_file file = { 0 };
-    enum nw_status s = read_file(path, &bytes, &size, err);
+    enum nw_status s = iommu_file_read(path, &bytes, &size, err);
     if (s)
         return s;
     s = nw_acpi_load(bytes, size, path, &file, err);

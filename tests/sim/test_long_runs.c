@@ -125,6 +125,8 @@ static void engines__agree_on_long_runs(void **state)
             nw_result_fini(&fast);
         }
         nw_result_fini(&reference);
+        nw_config_fini(&r->config);
+        nw_trace_info_fini(&r->info);
         free(r);
     }
 }

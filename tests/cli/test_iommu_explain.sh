@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# `nestwalk iommu explain`: a line, a log, standard input, firmware tables beside it, JSON, and what it refuses.
+# shellcheck source=tests/cli/lib.sh
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
+line='DMAR: [DMA Write NO_PASID] Request device [00:02.0] fault addr 0xdf000000 [fault reason 0x05] PTE Write access is not set'
+
+expect 0 "$NESTWALK" iommu explain "$line"
+has out '^DMA write of 00:02.0 at 0xdf000000$' "the title says who did what where"
+has out 'paging entry lacks write permission' "the reason is spelled out"
+has out '^What to try:' "there is something to do"
+
+printf 'a line\n%s\n%s\nanother\n' "$line" "${line/df000000/df001000}" >log
+expect 0 "$NESTWALK" iommu explain --log log
+has out '\(2 times, lines 2 to 3\)' "repetitions are taken together"
+has out 'from 0xdf000000 to 0xdf001000' "with their addresses"
+xz -k log
+expect 0 "$NESTWALK" iommu explain --log log.xz
+got=0; "$NESTWALK" iommu explain --json - <log >out 2>err || got=$?
+[ $got = 0 ] || fail "standard input is read: $(cat err)"
+jq -e '.lines == 4 and .understood == 2 and (.faults | length) == 1 and .faults[0].count == 2 and .faults[0].device == "00:02.0" and
+       .faults[0].reason == "0x5" and .faults[0].write and (.faults[0].causes | length) > 1' out >/dev/null || fail "the JSON has the fault"
+
+xz -dc "$NW_SOURCE_DIR/tests/data/iommu/DMAR-qemu-q35.dat.xz" >dmar
+expect 0 "$NESTWALK" iommu explain "$line" --tables dmar
+has out 'unit at 0xfed90000' "the firmware's table says which unit the device is under"
+has out 'No RMRR' "and whether it has memory of its own"
+
+expect 3 "$NESTWALK" iommu explain 'usb 1-1: new device'
+has err 'no fault' "a line without a fault is told so"
+expect 3 "$NESTWALK" iommu explain --log nosuch
+expect 3 "$NESTWALK" iommu explain "$line" --tables log
+expect 2 "$NESTWALK" iommu explain "$line" "$line"
+expect 2 "$NESTWALK" iommu explain "$line" --log log
+finish
