@@ -183,9 +183,7 @@ const struct nw_command nw_cmd_iommu_explain = {
                "firmware tables say about them "
                "(--tables), the likely causes, and what to try.\n\n"
                "Exit status: 3 when there is no such line.",
-    .examples = "nestwalk iommu explain 'DMAR: [DMA Write NO_PASID] Request device [03:00.0] fault addr 0xdf000000 "
-                "[fault reason 0x05] PTE "
-                "Write access is not set'\n"
+    .examples = "nestwalk iommu explain 'DMAR: [DMA Read] Request device [03:00.0] fault addr ...'\n"
                 "dmesg | nestwalk iommu explain --tables /sys/firmware/acpi/tables/DMAR",
     .options = options,
     .run = run,
