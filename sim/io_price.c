@@ -78,7 +78,7 @@ static double cycles_of(const struct nw_config *c, const struct nw_io_counters *
 
 void io_price(const struct nw_config *c, struct nw_io_counters *r, double link_gbps)
 {
-    if (!r->packets)
+    if (!r->packets && !r->maps)
         return;
     r->cycles = (uint64_t)cycles_of(c, r);
     r->unit_ns =

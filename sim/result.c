@@ -216,6 +216,8 @@ static void visit_io(const struct nw_result *r, nw_metric_fn fn, void *context)
                  link = link_rate(io);
     const double pages = io->bytes ? (double)io->bytes / NW_PAGE_BYTES : 1;
     VISIT(io_rows, r, "");
+    if (!io->packets)
+        return;
     visit_derived("iommu.cycles_per_packet", "cycles", "processor cycles a packet or request, with the run's exits",
                   (double)(io->cycles + io->exit_cycles) / packets, fn, context);
     visit_derived("iommu.unit_ns_per_packet", "ns", "time of the unit's walkers for a packet or request",

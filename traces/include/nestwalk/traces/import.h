@@ -7,6 +7,12 @@
  *   csv      type,address,size[,user] a line (type: fetch|load|store or F|L|S|I|R|W; user 0|1, default 1); a heading that begins
  *            with "type" and # comments are allowed
  *
+ *   ftrace-dma     text of Linux's trace events dma:* (6.12 and later), from /sys/kernel/tracing/trace or trace-cmd report: maps, unmaps and
+ *                  coherent memory of each PCI device. Its trace has events and no accesses (docs/dma-traces.md)
+ *   ftrace-iommu   ... of iommu:map, iommu:unmap, iommu:io_page_fault and intel_iommu:qi_submit. These do not say which domain they are about:
+ *                  the device is 00:00.0
+ *   qemu-vtd       QEMU's log of vtd_dmar_translate and vtd_inv_desc_iotlb_*
+ *
  * Accesses are by user code where the format does not say. Sizes are 1 to 4096 bytes, kept as struct nw_block's size codes.
  * A malformed line is NW_ERR_INPUT with file and line. */
 #ifndef NESTWALK_TRACES_IMPORT_H
