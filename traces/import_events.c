@@ -18,7 +18,7 @@ struct importer {
     struct nw_input *input;
     event_line_fn *line;
     struct event_out out;
-    bool over;
+    bool over, lines; /* lines: there were some */
 };
 
 /* ---- events ---- */
@@ -88,9 +88,10 @@ static enum nw_status importer_next(struct nw_source *self, struct nw_block *blo
         enum nw_status s = nw_input_line(im->input, &line, &length, err);
         if (!s && !line) {
             im->over = true;
-            if (!im->out.total)
+            if (!im->out.total && im->lines)
                 return nw_input_fail(im->input, err, "the input ends, and had none of the events that this format has");
         } else if (!s) {
+            im->lines = true;
             s = im->line(im->input, line, &im->out, err);
         }
         if (s)
@@ -106,7 +107,7 @@ static enum nw_status importer_rewind(struct nw_source *self, struct nw_error *e
     struct sg_list *sg = im->out.sg;
     memset(sg, 0, SG_LISTS * sizeof *sg);
     im->out = (struct event_out){ .event = event, .sg = sg };
-    im->over = false;
+    im->over = im->lines = false;
     im->builder.first_access = im->builder.count = 0;
     return nw_input_rewind(im->input, err);
 }
