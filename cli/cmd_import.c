@@ -66,17 +66,18 @@ const struct nw_command nw_cmd_import = {
     .name = "import",
     .synopsis = "--from FORMAT INPUT -o OUT.nwt",
     .summary = "other tools' traces -> .nwt",
-    .details = "raw64: little-endian 64-bit virtual addresses, one an access; all are 8-byte loads.\n\n"
-               "lackey: the text of Valgrind's --tool=lackey --trace-mem=yes. Fetches, loads and stores; a modify (M) "
-               "is a load, then "
-               "a store.\n\n"
-               "csv: type,address,size[,user] a line. The type is fetch, load or store, or F, I, L, R, S, W; addresses "
-               "and sizes are "
-               "decimal, or hexadecimal with 0x; user is 0 or 1 (default 1). A heading and # comments are allowed.\n\n"
-               "ftrace-dma, ftrace-iommu: text of Linux's trace events dma:*, or iommu:* and intel_iommu:qi_submit, from "
-               "/sys/kernel/tracing/trace or trace-cmd report. qemu-vtd: QEMU's log of its vtd_* events. Their traces have "
-               "events of devices and no accesses (docs/dma-traces.md).\n\n"
-               "Inputs may be compressed with gzip, xz, lzma, zstd, bzip2 or lz4; that is recognised by content.",
+    .details =
+        "raw64: little-endian 64-bit virtual addresses, one an access; all are 8-byte loads.\n\n"
+        "lackey: the text of Valgrind's --tool=lackey --trace-mem=yes. Fetches, loads and stores; a modify (M) "
+        "is a load, then "
+        "a store.\n\n"
+        "csv: type,address,size[,user] a line. The type is fetch, load or store, or F, I, L, R, S, W; addresses "
+        "and sizes are "
+        "decimal, or hexadecimal with 0x; user is 0 or 1 (default 1). A heading and # comments are allowed.\n\n"
+        "ftrace-dma, ftrace-iommu: text of Linux's trace events dma:*, or iommu:* and intel_iommu:qi_submit, from "
+        "/sys/kernel/tracing/trace or trace-cmd report. qemu-vtd: QEMU's log of its vtd_* events. Their traces have "
+        "events of devices and no accesses (docs/dma-traces.md).\n\n"
+        "Inputs may be compressed with gzip, xz, lzma, zstd, bzip2 or lz4; that is recognised by content.",
     .examples = "valgrind --tool=lackey --trace-mem=yes --log-file=ls.txt ls\n"
                 "nestwalk import --from lackey ls.txt -o ls.nwt --workload ls",
     .options = options,
