@@ -205,7 +205,7 @@ static void marker(struct io *io, const struct nw_event *e)
     memcpy(text, e->data ? (const void *)e->data : "", e->data ? bytes : 0);
     text[e->data ? bytes : 0] = 0;
     const char *link = strncmp(text, "dma ", 4) ? NULL : strstr(text, " link_gbps=");
-    if (link && !io->m->config->iommu.link_gbps)
+    if (link && io->m->config->iommu.link_gbps <= 0.0)
         io->link_gbps = strtod(link + strlen(" link_gbps="), NULL);
 }
 
