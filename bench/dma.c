@@ -117,8 +117,8 @@ static void make(struct bench *b, const struct kind *k, uint64_t requests)
     must(nw_physmem_create(&b->pm, &err), &err);
     build_tables(b);
     struct nw_vtd_config c = nw_vtd_config_default(b->pm);
-    c.cache[NW_VTD_IOTLB] = (struct nw_vtd_cache_shape){ ENTRIES, WAYS };
-    c.cache[NW_VTD_PAGING_CACHE] = (struct nw_vtd_cache_shape){ k->paging_entries, 4 };
+    c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ ENTRIES, WAYS };
+    c.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ k->paging_entries, 4 };
     must(nw_vtd_unit_create(&b->u, &c, &err), &err);
     nw_vtd_unit_write(b->u, NW_VTD_RTADDR, 8, ROOT | (k->pgtt ? 0x400 : 0));
     nw_vtd_unit_write(b->u, NW_VTD_GCMD, 4, NW_VTD_GCMD_SRTP);
@@ -236,7 +236,7 @@ static bool measure(const struct kind *k, uint64_t requests, int repetitions)
     qsort(f.unit, (size_t)repetitions, sizeof *f.unit, by_value);
     qsort(f.plain, (size_t)repetitions, sizeof *f.plain, by_value);
     qsort(f.ratio, (size_t)repetitions, sizeof *f.ratio, by_value);
-    struct nw_vtd_cache_counts c = nw_vtd_unit_counts(b.u, NW_VTD_IOTLB);
+    struct nw_iommu_cache_counts c = nw_vtd_unit_counts(b.u, NW_VTD_IOTLB);
     int middle = repetitions / 2, last = repetitions - 1;
     printf("| %s | %.1f (%.1f-%.1f) | %.1f (%.1f-%.1f) | %.1fx (%.1f-%.1f) | %.1f %% |\n", k->name, f.unit[middle],
            f.unit[0], f.unit[last], f.plain[middle], f.plain[0], f.plain[last], f.ratio[middle], f.ratio[0],

@@ -289,7 +289,7 @@ static bool make_unit(struct vtd_case *c, const json_t *record, struct nw_error 
     config.unit.haw = (uint8_t)haw;
     /* As the unit that was recorded. It has no paging-structure caches. */
     config.tags_source = config.context_global_domain = true;
-    config.cache[NW_VTD_PAGING_CACHE] = (struct nw_vtd_cache_shape){ 0 };
+    config.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ 0 };
     return conform_word(record, "cap", &config.unit.cap, err) && conform_word(record, "ecap", &config.unit.ecap, err) &&
            !nw_vtd_unit_create(&c->unit, &config, err);
 }

@@ -46,9 +46,9 @@ static enum nw_status make_dma(struct io *io, struct nw_error *err)
     d.strategy = (enum nw_dma_strategy)c->iommu.strategy;
     d.unit = (enum nw_dma_unit)c->iommu.unit;
     d.cache[NW_VTD_IOTLB] =
-        (struct nw_vtd_cache_shape){ (unsigned)c->dmar.iotlb_entries, (unsigned)c->dmar.iotlb_ways };
+        (struct nw_iommu_cache_shape){ (unsigned)c->dmar.iotlb_entries, (unsigned)c->dmar.iotlb_ways };
     d.cache[NW_VTD_PAGING_CACHE] =
-        (struct nw_vtd_cache_shape){ (unsigned)c->dmar.paging_cache_entries, (unsigned)c->dmar.paging_cache_ways };
+        (struct nw_iommu_cache_shape){ (unsigned)c->dmar.paging_cache_entries, (unsigned)c->dmar.paging_cache_ways };
     d.deferred_ranges = c->iommu.deferred_ranges;
     d.deferred_ns = c->iommu.deferred_ns;
     d.optimistic_ns = c->iommu.optimistic_ns;

@@ -69,9 +69,9 @@ static void ask_unit(struct nw_vtd_stale *s, const struct nw_vtd_request *q, str
     struct vtd_walk w;
     vtd_walk_init(&w, &s->u->tables, &s->u->caches);
     w.looks_only = true;
-    s->u->caches.frozen = true;
+    vtd_caches_freeze(&s->u->caches, true);
     vtd_translate(&w, q, out);
-    s->u->caches.frozen = false;
+    vtd_caches_freeze(&s->u->caches, false);
 }
 
 static unsigned log2_of(const struct nw_vtd_result *r)

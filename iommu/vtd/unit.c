@@ -117,7 +117,7 @@ void nw_vtd_unit_flush(struct nw_vtd_unit *u)
     vtd_settle(u);
 }
 
-struct nw_vtd_cache_counts nw_vtd_unit_counts(const struct nw_vtd_unit *u, enum nw_vtd_cache cache)
+struct nw_iommu_cache_counts nw_vtd_unit_counts(const struct nw_vtd_unit *u, enum nw_vtd_cache cache)
 {
     return u->caches.cache[cache].counts;
 }

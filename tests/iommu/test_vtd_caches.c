@@ -185,14 +185,14 @@ static void caches__entries_and_ways_bound_what_is_kept(void **state)
     struct bench b;
     begin(&b, 0, false);
     nw_vtd_unit_destroy(b.u);
-    b.config.cache[NW_VTD_IOTLB] = (struct nw_vtd_cache_shape){ 3, 3 };
-    b.config.cache[NW_VTD_PAGING_CACHE] = (struct nw_vtd_cache_shape){ 0 };
+    b.config.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ 3, 3 };
+    b.config.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ 0 };
     for (unsigned i = 0; i < 4; i++)
         put64(b.pm, b.leaf[0] + i * 8, (OLD + i * 0x1000) | 3);
     start(&b, false, NW_VTD_GCMD_QIE);
     for (unsigned i = 0; i < 4; i++) /* the fourth drives out the first */
         dma(&b, IOVA + i * 0x1000);
-    struct nw_vtd_cache_counts c = nw_vtd_unit_counts(b.u, NW_VTD_IOTLB);
+    struct nw_iommu_cache_counts c = nw_vtd_unit_counts(b.u, NW_VTD_IOTLB);
     assert_true(c.lookups == 4 && !c.hits && c.fills == 4 && c.evictions == 1);
     assert_int_equal(dma(&b, IOVA + 0x1000).references, 0);
     assert_int_equal(dma(&b, IOVA).references, 4);          /* the context entry is cached, the tables are read */

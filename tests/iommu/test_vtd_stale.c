@@ -195,7 +195,7 @@ static void stale__device_tlbs_outlive_the_units_caches(void **state)
 static void stale__looking_leaves_no_trace(void **state)
 {
     (void)state;
-    struct nw_vtd_cache_counts counts[2][NW_VTD_CACHES];
+    struct nw_iommu_cache_counts counts[2][NW_VTD_CACHES];
     uint64_t leaf[2];
     struct seen seen;
     for (unsigned on = 0; on < 2; on++) {
@@ -321,7 +321,7 @@ static void stale__a_table_exposes_all_its_pages(void **state)
     struct seen seen;
     begin(&b, 0, false);
     nw_vtd_unit_destroy(b.u);
-    b.config.cache[NW_VTD_IOTLB] = (struct nw_vtd_cache_shape){ 4096, 4096 };
+    b.config.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ 4096, 4096 };
     start(&b, false, NW_VTD_GCMD_QIE);
     struct nw_vtd_stale *s = watch(&b, &seen);
     uint64_t table = b.leaf[0] & ~UINT64_C(0xfff), region = IOVA & ~UINT64_C(0x1fffff);

@@ -64,7 +64,7 @@ struct nw_dma_config {
     struct nw_frames *frames; /* from which tables, the queue and pools come */
     enum nw_dma_strategy strategy;
     enum nw_dma_unit unit;
-    struct nw_vtd_cache_shape cache[NW_VTD_CACHES];
+    struct nw_iommu_cache_shape cache[NW_VTD_CACHES];
     uint64_t
         deferred_ranges; /* in the list before it is worked off, at least 1. Default 250: Linux up to 4.12, HIGH_WATER_MARK */
     uint64_t deferred_ns;   /* age of the oldest. Default 10 ms: Linux */

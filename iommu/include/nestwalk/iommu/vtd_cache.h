@@ -2,13 +2,12 @@
  *
  * Five caches, as VT-d's chapter "Caching Translation Information" has them: context cache, PASID cache, IOTLB,
  * paging-structure caches (one for all levels of both stages) and interrupt entry cache. The architecture leaves sizes
- * and replacement to the unit: here they are set-associative with LRU, entries need not be powers of two. A
- * translation once cached stays in use, whatever memory says since, until an invalidation covers it or it is
+ * and replacement to the unit (cache.h). A translation once cached stays in use, whatever memory says since, until an invalidation covers it or it is
  * replaced. Entries that are not present or faulty are never cached, with caching mode (CAP.CM) neither. */
 #ifndef NESTWALK_IOMMU_VTD_CACHE_H
 #define NESTWALK_IOMMU_VTD_CACHE_H
 
-#include <stdint.h>
+#include <nestwalk/iommu/cache.h>
 
 enum nw_vtd_cache {
     NW_VTD_CONTEXT_CACHE,   /* by source id; tag domain id */
@@ -19,14 +18,5 @@ enum nw_vtd_cache {
     NW_VTD_CACHES
 };
 extern const char *const nw_vtd_cache_name[NW_VTD_CACHES]; /* "context cache", ... */
-
-struct nw_vtd_cache_shape {
-    unsigned entries; /* 0: the unit lacks this cache */
-    unsigned ways;    /* divides entries */
-};
-
-struct nw_vtd_cache_counts {
-    uint64_t lookups, hits, fills, evictions, invalidated; /* entries, the last three */
-};
 
 #endif

@@ -134,7 +134,7 @@ struct nw_vtd_config {
     struct nw_vtd_capabilities unit;
     struct nw_vtd_memory memory; /* outlives the unit, with the ranges that it names */
     uint32_t version;            /* VER: major 7:4, minor 3:0 */
-    struct nw_vtd_cache_shape cache[NW_VTD_CACHES];
+    struct nw_iommu_cache_shape cache[NW_VTD_CACHES];
     /* Liberties that the architecture gives a unit. false: the closest reading. */
     bool tags_source;           /* cached translations are found by source id and PASID; the domain id is for
                                    invalidations only. One is used before the PASID table is looked at. */
@@ -181,6 +181,6 @@ void nw_vtd_unit_under_way(const struct nw_vtd_unit *u, unsigned *reads, unsigne
 
 /* Empties all caches, as a reset does. */
 void nw_vtd_unit_flush(struct nw_vtd_unit *u);
-struct nw_vtd_cache_counts nw_vtd_unit_counts(const struct nw_vtd_unit *u, enum nw_vtd_cache cache);
+struct nw_iommu_cache_counts nw_vtd_unit_counts(const struct nw_vtd_unit *u, enum nw_vtd_cache cache);
 
 #endif
