@@ -12,6 +12,7 @@
 #define DTE_MODE(w0)         ((unsigned)nw_field(w0, 11, 9))
 #define DTE_ROOT             nw_mask(51, 12)
 #define DTE_PPR              nw_mask(53, 52) /* PPR, GPRP */
+#define DTE_PPR_ENABLE       NW_BIT(52)
 #define DTE_GUEST0           nw_mask(60, 54) /* GIOV, GV, GLX, GCR3 table root 14:12 */
 #define DTE_GIOV             NW_BIT(54)
 #define DTE_GV               NW_BIT(55)
@@ -31,11 +32,16 @@ enum { IOCTL_ABORT, IOCTL_FORWARD, IOCTL_TRANSLATE, IOCTL_RESERVED };
 enum { SYSMGT_ABORT, SYSMGT_FORWARD, SYSMGT_FORWARD_INTX, SYSMGT_TRANSLATE };
 enum { HAD_OFF, HAD_ACCESSED, HAD_RESERVED, HAD_BOTH };
 
+struct amdvi_caches; /* caches.h */
+
 struct amdvi_walk {
     const struct nw_amdvi_tables *t;
     const struct nw_amdvi_request *q;
+    struct amdvi_caches *caches; /* NULL: every table is read anew */
     uint64_t dte[4];
     unsigned references;
+    bool dte_cached; /* it came from its cache */
+    bool looks_only; /* no flag of an entry is set in memory */
 };
 
 /* What a finished walk of the host page tables says of a page. */
@@ -46,6 +52,8 @@ struct amdvi_page {
     bool untranslated_only, force_coherent;
 };
 
+/* Is there memory at these 8 bytes? */
+bool amdvi_readable(const struct nw_amdvi_memory *m, unsigned pa_bits, uint64_t address);
 /* One word of a table. False: it cannot be read. */
 bool amdvi_load(struct amdvi_walk *w, uint64_t address, uint64_t *out);
 
@@ -68,5 +76,12 @@ bool amdvi_host_walk(struct amdvi_walk *w, uint64_t gpa, unsigned need, bool sto
 
 /* guest.c: a request of a PASID; DTE.GV is set. False: out->event. */
 bool amdvi_guest_translate(struct amdvi_walk *w, uint32_t pasid, struct nw_amdvi_result *out);
+
+/* translate.c, interrupt.c: nw_amdvi_translate() and nw_amdvi_interrupt() with caches. */
+void amdvi_translate(struct amdvi_walk *w, struct nw_amdvi_result *out);
+void amdvi_interrupt(const struct nw_amdvi_tables *t, struct amdvi_caches *caches,
+                     const struct nw_amdvi_interrupt_request *q, struct nw_amdvi_interrupt *out);
+/* The message as it is. */
+void amdvi_interrupt_passed(const struct nw_amdvi_interrupt_request *q, struct nw_amdvi_interrupt *out);
 
 #endif

@@ -1,5 +1,5 @@
 /* From a device id to its device table entry: AMD IOMMU specification, "Device Table" and "Device Table Entry Format". */
-#include "amdvi_internal.h"
+#include "caches.h"
 
 enum nw_status nw_amdvi_capabilities_check(const struct nw_amdvi_capabilities *c, struct nw_error *err)
 {
@@ -14,12 +14,18 @@ enum nw_status nw_amdvi_capabilities_check(const struct nw_amdvi_capabilities *c
     return NW_OK;
 }
 
+bool amdvi_readable(const struct nw_amdvi_memory *m, unsigned pa_bits, uint64_t address)
+{
+    bool readable = !m->ram && !(address >> pa_bits);
+    for (size_t i = 0; m->ram && i < m->ram_count; i++)
+        readable |= address >= m->ram[i].start && address < m->ram[i].end;
+    return readable;
+}
+
 bool amdvi_load(struct amdvi_walk *w, uint64_t address, uint64_t *out)
 {
     const struct nw_amdvi_memory *m = &w->t->memory;
-    bool readable = !m->ram && !(address >> w->t->unit.pa_bits);
-    for (size_t i = 0; m->ram && i < m->ram_count; i++)
-        readable |= address >= m->ram[i].start && address < m->ram[i].end;
+    bool readable = amdvi_readable(m, w->t->unit.pa_bits, address);
     w->references++;
     *out = readable ? nw_physmem_read64(m->pm, nw_hpa(address)) : 0;
     return readable;
@@ -52,6 +58,8 @@ bool amdvi_read_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
     uint64_t at = (w->t->device_table & nw_mask(51, 12)) + offset;
     if (offset >= bytes)
         return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, 0);
+    if (amdvi_dte_lookup(w))
+        return true;
     for (unsigned i = 0; i < 4; i++)
         if (!amdvi_load(w, at + i * 8, &w->dte[i])) {
             w->dte[1] = 0; /* nothing of the entry is known */
@@ -66,11 +74,12 @@ bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
 {
     if (!amdvi_read_device(w, e))
         return false;
-    if (!(w->dte[0] & DTE_V))
-        return true;
-    if (reserved_bits(w))
-        return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, NW_AMDVI_FLAG_RZ);
-    if ((w->dte[0] & DTE_TV) && too_many_levels(w))
-        return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, 0);
+    if (w->dte[0] & DTE_V) {
+        if (reserved_bits(w))
+            return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, NW_AMDVI_FLAG_RZ);
+        if ((w->dte[0] & DTE_TV) && too_many_levels(w))
+            return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, 0);
+    }
+    amdvi_dte_fill(w);
     return true;
 }

@@ -1,12 +1,13 @@
 /* Requests of a PASID: AMD IOMMU specification, "Guest and Nested Address Translation", "Guest CR3 Table". The GCR3 table of 1
  * to 3 levels (GLX), of 512 entries each, yields a CR3 for the PASID; the tables of that are walked as a processor does
  * (mmu/walk_template.h), in supervisor mode with write protection. Each GPA on the way goes through the host tables. */
-#include "amdvi_internal.h"
+#include "caches.h"
 #include <nestwalk/mmu/format_vtd.h>
-#include <nestwalk/mmu/walk_template.h>
 
 struct guest_walk {
     struct amdvi_walk *w;
+    const struct nw_paging *guest;
+    uint32_t pasid;
     bool host_failed, load_failed;
     struct nw_amdvi_event event; /* why */
     struct amdvi_page page;      /* of the last GPA */
@@ -39,7 +40,7 @@ static inline uint64_t guest_load(void *context, hpa_t hpa)
 static inline void guest_update(void *context, hpa_t hpa, uint64_t set)
 {
     struct guest_walk *g = context;
-    uint64_t *word = nw_physmem_find(g->w->t->memory.pm, hpa);
+    uint64_t *word = g->w->looks_only ? NULL : nw_physmem_find(g->w->t->memory.pm, hpa);
     if (word) /* there is one: a present entry was read from it */
         *word |= set;
 }
@@ -59,7 +60,26 @@ static inline bool host_lookup(void *context, gpa_t gpa, const struct nw_nested_
     return true;
 }
 
-static const struct nw_walk_hooks hooks = { .load = guest_load, .update = guest_update, .nested_lookup = host_lookup };
+/* The host's tables have a cache of their own, in amdvi_host_walk(). */
+static inline void guest_start(void *context, enum nw_dimension dimension, uint64_t address,
+                               struct nw_walk_start *start)
+{
+    struct guest_walk *g = context;
+    if (dimension == NW_GUEST)
+        amdvi_guest_pde_lookup(g->w, g->pasid, g->guest, address, start);
+}
+
+static inline void guest_table(void *context, enum nw_dimension dimension, uint64_t address,
+                               const struct nw_walk_start *next)
+{
+    struct guest_walk *g = context;
+    if (dimension == NW_GUEST)
+        amdvi_guest_pde_fill(g->w, g->pasid, g->guest, address, next);
+}
+
+static const struct nw_walk_hooks hooks = {
+    .load = guest_load, .update = guest_update, .start = guest_start, .table = guest_table, .nested_lookup = host_lookup
+};
 
 static NW_NOINLINE void walk(struct guest_walk *g, const struct nw_paging *guest, const struct nw_paging *host,
                              const struct nw_access *a, struct nw_walk_result *r)
@@ -80,6 +100,8 @@ static bool find_cr3(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct
     if ((uint64_t)pasid >> nw_amdvi_pasid_bits(w->t->unit.efr) || pasid >> 9 * levels)
         return guest_event(w, e, 0, pasid);
     uint64_t table = gcr3_root(w), entry;
+    if (amdvi_gcr3_lookup(w, pasid, cr3))
+        return true;
     for (unsigned level = levels; level-- > 0; table = entry & nw_mask(51, 12)) {
         uint64_t at = table + (pasid >> 9 * level & 511) * 8;
         struct amdvi_page page;
@@ -94,6 +116,7 @@ static bool find_cr3(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct
             return guest_event(w, e, 0, pasid);
     }
     *cr3 = table;
+    amdvi_gcr3_fill(w, pasid, table);
     return true;
 }
 
@@ -122,28 +145,43 @@ static bool failed(const struct guest_walk *g, uint32_t pasid, const struct nw_w
     return false;
 }
 
+static unsigned rights_for(enum nw_access_kind kind)
+{
+    switch (kind) {
+    case NW_ACCESS_FETCH: return NW_AMDVI_RIGHT_EXECUTE;
+    case NW_ACCESS_READ: return NW_AMDVI_RIGHT_READ;
+    case NW_ACCESS_WRITE: return NW_AMDVI_RIGHT_WRITE;
+    default: return NW_AMDVI_RIGHT_READ | NW_AMDVI_RIGHT_WRITE;
+    }
+}
+
+static bool stores(enum nw_access_kind kind) { return kind == NW_ACCESS_WRITE || kind == NW_ACCESS_RMW; }
+
 bool amdvi_guest_translate(struct amdvi_walk *w, uint32_t pasid, struct nw_amdvi_result *out)
 {
     const struct nw_amdvi_request *q = w->q;
+    const struct amdvi_space space = { .guest = true, .privileged = q->privileged, .pasid = pasid };
     struct nw_paging guest, host;
     uint64_t cr3 = 0;
     if ((w->dte[0] & (DTE_TV | DTE_GV)) != (DTE_TV | DTE_GV))
         return guest_event(w, &out->event, 0, pasid);
-    if (!find_cr3(w, pasid, &cr3, &out->event))
-        return false;
-    if (!set_trees(w, cr3, &guest, &host))
-        return guest_event(w, &out->event, 0, pasid);
-    struct guest_walk g = { .w = w };
     struct nw_walk_result r;
     struct nw_access a = { .user = !q->privileged };
     a.kind = q->execute                  ? NW_ACCESS_FETCH
              : q->kind == NW_AMDVI_READ  ? NW_ACCESS_READ
              : q->kind == NW_AMDVI_WRITE ? NW_ACCESS_WRITE
                                          : NW_ACCESS_RMW;
+    if (amdvi_iotlb_lookup(w, &space, rights_for(a.kind), stores(a.kind), out))
+        return true;
+    if (!find_cr3(w, pasid, &cr3, &out->event))
+        return false;
+    if (!set_trees(w, cr3, &guest, &host))
+        return guest_event(w, &out->event, 0, pasid);
+    struct guest_walk g = { .w = w, .guest = &guest, .pasid = pasid };
     walk(&g, &guest, &host, &a, &r);
     if (r.outcome != NW_WALK_OK && q->type == NW_AMDVI_TRANSLATION_REQUEST && a.kind != NW_ACCESS_READ) {
         a.kind = NW_ACCESS_READ; /* an answer may grant less than was asked for */
-        g = (struct guest_walk){ .w = w };
+        g = (struct guest_walk){ .w = w, .guest = &guest, .pasid = pasid };
         walk(&g, &guest, &host, &a, &r);
     }
     if (r.outcome != NW_WALK_OK)
@@ -156,5 +194,6 @@ bool amdvi_guest_translate(struct amdvi_walk *w, uint32_t pasid, struct nw_amdvi
                   (r.rights & NW_RIGHT_EXECUTE ? NW_AMDVI_RIGHT_EXECUTE : 0));
     out->untranslated_only = g.page.untranslated_only;
     out->force_coherent = g.page.force_coherent;
+    amdvi_iotlb_fill(w, &space, stores(a.kind), out);
     return true;
 }

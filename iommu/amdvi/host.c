@@ -4,7 +4,7 @@
  * may leave levels out; the address bits of levels left out are zero, or nothing is mapped there. 0 is a page of the level's
  * own size. 7 is a page whose size is in the address field: 2^(n + 1) bytes, n being the lowest bit from 12 up that is
  * clear. Levels fall from entry to entry, so that no tables, however they point at each other, keep a walk from ending. */
-#include "amdvi_internal.h"
+#include "caches.h"
 
 #define ENTRY_PR       NW_BIT(0)
 #define ENTRY_A        NW_BIT(5)
@@ -45,7 +45,7 @@ static unsigned leaf_log2(uint64_t entry, unsigned level)
 /* The entries walked, leaf last, get the flags that DTE.HAD has maintained. */
 static void set_flags(const struct amdvi_walk *w, const uint64_t *at, unsigned count, bool dirty)
 {
-    unsigned had = DTE_HAD(w->dte[0]);
+    unsigned had = w->looks_only ? HAD_OFF : DTE_HAD(w->dte[0]);
     for (unsigned i = 0; had != HAD_OFF && i < count; i++) {
         uint64_t *word = nw_physmem_find(w->t->memory.pm, nw_hpa(at[i])); /* a present entry: it has been written */
         *word |= ENTRY_A | (dirty && had == HAD_BOTH && i == count - 1 ? ENTRY_D : 0);
@@ -88,9 +88,15 @@ bool amdvi_host_walk(struct amdvi_walk *w, uint64_t gpa, unsigned need, bool sto
     struct host_access a = { .gpa = gpa, .write = store, .e = e };
     uint64_t table = w->dte[0] & DTE_ROOT, entry = 0, at[LEVELS];
     unsigned level = DTE_MODE(w->dte[0]), rights = rights_of(w->dte[0]); /* IR and IW have the same bits there */
-    unsigned count = 0, log2 = 64;
+    unsigned count = 0, log2 = 64, passed = 0;
+    struct amdvi_host_table known, tables[LEVELS];
     if (level && level < LEVELS && gpa >> covers(level + 1))
         return stop(w, &a, 0, 0);
+    if (amdvi_pde_lookup(w, gpa, level, &known)) {
+        level = known.level;
+        table = known.table;
+        rights &= known.rights;
+    }
     while (level) {
         at[count] = table + (gpa >> covers(level) & 511) * 8;
         if (!read_entry(w, &a, level, at[count++], &entry))
@@ -104,6 +110,7 @@ bool amdvi_host_walk(struct amdvi_walk *w, uint64_t gpa, unsigned need, bool sto
             return stop(w, &a, level, 0);
         level = ENTRY_NEXT(entry);
         table = entry & ENTRY_ADDRESS;
+        tables[passed++] = (struct amdvi_host_table){ level, rights, table };
     }
     if (need & ~rights)
         return stop(w, &a, level, NW_AMDVI_FLAG_PR | NW_AMDVI_FLAG_PE);
@@ -113,7 +120,10 @@ bool amdvi_host_walk(struct amdvi_walk *w, uint64_t gpa, unsigned need, bool sto
                                 .rights = (uint8_t)rights,
                                 .untranslated_only = entry & ENTRY_U,
                                 .force_coherent = level ? entry & ENTRY_FC : w->dte[3] & DTE_MODE0FC };
-    if (rights)
-        set_flags(w, at, count, store && (rights & NW_AMDVI_RIGHT_WRITE));
+    if (!rights)
+        return true;
+    set_flags(w, at, count, store && (rights & NW_AMDVI_RIGHT_WRITE));
+    for (unsigned i = 0; i < passed; i++)
+        amdvi_pde_fill(w, gpa, &tables[i]);
     return true;
 }

@@ -1,7 +1,7 @@
 /* Interrupt requests: AMD IOMMU specification, "Interrupt Remapping Tables", "Device Table Entry Format" (IV, IntCtl, the pass
  * bits). A fixed or arbitrated message of a device whose IntCtl says so is replaced by the entry that bits 10:0 of its data
  * pick (bits 10:8 being the delivery mode, those are the entries 0 to 511); NMI, INIT and ExtINT pass or are aborted by a bit each. */
-#include "amdvi_internal.h"
+#include "caches.h"
 
 /* Word 2 of a device table entry. */
 #define DTE_IV            NW_BIT(0)
@@ -67,6 +67,8 @@ static bool read_entry(struct amdvi_walk *w, unsigned index, uint64_t entry[2], 
         interrupt_event(w, e, NW_AMDVI_IO_PAGE_FAULT, 0);
         return false;
     }
+    if (amdvi_irte_lookup(w, index, entry))
+        return true;
     entry[1] = 0;
     there = amdvi_load(w, at & ~UINT64_C(7), &entry[0]) && (!wide || amdvi_load(w, at + 8, &entry[1]));
     if (!wide)
@@ -124,6 +126,7 @@ static void remap(struct amdvi_walk *w, unsigned index, struct nw_amdvi_interrup
     }
     unsigned flags = 0;
     if ((entry[0] & IRTE_REMAPEN) && !bad_entry(w->t, entry)) {
+        amdvi_irte_fill(w, index, entry);
         decode(w->t, entry, out);
         return;
     }
@@ -133,11 +136,23 @@ static void remap(struct amdvi_walk *w, unsigned index, struct nw_amdvi_interrup
     out->event.logged = !ignored && !(entry[0] & IRTE_SUPIOPF);
 }
 
+void amdvi_interrupt_passed(const struct nw_amdvi_interrupt_request *q, struct nw_amdvi_interrupt *out)
+{
+    *out = (struct nw_amdvi_interrupt){ 0 };
+    pass(q, out);
+}
+
 void nw_amdvi_interrupt(const struct nw_amdvi_tables *t, const struct nw_amdvi_interrupt_request *q,
                         struct nw_amdvi_interrupt *out)
 {
+    amdvi_interrupt(t, NULL, q, out);
+}
+
+void amdvi_interrupt(const struct nw_amdvi_tables *t, struct amdvi_caches *caches,
+                     const struct nw_amdvi_interrupt_request *q, struct nw_amdvi_interrupt *out)
+{
     const struct nw_amdvi_request as_dma = { .device_id = q->device_id, .address = q->address };
-    struct amdvi_walk w = { .t = t, .q = &as_dma };
+    struct amdvi_walk w = { .t = t, .q = &as_dma, .caches = caches };
     *out = (struct nw_amdvi_interrupt){ .form = NW_AMDVI_INTERRUPT_ABORTED };
     if (!amdvi_read_device(&w, &out->event)) {
         out->event.flags |= NW_AMDVI_FLAG_I;
@@ -145,12 +160,13 @@ void nw_amdvi_interrupt(const struct nw_amdvi_tables *t, const struct nw_amdvi_i
     }
     uint64_t w2 = w.dte[2];
     unsigned mode = (unsigned)nw_field(q->data, 10, 8);
-    if (!(w2 & DTE_IV)) {
-        pass(q, out);
+    if ((w2 & DTE_IV) && illegal_entry(&w)) {
+        interrupt_event(&w, &out->event, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, NW_AMDVI_FLAG_RZ);
         return;
     }
-    if (illegal_entry(&w)) {
-        interrupt_event(&w, &out->event, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, NW_AMDVI_FLAG_RZ);
+    amdvi_dte_fill(&w);
+    if (!(w2 & DTE_IV)) {
+        pass(q, out);
         return;
     }
     uint64_t passes = mode == NMI ? DTE_NMI_PASS : mode == INIT ? DTE_INIT_PASS : mode == EXTINT ? DTE_EINT_PASS : 0;

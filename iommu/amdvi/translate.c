@@ -1,6 +1,6 @@
 /* A request, from the device table entry to an address: AMD IOMMU specification, "Device Table Entry Format" (the tables of
  * V and TV, SysMgt, IoCtl), "Special Address Controls", "Exclusion Range", "Remote IOTLB Support". */
-#include "amdvi_internal.h"
+#include "caches.h"
 
 const char *const nw_amdvi_translation_name[NW_AMDVI_TRANSLATIONS] = { "pass-through", "host", "guest", "nested" };
 
@@ -64,8 +64,12 @@ static bool by_tables(struct amdvi_walk *w, struct nw_amdvi_result *out)
 {
     if (!(w->dte[0] & DTE_TV))
         return amdvi_event(w, &out->event, NW_AMDVI_IO_PAGE_FAULT, 0);
+    const struct amdvi_space space = { .guest = false };
+    const bool store = w->q->kind != NW_AMDVI_READ;
     struct amdvi_page page;
-    if (!amdvi_host_walk(w, w->q->address, need_of(w->q), w->q->kind != NW_AMDVI_READ, &page, &out->event))
+    if (amdvi_iotlb_lookup(w, &space, need_of(w->q), store, out))
+        return true;
+    if (!amdvi_host_walk(w, w->q->address, need_of(w->q), store, &page, &out->event))
         return false;
     out->translation = DTE_MODE(w->dte[0]) ? NW_AMDVI_HOST : NW_AMDVI_PASS_THROUGH;
     out->hpa = nw_hpa(page.address);
@@ -73,6 +77,7 @@ static bool by_tables(struct amdvi_walk *w, struct nw_amdvi_result *out)
     out->rights = page.rights;
     out->untranslated_only = page.untranslated_only;
     out->force_coherent = page.force_coherent;
+    amdvi_iotlb_fill(w, &space, store, out);
     return true;
 }
 
@@ -105,13 +110,18 @@ static bool answers_nothing(const struct amdvi_walk *w, const struct nw_amdvi_ev
            (!(e->flags & NW_AMDVI_FLAG_PR) || (e->flags & NW_AMDVI_FLAG_PE));
 }
 
+void amdvi_translate(struct amdvi_walk *w, struct nw_amdvi_result *out)
+{
+    *out = (struct nw_amdvi_result){ .hpa = { 0 } };
+    if (!translate(w, out) && answers_nothing(w, &out->event))
+        *out = (struct nw_amdvi_result){ .translation = NW_AMDVI_HOST,
+                                         .page_log2 = NW_PAGE_LOG2,
+                                         .domain_id = (uint16_t)(w->dte[1] & DTE_DOMAIN) };
+    out->references = (uint8_t)w->references;
+}
+
 void nw_amdvi_translate(const struct nw_amdvi_tables *t, const struct nw_amdvi_request *q, struct nw_amdvi_result *out)
 {
     struct amdvi_walk w = { .t = t, .q = q };
-    *out = (struct nw_amdvi_result){ .hpa = { 0 } };
-    if (!translate(&w, out) && answers_nothing(&w, &out->event))
-        *out = (struct nw_amdvi_result){ .translation = NW_AMDVI_HOST,
-                                         .page_log2 = NW_PAGE_LOG2,
-                                         .domain_id = (uint16_t)(w.dte[1] & DTE_DOMAIN) };
-    out->references = (uint8_t)w.references;
+    amdvi_translate(&w, out);
 }

@@ -33,13 +33,16 @@ struct nw_amdvi_capabilities {
 };
 
 /* Fields of the Extended Feature Register that the model obeys. */
-#define NW_AMDVI_EFR_PPR NW_BIT(1)  /* peripheral page requests: DTE.PPR and .GPRP exist */
-#define NW_AMDVI_EFR_NX  NW_BIT(3)  /* NX of guest entries, and execute requests */
-#define NW_AMDVI_EFR_GT  NW_BIT(4)  /* guest translation */
-#define NW_AMDVI_EFR_GA  NW_BIT(7)  /* interrupt remapping table entries of 128 bits */
-#define NW_AMDVI_EFR_GIO NW_BIT(48) /* DTE.GIOV exists: requests without PASID may be those of PASID 0 */
-#define NW_AMDVI_EFR_HA  NW_BIT(49) /* the host entries' A bits can be maintained */
-#define NW_AMDVI_EFR_HD  NW_BIT(52) /* ... and their D bits */
+#define NW_AMDVI_EFR_PREF        NW_BIT(0)       /* prefetches: no unit of the model has them */
+#define NW_AMDVI_EFR_PPR         NW_BIT(1)       /* peripheral page requests: DTE.PPR and .GPRP exist */
+#define NW_AMDVI_EFR_NX          NW_BIT(3)       /* NX of guest entries, and execute requests */
+#define NW_AMDVI_EFR_GT          NW_BIT(4)       /* guest translation */
+#define NW_AMDVI_EFR_IA          NW_BIT(6)       /* the command INVALIDATE_IOMMU_ALL */
+#define NW_AMDVI_EFR_GA          NW_BIT(7)       /* interrupt remapping table entries of 128 bits */
+#define NW_AMDVI_EFR_DEV_TBL_SEG nw_mask(39, 38) /* device table segments: no unit of the model has them */
+#define NW_AMDVI_EFR_GIO         NW_BIT(48)      /* DTE.GIOV exists: requests without PASID may be those of PASID 0 */
+#define NW_AMDVI_EFR_HA          NW_BIT(49)      /* the host entries' A bits can be maintained */
+#define NW_AMDVI_EFR_HD          NW_BIT(52)      /* ... and their D bits */
 /* HATS: the largest Mode, 4 to 6; 7 for the reserved encoding. */
 static inline unsigned nw_amdvi_host_levels(uint64_t efr) { return (unsigned)nw_field(efr, 11, 10) + 4; }
 
@@ -81,7 +84,11 @@ enum nw_amdvi_event_code {
     NW_AMDVI_IO_PAGE_FAULT = 2,
     NW_AMDVI_DEV_TAB_HARDWARE_ERROR = 3,
     NW_AMDVI_PAGE_TAB_HARDWARE_ERROR = 4,
-    NW_AMDVI_INVALID_DEVICE_REQUEST = 8
+    NW_AMDVI_ILLEGAL_COMMAND_ERROR = 5, /* of the unit's command buffer, as the two that follow: amdvi_unit.h */
+    NW_AMDVI_COMMAND_HARDWARE_ERROR = 6,
+    NW_AMDVI_IOTLB_INV_TIMEOUT = 7,
+    NW_AMDVI_INVALID_DEVICE_REQUEST = 8,
+    NW_AMDVI_INVALID_PPR_REQUEST = 9
 };
 
 /* Bits 59:48 of an event log entry, shifted down. */
@@ -112,7 +119,7 @@ struct nw_amdvi_event {
     uint16_t device_id, domain_id;
     uint32_t pasid;   /* with GN */
     int8_t level;     /* of the page table at whose entry the walk stopped, 1 to 6; 0: at none */
-    uint64_t address; /* asked for: GVA with GN, else GPA; of hardware errors: that of the entry */
+    uint64_t address; /* asked for: GVA with GN, else GPA; of hardware errors: that of the entry; of commands: theirs */
 };
 
 /* "IO_PAGE_FAULT"; NULL for a number that is none of the above. */

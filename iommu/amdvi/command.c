@@ -1,0 +1,185 @@
+/* The command buffer: AMD IOMMU specification, chapter "Commands". */
+#include "unit.h"
+
+enum {
+    COMPLETION_WAIT = 1,
+    INVALIDATE_DEVTAB_ENTRY,
+    INVALIDATE_IOMMU_PAGES,
+    INVALIDATE_IOTLB_PAGES,
+    INVALIDATE_INTERRUPT_TABLE,
+    PREFETCH_IOMMU_PAGES, /* not supported */
+    COMPLETE_PPR_REQUEST,
+    INVALIDATE_IOMMU_ALL
+};
+
+struct command {
+    uint64_t word[2], at;
+    unsigned opcode;
+};
+
+/* Bits that have to be zero, in both words; all ones: there is no such command. */
+static const uint64_t *reserved_of(unsigned opcode)
+{
+    static const uint64_t none[2] = { 0, UINT64_MAX };
+    static const uint64_t reserved[][2] = {
+        [COMPLETION_WAIT] = { UINT64_C(0x0ff0000000000000), 0 },
+        [INVALIDATE_DEVTAB_ENTRY] = { UINT64_C(0x0fffffffffff0000), UINT64_MAX },
+        [INVALIDATE_IOMMU_PAGES] = { UINT64_C(0x0fff0000fff00000), 0xff8 },
+        [INVALIDATE_IOTLB_PAGES] = { 0, 0xfca },
+        [INVALIDATE_INTERRUPT_TABLE] = { UINT64_C(0x0fffffffffff0000), UINT64_MAX },
+        [COMPLETE_PPR_REQUEST] = { UINT64_C(0x0ff00000ffff0000), UINT64_C(0xffff0000fffffffb) },
+        [INVALIDATE_IOMMU_ALL] = { UINT64_C(0x0fffffffffffffff), UINT64_MAX },
+    };
+    return opcode < NW_ARRAY_LEN(reserved) ? reserved[opcode] : none;
+}
+
+static bool supported(const struct nw_amdvi_unit *u, const struct command *c)
+{
+    const uint64_t efr = u->config.unit.efr;
+    const bool gn = c->word[1] & NW_BIT(2), guests = efr & NW_AMDVI_EFR_GT;
+    switch (c->opcode) {
+    case COMPLETION_WAIT:
+    case INVALIDATE_DEVTAB_ENTRY:
+    case INVALIDATE_INTERRUPT_TABLE: return true;
+    case INVALIDATE_IOMMU_PAGES: return guests || !gn;
+    case INVALIDATE_IOTLB_PAGES: return u->config.remote_iotlbs && (guests || !gn);
+    case COMPLETE_PPR_REQUEST: return efr & NW_AMDVI_EFR_PPR;
+    case INVALIDATE_IOMMU_ALL: return efr & NW_AMDVI_EFR_IA;
+    default: return false;
+    }
+}
+
+static bool legal(const struct nw_amdvi_unit *u, const struct command *c)
+{
+    const uint64_t *reserved = reserved_of(c->opcode);
+    return supported(u, c) && !(c->word[0] & reserved[0]) && !(c->word[1] & reserved[1]);
+}
+
+/* ---- what each does ----------------------------------------------------------------------------- */
+
+void nw_amdvi_range(uint64_t address, bool large, uint64_t *start, uint64_t *last)
+{
+    const uint64_t clear = large ? ~address & nw_mask(63, 12) : 0;
+    const unsigned log2 = !large ? NW_PAGE_LOG2 : clear ? (unsigned)__builtin_ctzll(clear) + 1 : 64;
+    if (log2 > 51) {
+        *start = 0;
+        *last = UINT64_MAX;
+        return;
+    }
+    *start = address & ~nw_mask(log2 - 1, 0);
+    *last = *start + (NW_BIT(log2) - 1);
+}
+
+static void completion_wait(struct nw_amdvi_unit *u, const struct command *c)
+{
+    const uint64_t at = c->word[0] & nw_mask(51, 3);
+    /* A store outside memory is lost, and so is one that the host has no memory for. */
+    if ((c->word[0] & NW_BIT(0)) && amdvi_readable(&u->config.memory, u->config.unit.pa_bits, at)) {
+        enum nw_status s = nw_physmem_write64(u->config.memory.pm, nw_hpa(at), c->word[1], NULL);
+        (void)s;
+    }
+    if (!(c->word[0] & NW_BIT(1)))
+        return;
+    bool quiet = !(u->status & NW_AMDVI_STATUS_COM_WAIT_INT);
+    u->status |= NW_AMDVI_STATUS_COM_WAIT_INT;
+    if (quiet && (u->control & NW_AMDVI_CONTROL_COM_WAIT_INT_EN) && u->config.signal)
+        u->config.signal(u->config.context, NW_AMDVI_WAIT_COMPLETED);
+}
+
+static void invalidate_pages(struct nw_amdvi_unit *u, const struct command *c)
+{
+    struct amdvi_cover v = { .domain_id = (uint16_t)nw_field(c->word[0], 47, 32),
+                             .pasid = (uint32_t)nw_field(c->word[0], 19, 0),
+                             .tables = c->word[1] & NW_BIT(1),
+                             .guest = c->word[1] & NW_BIT(2) };
+    nw_amdvi_range(c->word[1] & nw_mask(63, 12), c->word[1] & NW_BIT(0), &v.start, &v.last);
+    amdvi_invalidate_pages(&u->caches, &v);
+}
+
+static void log_command(struct nw_amdvi_unit *u, enum nw_amdvi_event_code code, uint16_t device_id, unsigned flags,
+                        uint64_t address)
+{
+    amdvi_log(u, &(struct nw_amdvi_event){ .code = (uint8_t)code,
+                                           .logged = true,
+                                           .device_id = device_id,
+                                           .flags = (uint16_t)flags,
+                                           .address = address });
+}
+
+/* The device is asked. One that does not answer in time is told of; the commands behind go on. */
+static void invalidate_iotlb(struct nw_amdvi_unit *u, const struct command *c)
+{
+    const uint64_t w0 = c->word[0];
+    struct nw_amdvi_device_tlb q = { .device_id = (uint16_t)w0,
+                                     .has_pasid = c->word[1] & NW_BIT(2),
+                                     .large = c->word[1] & NW_BIT(0),
+                                     .address = c->word[1] & nw_mask(63, 12) };
+    if (q.has_pasid)
+        q.pasid = (uint32_t)(nw_field(w0, 55, 48) | nw_field(w0, 23, 16) << 8 | nw_field(w0, 59, 56) << 16);
+    if (u->config.device_tlb && !u->config.device_tlb(u->config.context, &q))
+        log_command(u, NW_AMDVI_IOTLB_INV_TIMEOUT, q.device_id, 0, c->at);
+}
+
+static void complete_page_request(struct nw_amdvi_unit *u, const struct command *c)
+{
+    struct nw_amdvi_page_response r = { .device_id = (uint16_t)c->word[0],
+                                        .tag = (uint16_t)nw_field(c->word[1], 41, 32),
+                                        .code = (uint8_t)nw_field(c->word[1], 47, 44),
+                                        .has_pasid = c->word[1] & NW_BIT(2) };
+    if (r.has_pasid)
+        r.pasid = (uint32_t)nw_field(c->word[0], 51, 32);
+    if (u->config.page_response)
+        u->config.page_response(u->config.context, &r);
+}
+
+static void execute(struct nw_amdvi_unit *u, const struct command *c)
+{
+    switch (c->opcode) {
+    case COMPLETION_WAIT: completion_wait(u, c); break;
+    case INVALIDATE_DEVTAB_ENTRY: amdvi_invalidate_device(&u->caches, (uint16_t)c->word[0]); break;
+    case INVALIDATE_IOMMU_PAGES: invalidate_pages(u, c); break;
+    case INVALIDATE_IOTLB_PAGES: invalidate_iotlb(u, c); break;
+    case INVALIDATE_INTERRUPT_TABLE: amdvi_invalidate_interrupts(&u->caches, (uint16_t)c->word[0]); break;
+    case COMPLETE_PPR_REQUEST: complete_page_request(u, c); break;
+    default: amdvi_invalidate_all(&u->caches); break;
+    }
+}
+
+/* ---- the buffer --------------------------------------------------------------------------------- */
+
+/* An error stops the buffer with its head at the command, until software turns the buffer off and on again. */
+static bool fetch(struct nw_amdvi_unit *u, struct command *c)
+{
+    const struct nw_amdvi_memory *m = &u->config.memory;
+    c->at = amdvi_ring_at(&u->command, u->command.head);
+    for (unsigned i = 0; i < 2; i++) {
+        if (!amdvi_readable(m, u->config.unit.pa_bits, c->at + 8 * i)) {
+            log_command(u, NW_AMDVI_COMMAND_HARDWARE_ERROR, 0, NW_AMDVI_MASTER_ABORT << 9, c->at);
+            return false;
+        }
+        c->word[i] = nw_physmem_read64(m->pm, nw_hpa(c->at + 8 * i));
+    }
+    c->opcode = (unsigned)nw_field(c->word[0], 63, 60);
+    if (legal(u, c))
+        return true;
+    log_command(u, NW_AMDVI_ILLEGAL_COMMAND_ERROR, 0, 0, c->at);
+    return false;
+}
+
+void amdvi_commands_run(struct nw_amdvi_unit *u)
+{
+    struct amdvi_ring *r = &u->command;
+    const uint64_t bytes = amdvi_ring_bytes(r);
+    if (r->tail >= bytes)
+        return; /* no such place: the head could never reach it */
+    r->head %= bytes;
+    while (r->run && r->head != r->tail) {
+        struct command c;
+        if (!fetch(u, &c)) {
+            r->run = false;
+            break;
+        }
+        r->head = (r->head + RING_ENTRY) % bytes;
+        execute(u, &c);
+    }
+}
