@@ -3,7 +3,7 @@
 #ifndef NESTWALK_IOMMU_AMDVI_INTERNAL_H
 #define NESTWALK_IOMMU_AMDVI_INTERNAL_H
 
-#include <nestwalk/iommu/amdvi.h>
+#include <nestwalk/iommu/amdvi_watch.h>
 
 /* Fields of a device table entry, by 64-bit word ("Device Table Entry Format"). */
 #define DTE_V                NW_BIT(0)
@@ -42,6 +42,9 @@ struct amdvi_walk {
     unsigned references;
     bool dte_cached; /* it came from its cache */
     bool looks_only; /* no flag of an entry is set in memory */
+    /* For the watcher: what the next words belong to. */
+    enum nw_amdvi_table table;
+    uint8_t word, level;
 };
 
 /* What a finished walk of the host page tables says of a page. */
@@ -56,6 +59,18 @@ struct amdvi_page {
 bool amdvi_readable(const struct nw_amdvi_memory *m, unsigned pa_bits, uint64_t address);
 /* One word of a table. False: it cannot be read. */
 bool amdvi_load(struct amdvi_walk *w, uint64_t address, uint64_t *out);
+/* The words loaded from here on are those of an entry of this kind; word: of a device table entry, level: of others. */
+static inline void amdvi_entry(struct amdvi_walk *w, enum nw_amdvi_table table, unsigned word, unsigned level)
+{
+    w->table = table;
+    w->word = (uint8_t)word;
+    w->level = (uint8_t)level;
+}
+/* watch.c: the word is about to be read; it has been read. */
+void amdvi_watch_need(struct nw_amdvi_watch *watch, uint64_t address);
+void amdvi_watch_word(const struct amdvi_walk *w, uint64_t address, uint64_t value, bool readable);
+/* The word kept last is of this level. */
+void amdvi_watch_level(struct nw_amdvi_watch *watch, unsigned level);
 
 /* event.c: the host walk is for another access than the request's own: its events speak of a read or a write of a GPA.
  * Fills *e; returns false. */

@@ -27,7 +27,11 @@ bool amdvi_load(struct amdvi_walk *w, uint64_t address, uint64_t *out)
     const struct nw_amdvi_memory *m = &w->t->memory;
     bool readable = amdvi_readable(m, w->t->unit.pa_bits, address);
     w->references++;
+    if (NW_UNLIKELY(w->t->watch != NULL))
+        amdvi_watch_need(w->t->watch, address);
     *out = readable ? nw_physmem_read64(m->pm, nw_hpa(address)) : 0;
+    if (NW_UNLIKELY(w->t->watch != NULL))
+        amdvi_watch_word(w, address, *out, readable);
     return readable;
 }
 
@@ -60,13 +64,15 @@ bool amdvi_read_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
         return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, 0);
     if (amdvi_dte_lookup(w))
         return true;
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
+        amdvi_entry(w, NW_AMDVI_DEVICE_ENTRY, i, 0);
         if (!amdvi_load(w, at + i * 8, &w->dte[i])) {
             w->dte[1] = 0; /* nothing of the entry is known */
             amdvi_event(w, e, NW_AMDVI_DEV_TAB_HARDWARE_ERROR, NW_AMDVI_MASTER_ABORT << 9);
             e->address = at;
             return false;
         }
+    }
     return true;
 }
 

@@ -30,6 +30,7 @@ static inline uint64_t guest_load(void *context, hpa_t hpa)
 {
     struct guest_walk *g = context;
     uint64_t word = 0;
+    amdvi_entry(g->w, NW_AMDVI_GUEST_ENTRY, 0, 0); /* guest_reference() tells the level */
     if (g->host_failed || amdvi_load(g->w, hpa.v, &word))
         return word;
     g->load_failed = true;
@@ -77,9 +78,19 @@ static inline void guest_table(void *context, enum nw_dimension dimension, uint6
         amdvi_guest_pde_fill(g->w, g->pasid, g->guest, address, next);
 }
 
-static const struct nw_walk_hooks hooks = {
-    .load = guest_load, .update = guest_update, .start = guest_start, .table = guest_table, .nested_lookup = host_lookup
-};
+static inline void guest_reference(void *context, const struct nw_reference *r)
+{
+    struct guest_walk *g = context;
+    if (NW_UNLIKELY(g->w->t->watch != NULL) && r->dimension == NW_GUEST && !g->host_failed)
+        amdvi_watch_level(g->w->t->watch, r->level + 1u);
+}
+
+static const struct nw_walk_hooks hooks = { .load = guest_load,
+                                            .update = guest_update,
+                                            .start = guest_start,
+                                            .table = guest_table,
+                                            .nested_lookup = host_lookup,
+                                            .reference = guest_reference };
 
 static NW_NOINLINE void walk(struct guest_walk *g, const struct nw_paging *guest, const struct nw_paging *host,
                              const struct nw_access *a, struct nw_walk_result *r)
@@ -110,6 +121,7 @@ static bool find_cr3(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct
                 return false;
             at = page.address;
         }
+        amdvi_entry(w, NW_AMDVI_GCR3_ENTRY, 0, level + 1);
         if (!amdvi_load(w, at, &entry))
             return amdvi_host_event(w, e, NW_AMDVI_PAGE_TAB_HARDWARE_ERROR, NW_AMDVI_MASTER_ABORT << 9, at, false);
         if (!(entry & 1))

@@ -68,6 +68,7 @@ static bool stop(const struct amdvi_walk *w, const struct host_access *a, unsign
 /* The entry at `at`, present and well formed for its level; false: the event. */
 static bool read_entry(struct amdvi_walk *w, const struct host_access *a, unsigned level, uint64_t at, uint64_t *entry)
 {
+    amdvi_entry(w, NW_AMDVI_HOST_ENTRY, 0, level);
     if (!amdvi_load(w, at, entry)) {
         amdvi_host_event(w, a->e, NW_AMDVI_PAGE_TAB_HARDWARE_ERROR, NW_AMDVI_MASTER_ABORT << 9, at, a->write);
         a->e->level = (int8_t)level;

@@ -70,7 +70,12 @@ static bool read_entry(struct amdvi_walk *w, unsigned index, uint64_t entry[2], 
     if (amdvi_irte_lookup(w, index, entry))
         return true;
     entry[1] = 0;
-    there = amdvi_load(w, at & ~UINT64_C(7), &entry[0]) && (!wide || amdvi_load(w, at + 8, &entry[1]));
+    amdvi_entry(w, NW_AMDVI_INTERRUPT_ENTRY, 0, 0);
+    there = amdvi_load(w, at & ~UINT64_C(7), &entry[0]);
+    if (there && wide) {
+        amdvi_entry(w, NW_AMDVI_INTERRUPT_ENTRY, 1, 0);
+        there = amdvi_load(w, at + 8, &entry[1]);
+    }
     if (!wide)
         entry[0] = (uint32_t)(entry[0] >> (at & 4 ? 32 : 0));
     if (!there) {

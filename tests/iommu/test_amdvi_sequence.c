@@ -141,7 +141,7 @@ static void write_device(struct sequence *s, unsigned device)
     const uint64_t guests = d ? GV | (chance(s, 50) ? NW_BIT(54) : 0) : 0;
     const uint64_t mode0 = d == 2 ? 0 : s->host[d] | (uint64_t)s->mode[d] << 9;
     set_dte(s->b, (uint16_t)device,
-            (chance(s, 96) ? 1 : 0) | 2 | mode0 | s->had[d] << 7 | (chance(s, 90) ? IR : 0) | (chance(s, 90) ? IW : 0) |
+            (uint64_t)chance(s, 96) | 2 | mode0 | s->had[d] << 7 | (chance(s, 90) ? IR : 0) | (chance(s, 90) ? IW : 0) |
                 guests,
             d ? GCR3 + d * 0x1000u : 0, (20 + d) | (chance(s, 70) ? NW_BIT(32) : 0), 0);
 }

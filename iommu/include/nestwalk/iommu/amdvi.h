@@ -65,15 +65,17 @@ struct nw_amdvi_memory {
     size_t ram_count;
 };
 
+struct nw_amdvi_watch;
 struct nw_amdvi_tables {
     struct nw_amdvi_capabilities unit;
     struct nw_amdvi_memory memory;
-    uint64_t device_table;       /* Device Table Base Address Register: 51:12 table, 8:0 its 4 KiB pages - 1 */
-    uint64_t exclusion_base;     /* Exclusion Base Register: 51:12 first page, 1 Allow, 0 ExEn */
-    uint64_t exclusion_limit;    /* Exclusion Range Limit Register: 51:12 last page */
-    bool gcr3_tables_in_gpa;     /* Control Register, GCR3TRPMode: GCR3 tables are found by GPA; false: by SPA */
-    bool wide_interrupt_entries; /* Control Register, GAEn: entries have 128 bits */
-    bool x2apic;                 /* Control Register, XTEn: with the above, destinations have 32 bits */
+    uint64_t device_table;        /* Device Table Base Address Register: 51:12 table, 8:0 its 4 KiB pages - 1 */
+    uint64_t exclusion_base;      /* Exclusion Base Register: 51:12 first page, 1 Allow, 0 ExEn */
+    uint64_t exclusion_limit;     /* Exclusion Range Limit Register: 51:12 last page */
+    bool gcr3_tables_in_gpa;      /* Control Register, GCR3TRPMode: GCR3 tables are found by GPA; false: by SPA */
+    bool wide_interrupt_entries;  /* Control Register, GAEn: entries have 128 bits */
+    bool x2apic;                  /* Control Register, XTEn: with the above, destinations have 32 bits */
+    struct nw_amdvi_watch *watch; /* amdvi_watch.h: is told each word that a DMA request reads; NULL: nobody is */
 };
 
 /* ---- events ------------------------------------------------------------------------------------- */
