@@ -2,6 +2,7 @@
 #ifndef NESTWALK_CLI_IOMMU_IMAGE_H
 #define NESTWALK_CLI_IOMMU_IMAGE_H
 
+#include <nestwalk/iommu/amdvi_watch.h>
 #include <nestwalk/iommu/vtd_watch.h>
 
 struct iommu_image {
@@ -10,7 +11,7 @@ struct iommu_image {
     struct nw_vtd_range range; /* of host-physical addresses that the file holds */
     struct nw_physmem *pm;     /* owned */
     struct {                   /* pages brought in: a walk reads few */
-        uint64_t page[NW_VTD_READS_MAX];
+        uint64_t page[NW_AMDVI_READS_MAX];
         unsigned count;
     } loaded;
     struct nw_error error; /* of the first page that could not be read */
@@ -21,7 +22,7 @@ struct iommu_image {
 enum nw_status iommu_image_open(struct iommu_image *image, const char *path, uint64_t start, unsigned haw,
                                 struct nw_error *err) NW_MUST_USE;
 void iommu_image_close(struct iommu_image *image);
-/* nw_vtd_watch.need; `context` is the image. A failure is kept in image->error. */
+/* nw_vtd_watch.need and nw_amdvi_watch.need; `context` is the image. A failure is kept in image->error. */
 void iommu_image_need(void *context, uint64_t address);
 
 #endif

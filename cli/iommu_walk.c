@@ -1,33 +1,12 @@
-/* iommu_walk.c - `nestwalk iommu walk`: one DMA request through a VT-d unit's tables, word by word. */
+/* iommu_walk.c - `nestwalk iommu walk`: one DMA request through a unit's tables, word by word. The options, and VT-d; AMD-Vi is in
+ * iommu_walk_amdvi.c. */
 #include "iommu_walk.h"
-#include "internal.h"
-#include "iommu_image.h"
+#include "iommu_walk_internal.h"
 #include <nestwalk/iommu/vtd_unit.h>
 #include <nestwalk/reports/export.h>
-#include <nestwalk/reports/vtd_walk.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    OPT_IMAGE,
-    OPT_START,
-    OPT_CASES,
-    OPT_ID,
-    OPT_LINE,
-    OPT_REQUEST,
-    OPT_RTADDR,
-    OPT_CAP,
-    OPT_ECAP,
-    OPT_HAW,
-    OPT_SOURCE,
-    OPT_PASID,
-    OPT_IOVA,
-    OPT_READ,
-    OPT_WRITE,
-    OPT_EXECUTE,
-    OPT_JSON,
-    OPT_END
-};
 const struct nw_option iommu_walk_options[] = {
     [OPT_IMAGE] = { "image", 'i', "FILE", "A dump of physical memory: raw binary, whole 4 KiB pages." },
     [OPT_START] = { "start", 0, "ADDRESS", "Host-physical address of the dump's first byte. Default: 0." },
@@ -36,9 +15,14 @@ const struct nw_option iommu_walk_options[] = {
     [OPT_LINE] = { "line", 0, "N", "The case in this line (from 1)." },
     [OPT_REQUEST] = { "request", 0, "N", "The case's DMA request of this number (from 1). Default: 1." },
     [OPT_RTADDR] = { "rtaddr", 'r', "VALUE", "Root Table Address Register, bits 11:10 (table mode) included." },
+    [OPT_DEVICE_TABLE] = { "device-table", 'd', "VALUE",
+                           "AMD-Vi: Device Table Base Address Register, size (bits 8:0) included." },
     [OPT_CAP] = { "cap", 0, "VALUE", "Capability Register. Default: 0x9d2078c222f0606 (the model's)." },
     [OPT_ECAP] = { "ecap", 0, "VALUE", "Extended Capability Register. Default: 0x1ed9cc4f00f5e (the model's)." },
-    [OPT_HAW] = { "haw", 0, "BITS", "Host address width, 32 to 52. Default: 48." },
+    [OPT_EFR] = { "efr", 0, "VALUE", "AMD-Vi: Extended Feature Register. Default: 0x13000f000058da (the model's)." },
+    [OPT_CONTROL] = { "control", 0, "VALUE",
+                      "AMD-Vi: Control Register; of it GTEn and GCR3TRPMode matter. Default: 0x10001 (GTEn)." },
+    [OPT_HAW] = { "haw", 0, "BITS", "Width of a physical address, 32 to 52. Default: 48." },
     [OPT_SOURCE] = { "source", 's', "BB:DD.F", "Bus, device and function of the requester, hexadecimal." },
     [OPT_PASID] = { "pasid", 'p', "N", "The request has this PASID. Default: it has none." },
     [OPT_IOVA] = { "iova", 'a', "ADDRESS", "The address asked for." },
@@ -47,16 +31,6 @@ const struct nw_option iommu_walk_options[] = {
     [OPT_EXECUTE] = { "execute", 'x', NULL, "The request is a read that asks to execute; goes with --pasid." },
     [OPT_JSON] = { "json", 'j', "FILE|-", "Write the walk as JSON, to a file or to standard output." },
     { 0 },
-};
-
-struct walk {
-    const char *value[OPT_END]; /* of each option given; flags: "" */
-    uint64_t number[OPT_END];   /* of those that are numbers */
-    uint16_t source;
-    struct nw_vtd_tables tables;
-    struct nw_vtd_request request;
-    struct nw_vtd_watch watch;
-    struct nw_vtd_result result;
 };
 
 /* ---- options ------------------------------------------------------------------------------------ */
@@ -91,6 +65,9 @@ static const char *number_problem(struct walk *w)
         { OPT_LINE, 1, UINT64_MAX, "--line takes the number of a line, from 1" },
         { OPT_REQUEST, 1, UINT64_MAX, "--request takes the number of a request, from 1" },
         { OPT_RTADDR, 0, UINT64_MAX, "--rtaddr takes a register's value, like 0x1000" },
+        { OPT_DEVICE_TABLE, 0, UINT64_MAX, "--device-table takes a register's value, like 0x10000f" },
+        { OPT_EFR, 0, UINT64_MAX, "--efr takes a register's value" },
+        { OPT_CONTROL, 0, UINT64_MAX, "--control takes a register's value" },
         { OPT_CAP, 0, UINT64_MAX, "--cap takes a register's value" },
         { OPT_ECAP, 0, UINT64_MAX, "--ecap takes a register's value" },
         { OPT_HAW, 32, NW_PHYS_BITS_MAX, "--haw takes a number of bits, 32 to 52" },
@@ -119,8 +96,12 @@ static const char *usage_problem(struct walk *w)
         return "needs tables: either --image FILE or --cases FILE";
     if (v[OPT_IMAGE] && (v[OPT_ID] || v[OPT_LINE] || v[OPT_REQUEST]))
         return "--id, --line and --request go with --cases";
-    if (v[OPT_IMAGE] && (!v[OPT_RTADDR] || !v[OPT_SOURCE] || !v[OPT_IOVA]))
-        return "--image needs --rtaddr, --source and --iova";
+    if (v[OPT_DEVICE_TABLE] && (v[OPT_RTADDR] || v[OPT_CAP] || v[OPT_ECAP] || v[OPT_CASES]))
+        return "--device-table is AMD-Vi's, and goes with --image; --rtaddr, --cap, --ecap and --cases are VT-d's";
+    if (!v[OPT_DEVICE_TABLE] && (v[OPT_EFR] || v[OPT_CONTROL]))
+        return "--efr and --control go with --device-table";
+    if (v[OPT_IMAGE] && ((!v[OPT_RTADDR] && !v[OPT_DEVICE_TABLE]) || !v[OPT_SOURCE] || !v[OPT_IOVA]))
+        return "--image needs --rtaddr (VT-d) or --device-table (AMD-Vi), --source and --iova";
     if (v[OPT_CASES] && v[OPT_START])
         return "--start goes with --image";
     if (v[OPT_CASES] && !v[OPT_ID] == !v[OPT_LINE])
@@ -158,22 +139,16 @@ static void apply_options(struct walk *w)
 
 /* ---- output ------------------------------------------------------------------------------------- */
 
-/* Two lines a word: a table would have no room for the fields. */
-static void print_reads(const struct nw_vtd_watch *watch)
+void iommu_walk_word(unsigned n, const char *what, uint64_t address, const uint64_t *entry, const char *decoded)
 {
-    for (unsigned i = 0; i < watch->count && i < NW_VTD_READS_MAX; i++) {
-        const struct nw_vtd_read *r = &watch->read[i];
-        char what[48], entry[24] = "-", decoded[256];
-        nw_vtd_read_name(r, what, sizeof what);
-        if (r->readable)
-            snprintf(entry, sizeof entry, "0x%llx", (unsigned long long)r->value);
-        nw_vtd_read_decode(r, decoded, sizeof decoded);
-        printf("%2u  %-32s  at %#-16llx  %s\n    ", i + 1, what, (unsigned long long)r->address, entry);
-        nw_cli_wrap(stdout, decoded, 4, 4, nw_cli_columns(stdout, 100, 100));
-    }
+    char value[24] = "-";
+    if (entry)
+        snprintf(value, sizeof value, "0x%llx", (unsigned long long)*entry);
+    printf("%2u  %-32s  at %#-16llx  %s\n    ", n, what, (unsigned long long)address, value);
+    nw_cli_wrap(stdout, decoded, 4, 4, nw_cli_columns(stdout, 100, 100));
 }
 
-static void page_text(unsigned log2, char out[32])
+void iommu_walk_page(unsigned log2, char out[32])
 {
     static const char unit[] = "KMGTPE";
     if (log2 >= 64)
@@ -182,27 +157,45 @@ static void page_text(unsigned log2, char out[32])
         snprintf(out, 32, "%u %ciB page", 1u << (log2 % 10), unit[log2 / 10 - 1]);
 }
 
+void iommu_walk_source(const struct walk *w, char *out, size_t out_size)
+{
+    char source[8], pasid[32] = "";
+    nw_vtd_source_text(w->request.source_id, source);
+    if (w->request.has_pasid)
+        snprintf(pasid, sizeof pasid, ", PASID 0x%x", w->request.pasid);
+    snprintf(out, out_size, "%s%s", source, pasid);
+}
+
+static void print_reads(const struct nw_vtd_watch *watch)
+{
+    for (unsigned i = 0; i < watch->count && i < NW_VTD_READS_MAX; i++) {
+        const struct nw_vtd_read *r = &watch->read[i];
+        char what[48], decoded[256];
+        nw_vtd_read_name(r, what, sizeof what);
+        nw_vtd_read_decode(r, decoded, sizeof decoded);
+        iommu_walk_word(i + 1, what, r->address, r->readable ? &r->value : NULL, decoded);
+    }
+}
+
 static void print_text(const struct walk *w)
 {
     const struct nw_vtd_request *q = &w->request;
     const struct nw_vtd_result *r = &w->result;
-    char source[8], pasid[32] = "", page[32], rights[4];
-    nw_vtd_source_text(q->source_id, source);
-    if (q->has_pasid)
-        snprintf(pasid, sizeof pasid, ", PASID 0x%x", q->pasid);
+    char source[48], page[32], rights[4];
+    iommu_walk_source(w, source, sizeof source);
     print_reads(&w->watch);
-    printf("%s from %s%s of IOVA 0x%llx: ",
+    printf("%s from %s of IOVA 0x%llx: ",
            q->execute                ? "execute request"
            : q->kind == NW_VTD_WRITE ? "write"
                                      : "read",
-           source, pasid, (unsigned long long)q->address);
+           source, (unsigned long long)q->address);
     if (r->fault.reason) {
         printf("fault 0x%02x, %s%s\n-> ", r->fault.reason, nw_vtd_fault_text(r->fault.reason),
                r->fault.recorded ? "" : " (not recorded)");
         nw_cli_wrap(stdout, nw_vtd_fault_remedy(r->fault.reason), 3, 3, nw_cli_columns(stdout, 100, 100));
         return;
     }
-    page_text(r->page_log2, page);
+    iommu_walk_page(r->page_log2, page);
     nw_vtd_rights_text(q, r->rights, rights);
     printf("HPA 0x%llx, %s, rights %s (%s, DID 0x%x)\n", (unsigned long long)r->hpa.v, page, rights,
            nw_vtd_translation_name[r->translation], r->domain_id);
@@ -288,8 +281,16 @@ int iommu_walk(const struct nw_command *self, int argc, char **argv)
         return nw_cli_usage(self, "unexpected argument \"%s\"", value);
     if ((problem = usage_problem(&w)) != NULL)
         return nw_cli_usage(self, "%s", problem);
-    enum nw_status s = w.value[OPT_IMAGE] ? walk_image(&w, &err) : walk_case(&w, &err);
-    if (!s)
-        s = write_outputs(&w, &err);
-    return s ? nw_cli_fail(self, s, &err) : w.result.fault.reason != 0;
+    bool refused = false;
+    enum nw_status s;
+    if (w.value[OPT_DEVICE_TABLE]) {
+        apply_options(&w);
+        s = iommu_walk_amdvi(&w, &refused, &err);
+    } else {
+        s = w.value[OPT_IMAGE] ? walk_image(&w, &err) : walk_case(&w, &err);
+        if (!s)
+            s = write_outputs(&w, &err);
+        refused = w.result.fault.reason != 0;
+    }
+    return s ? nw_cli_fail(self, s, &err) : refused;
 }

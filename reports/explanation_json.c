@@ -2,14 +2,6 @@
 #include <nestwalk/reports/draw.h>
 #include <stdio.h>
 
-/* Addresses and entries as hexadecimal text: an entry may have bit 63 set, which JSON numbers do not hold exactly. */
-static json_t *hex(uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "0x%llx", (unsigned long long)v);
-    return json_text(text);
-}
-
 static json_t *lookups_json(const struct nw_explanation *x, unsigned first, unsigned count)
 {
     json_t *list = json_array();
@@ -19,7 +11,7 @@ static json_t *lookups_json(const struct nw_explanation *x, unsigned first, unsi
         json_t *o = json_object();
         ok = json_array_append_new(list, o) == 0 && json_put(o, "cache", json_text(l->cache)) &&
              json_put(o, "dimension", json_text(l->nested ? "nested" : "guest")) &&
-             json_put(o, "address", hex(l->address)) && json_put(o, "hit", json_boolean(l->hit));
+             json_put(o, "address", json_hex(l->address)) && json_put(o, "hit", json_boolean(l->hit));
     }
     if (ok)
         return list;
@@ -33,8 +25,8 @@ static json_t *fault_json(const struct nw_explained_fault *f)
     const bool code = f->code_name[0] != 0;
     bool ok = json_put(o, "kind", json_text(f->kind)) &&
               json_put(o, "code_name", code ? json_text(f->code_name) : json_null()) &&
-              json_put(o, "code", code ? hex(f->code) : json_null()) &&
-              json_put(o, "address_name", json_text(f->address_name)) && json_put(o, "address", hex(f->address)) &&
+              json_put(o, "code", code ? json_hex(f->code) : json_null()) &&
+              json_put(o, "address_name", json_text(f->address_name)) && json_put(o, "address", json_hex(f->address)) &&
               json_put(o, "dimension",
                        json_text(f->nested   ? "nested"
                                  : f->shadow ? "shadow"
@@ -59,8 +51,9 @@ static json_t *reference_json(const struct nw_explanation *x, const struct nw_ex
     bool ok = o && json_put(o, "n", json_integer((json_int_t)r->n)) &&
               json_put(o, "dimension", json_text(nw_explained_dimension(r))) &&
               json_put(o, "level", json_integer((json_int_t)r->level)) && json_put(o, "table", json_text(r->table)) &&
-              json_put(o, "address", hex(r->address)) && json_put(o, "guest_address", hex(r->guest_address)) &&
-              json_put(o, "entry", hex(r->entry)) && json_put(o, "decoded", json_text(r->decoded)) &&
+              json_put(o, "address", json_hex(r->address)) &&
+              json_put(o, "guest_address", json_hex(r->guest_address)) && json_put(o, "entry", json_hex(r->entry)) &&
+              json_put(o, "decoded", json_text(r->decoded)) &&
               json_put(o, "found_in", r->found_in[0] ? json_text(r->found_in) : json_null()) &&
               json_put(o, "cycles", json_count(r->cycles)) &&
               json_put(o, "skipped_by", r->skipped_by[0] ? json_text(r->skipped_by) : json_null()) &&
@@ -83,10 +76,10 @@ static bool put_walk(json_t *root, const struct nw_explanation *x)
     bool mapped = x->page_bytes != 0;
     bool ok = json_put(root, "references", list);
     ok = json_put(root, "totals", totals) && ok;
-    ok = ok && json_put(root, "gva", hex(x->gva)) && json_put(root, "outcome", json_text(x->outcome)) &&
+    ok = ok && json_put(root, "gva", json_hex(x->gva)) && json_put(root, "outcome", json_text(x->outcome)) &&
          json_put(root, "fault", x->fault.kind ? fault_json(&x->fault) : json_null()) &&
-         json_put(root, "gpa", mapped ? hex(x->gpa) : json_null()) &&
-         json_put(root, "hpa", mapped ? hex(x->hpa) : json_null()) &&
+         json_put(root, "gpa", mapped ? json_hex(x->gpa) : json_null()) &&
+         json_put(root, "hpa", mapped ? json_hex(x->hpa) : json_null()) &&
          json_put(root, "page_bytes", mapped ? json_count(x->page_bytes) : json_null());
     for (unsigned i = 0; ok && i < x->reference_count; i++)
         ok = json_array_append_new(list, reference_json(x, x->reference + i)) == 0;

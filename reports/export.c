@@ -74,34 +74,27 @@ static bool put_replay(json_t *root, const struct nw_run *run)
            json_put(replay, "engine", json_text(run->engine));
 }
 
-static json_t *hex(uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "0x%llx", (unsigned long long)v);
-    return json_text(text);
-}
-
 static bool put_stale_use(json_t *row, const struct nw_stale_use *u)
 {
     static const char *const type[] = { "load", "store", "fetch", "" };
     json_t *cached = json_object(), *now = json_object(), *write = u->change_known ? json_object() : json_null();
     bool ok = json_put(row, "access", json_count(u->access)) && json_put(row, "uses", json_count(u->uses)) &&
-              json_put(row, "gva", hex(u->gva)) && json_put(row, "type", json_text(type[nw_kind_type(u->kind)])) &&
+              json_put(row, "gva", json_hex(u->gva)) && json_put(row, "type", json_text(type[nw_kind_type(u->kind)])) &&
               json_put(row, "user", json_boolean(nw_kind_user(u->kind))) &&
               json_put(row, "through_walk_cache", json_boolean(u->through_walk_cache));
     char rights[8], sentence[640];
     stale_rights_text(u->cached_rights, rights);
-    ok = json_put(row, "cached", cached) && ok && json_put(cached, "hpa", hex(u->cached_hpa)) &&
+    ok = json_put(row, "cached", cached) && ok && json_put(cached, "hpa", json_hex(u->cached_hpa)) &&
          json_put(cached, "rights", json_text(rights));
     stale_rights_text(u->rights, rights);
     ok = json_put(row, "tables", now) && ok && json_put(now, "outcome", json_text(u->outcome)) &&
-         json_put(now, "hpa", u->granted ? hex(u->hpa) : json_null()) &&
+         json_put(now, "hpa", u->granted ? json_hex(u->hpa) : json_null()) &&
          json_put(now, "rights", u->granted ? json_text(rights) : json_null());
     ok = json_put(row, "write", write) && ok;
     if (ok && u->change_known)
         ok = json_put(write, "before_access", json_count(u->change.before_access)) &&
-             json_put(write, "gpa", hex(u->change.gpa)) && json_put(write, "old", hex(u->change.old_word)) &&
-             json_put(write, "new", hex(u->change.new_word));
+             json_put(write, "gpa", json_hex(u->change.gpa)) && json_put(write, "old", json_hex(u->change.old_word)) &&
+             json_put(write, "new", json_hex(u->change.new_word));
     nw_stale_sentence(u, sentence, sizeof sentence);
     return ok && json_put(row, "sentence", json_text(sentence));
 }

@@ -3,14 +3,6 @@
 #include <nestwalk/reports/fault_log.h>
 #include <stdio.h>
 
-/* As text: an address may have bit 63 set, which JSON numbers do not hold exactly. */
-static json_t *hex(uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "0x%llx", (unsigned long long)v);
-    return json_text(text);
-}
-
 static json_t *device(const struct nw_logged_fault *f)
 {
     char text[24];
@@ -38,22 +30,22 @@ static json_t *group_json(const struct nw_fault_group *g, const struct nw_fault_
     for (size_t i = 0; i < a->abouts; i++)
         about[i] = a->about[i];
     json_t *o = json_object();
-    bool ok =
-        o && json_put(o, "title", json_text(a->title)) &&
-        json_put(o, "source",
-                 json_text(f->source == NW_FAULT_AMD             ? "amd-vi"
-                           : f->source == NW_FAULT_VTD_INTERRUPT ? "vt-d interrupt"
-                                                                 : "vt-d dma")) &&
-        json_put(o, "device", device(f)) && json_put(o, "write", json_boolean(f->write)) &&
-        json_put(o, "pasid", f->has_pasid ? json_count(f->pasid) : json_null()) &&
-        json_put(o, "reason", f->source == NW_FAULT_AMD ? json_text(nw_amd_event_name[f->reason]) : hex(f->reason)) &&
-        json_put(o, "address", f->has_address ? hex(f->address) : json_null()) &&
-        json_put(o, "lowest", f->has_address ? hex(g->lowest) : json_null()) &&
-        json_put(o, "highest", f->has_address ? hex(g->highest) : json_null()) &&
-        json_put(o, "count", json_count(g->count)) && json_put(o, "first_line", json_count(g->first_line)) &&
-        json_put(o, "last_line", json_count(g->last_line)) && json_put(o, "meaning", json_text(a->meaning)) &&
-        json_put(o, "about", texts(about, a->abouts)) && json_put(o, "causes", texts(a->cause, a->causes)) &&
-        json_put(o, "actions", texts(a->action, a->actions));
+    bool ok = o && json_put(o, "title", json_text(a->title)) &&
+              json_put(o, "source",
+                       json_text(f->source == NW_FAULT_AMD             ? "amd-vi"
+                                 : f->source == NW_FAULT_VTD_INTERRUPT ? "vt-d interrupt"
+                                                                       : "vt-d dma")) &&
+              json_put(o, "device", device(f)) && json_put(o, "write", json_boolean(f->write)) &&
+              json_put(o, "pasid", f->has_pasid ? json_count(f->pasid) : json_null()) &&
+              json_put(o, "reason",
+                       f->source == NW_FAULT_AMD ? json_text(nw_amd_event_name[f->reason]) : json_hex(f->reason)) &&
+              json_put(o, "address", f->has_address ? json_hex(f->address) : json_null()) &&
+              json_put(o, "lowest", f->has_address ? json_hex(g->lowest) : json_null()) &&
+              json_put(o, "highest", f->has_address ? json_hex(g->highest) : json_null()) &&
+              json_put(o, "count", json_count(g->count)) && json_put(o, "first_line", json_count(g->first_line)) &&
+              json_put(o, "last_line", json_count(g->last_line)) && json_put(o, "meaning", json_text(a->meaning)) &&
+              json_put(o, "about", texts(about, a->abouts)) && json_put(o, "causes", texts(a->cause, a->causes)) &&
+              json_put(o, "actions", texts(a->action, a->actions));
     if (ok)
         return o;
     json_decref(o);

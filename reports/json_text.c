@@ -10,6 +10,13 @@ bool json_put(json_t *object, const char *key, json_t *value) { return json_obje
 
 json_t *json_text(const char *utf8) { return json_string(utf8 ? utf8 : ""); }
 
+json_t *json_hex(uint64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "0x%llx", (unsigned long long)v);
+    return json_text(text);
+}
+
 json_t *json_count(uint64_t v) { return v <= INT64_MAX ? json_integer((json_int_t)v) : json_real((double)v); }
 
 json_t *json_number(double v) { return isfinite(v) ? json_real(v) : json_null(); }

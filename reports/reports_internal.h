@@ -38,6 +38,7 @@ void json_write(struct text *t, const json_t *value);
 json_t *json_count(uint64_t v);      /* as an integer, or as a real above INT64_MAX */
 json_t *json_number(double v);       /* null when it is no number */
 json_t *json_text(const char *utf8); /* NULL is "" */
+json_t *json_hex(uint64_t v);        /* "0x1f": as text, as JSON numbers do not hold 64 bits exactly */
 /* object[key] = value, taking `value`; false when out of memory (value NULL included). */
 bool json_put(json_t *object, const char *key, json_t *value);
 json_t *run_json(const struct nw_run *run);                 /* NULL when out of memory */

@@ -13,14 +13,6 @@ void nw_vtd_rights_text(const struct nw_vtd_request *q, unsigned rights, char ou
              q->has_pasid && (rights & NW_VTD_RIGHT_EXECUTE) ? "x" : "");
 }
 
-/* As text: an entry may have bit 63 set, which JSON numbers do not hold exactly. */
-static json_t *hex(uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "0x%llx", (unsigned long long)v);
-    return json_text(text);
-}
-
 static json_t *read_json(unsigned n, const struct nw_vtd_read *r)
 {
     char what[48], decoded[256];
@@ -29,8 +21,8 @@ static json_t *read_json(unsigned n, const struct nw_vtd_read *r)
     json_t *o = json_object();
     bool ok = json_put(o, "n", json_integer((json_int_t)n)) && json_put(o, "what", json_text(what)) &&
               json_put(o, "level", r->level ? json_integer(r->level) : json_null()) &&
-              json_put(o, "address", hex(r->address)) &&
-              json_put(o, "entry", r->readable ? hex(r->value) : json_null()) &&
+              json_put(o, "address", json_hex(r->address)) &&
+              json_put(o, "entry", r->readable ? json_hex(r->value) : json_null()) &&
               json_put(o, "decoded", json_text(decoded));
     if (ok)
         return o;
@@ -41,7 +33,8 @@ static json_t *read_json(unsigned n, const struct nw_vtd_read *r)
 static json_t *fault_json(const struct nw_vtd_fault *f)
 {
     json_t *o = json_object();
-    bool ok = json_put(o, "reason", hex(f->reason)) && json_put(o, "text", json_text(nw_vtd_fault_text(f->reason))) &&
+    bool ok = json_put(o, "reason", json_hex(f->reason)) &&
+              json_put(o, "text", json_text(nw_vtd_fault_text(f->reason))) &&
               json_put(o, "remedy", json_text(nw_vtd_fault_remedy(f->reason))) &&
               json_put(o, "recorded", json_boolean(f->recorded));
     if (ok)
@@ -57,7 +50,7 @@ static bool put_outcome(json_t *root, const struct nw_vtd_request *q, const stru
     nw_vtd_rights_text(q, r->rights, rights);
     return json_put(root, "translation", fault ? json_null() : json_text(nw_vtd_translation_name[r->translation])) &&
            json_put(root, "domain_id", fault ? json_null() : json_integer(r->domain_id)) &&
-           json_put(root, "hpa", fault ? json_null() : hex(r->hpa.v)) &&
+           json_put(root, "hpa", fault ? json_null() : json_hex(r->hpa.v)) &&
            json_put(root, "page_bytes",
                     fault || r->page_log2 >= 64 ? json_null() : json_count(UINT64_C(1) << r->page_log2)) &&
            json_put(root, "rights", fault ? json_null() : json_text(rights)) &&
@@ -73,7 +66,7 @@ enum nw_status nw_vtd_walk_json_text(const struct nw_vtd_request *q, const struc
     nw_vtd_source_text(q->source_id, source);
     bool ok = json_put(root, "nestwalk", json_text(NESTWALK_VERSION)) && json_put(root, "source", json_text(source)) &&
               json_put(root, "pasid", q->has_pasid ? json_integer(q->pasid) : json_null()) &&
-              json_put(root, "iova", hex(q->address)) &&
+              json_put(root, "iova", json_hex(q->address)) &&
               json_put(root, "access", json_text(q->execute ? "execute" : access[q->kind])) &&
               json_put(root, "outcome", json_text(r->fault.reason ? "fault" : "translated"));
     ok = json_put(root, "reads", reads) && ok; /* takes `reads` in any case */

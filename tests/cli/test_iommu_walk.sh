@@ -94,6 +94,51 @@ has out 'fault 0x59, ' "another PASID is not there"
 expect 1 walk "${at[@]}" --cap 0x1d2008c222f0606 --ecap 0xf00f4a --pasid 5 --iova 0x2010
 has out 'fault 0x30, ' "a unit without scalable mode"
 
+# AMD-Vi: 00:04.0 has domain 7 and host tables of 3 levels, 00:05.0 guest tables besides.
+truncate -s 64K amd
+put amd $((0x1000 + 0x20 * 32)) 0x6000000000003603 0x7
+put amd 0x3000 0x6000000000004401        # level 3 -> 2
+put amd 0x4000 0x6000000000005201 0x6000000000200001
+put amd $((0x5000 + 0x7f * 8)) 0x2000000000009001 # readable only
+put amd $((0x1000 + 0x28 * 32)) 0x6080000000000003 0x10008 # GCR3 table at 0x8000
+at=(--image amd --device-table 0x1001 --source 00:04.0)
+expect 0 walk "${at[@]}" --iova 0x7f123
+has out 'device table entry, word 0 +at 0x1400 +0x6000000000003603' "the device table entry"
+has out '    V, TV, mode 3, host tables at 0x3000, IR, IW' "its fields"
+has out 'host entry, level 1 +at 0x53f8 +0x2000000000009001' "the leaf"
+has out '^read from 00:04.0 of IOVA 0x7f123: SPA 0x9123, 4 KiB page, rights r \(host, domain 0x7\)$' "the result"
+expect 0 walk "${at[@]}" --iova 0x212345 --write --json -
+is '[.source, .pasid, .iova, .access, .outcome]' '["00:04.0",null,"0x212345","write","translated"]' "what was asked"
+is '[.hpa, .page_bytes, .rights, .domain_id, .fault]' '["0x212345",2097152,"rw",7,null]' "a large page"
+is '[.reads[] | .level]' '[null,null,null,null,3,2]' "its reads"
+is keys_unsorted '["nestwalk","source","pasid","iova","access","outcome","reads","translation","domain_id","hpa","page_bytes","rights","fault"]' "the keys are those of VT-d"
+expect 1 walk "${at[@]}" --iova 0x7f123 --write
+has out 'IO_PAGE_FAULT, flags 0x070: the page may not be written$' "the event, its flags and their meaning"
+has out '^-> Set IW in the device table entry' "what to change"
+expect 1 walk "${at[@]}" --iova 0x7f123 --write --json -
+is '[.outcome, .hpa, .fault.reason, .fault.flags, .fault.recorded]' '["fault",null,"IO_PAGE_FAULT","0x70",true]' "an event"
+expect 1 walk "${at[@]}" --iova 0x80000
+has out 'IO_PAGE_FAULT, flags 0x000: the address is not mapped$' "not mapped"
+expect 0 walk --image amd --device-table 0x1001 --source 00:06.0 --iova 0x1234
+has out 'V clear: DMA passes' "no entry: nothing is translated"
+has out 'SPA 0x1234, no page, rights rw \(pass-through' "and the address passes"
+expect 1 walk --image amd --device-table 0x1000 --source 01:04.0 --iova 0x1234
+has out 'ILLEGAL_DEV_TABLE_ENTRY' "beyond the device table"
+expect 1 walk --image amd --device-table 0x1001 --source 00:04.0 --efr 0 --haw 40 --iova 0x7f123 --pasid 3
+has out 'IO_PAGE_FAULT, flags 0x005' "a PASID without guest translation"
+expect 1 walk --image amd --device-table 0x1001 --source 00:05.0 --control 0 --iova 0x5123 --pasid 0
+has out 'ILLEGAL_DEV_TABLE_ENTRY, flags 0x080' "GTEn is clear: guest fields are reserved"
+expect 3 walk "${at[@]}" --iova 0xfee00000 --write
+has err 'interrupt request' "an interrupt is no DMA"
+expect 3 walk "${at[@]}" --efr 0xc00 --iova 0
+has err 'HATS' "an EFR that cannot be"
+for bad in "--rtaddr 0x1000" "--cap 1" "--ecap 1" "--cases x"; do
+  # shellcheck disable=SC2086
+  expect 2 walk "${at[@]}" --iova 0 $bad
+done
+expect 2 walk --image amd --rtaddr 0 --efr 1 --source 00:04.0 --iova 0
+has err 'go with --device-table' "registers of the other kind"
+
 # Recorded cases.
 data=$NW_SOURCE_DIR/tests/data/conform
 expect 1 walk --cases "$data/vtd-legacy.jsonl.xz" --id legacy48/1/0
