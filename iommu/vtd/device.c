@@ -20,17 +20,18 @@ enum nw_status nw_vtd_device_create(struct nw_vtd_device **out, struct nw_vtd_un
     if (vtd_device_find(u, config->source_id))
         return nw_fail(err, NW_ERR_INPUT, "the remapping unit has a device of source id 0x%x already; one is allowed",
                        config->source_id);
-    if (config->groups > GROUPS_MAX || config->policy >= NW_VTD_DEVICE_POLICIES)
+    if (config->groups > GROUPS_MAX || config->policy >= NW_DEVICE_TLB_POLICIES)
         return nw_fail(
             err, NW_ERR_INPUT,
             "device 0x%x: %u outstanding page requests, policy %d; at most %d and a policy below %d are allowed",
-            config->source_id, config->groups, (int)config->policy, GROUPS_MAX, NW_VTD_DEVICE_POLICIES);
+            config->source_id, config->groups, (int)config->policy, GROUPS_MAX, NW_DEVICE_TLB_POLICIES);
     struct nw_vtd_device *d = calloc(1, sizeof *d);
     if (!d)
         return nw_fail_nomem(err, "a device");
     d->config = *config;
     d->config.groups += !d->config.groups;
-    enum nw_status s = vtd_device_tlb_init(&d->tlb, config, &d->counts, err);
+    const struct nw_iommu_cache_shape shape = { config->entries, config->ways };
+    enum nw_status s = iommu_device_tlb_init(&d->tlb, &shape, config->policy, config->seed, &d->counts, err);
     if (s) {
         free(d);
         return s;
@@ -50,12 +51,12 @@ void nw_vtd_device_destroy(struct nw_vtd_device *d)
     while (*at != d)
         at = &(*at)->next;
     *at = d->next;
-    vtd_device_tlb_fini(&d->tlb);
+    iommu_device_tlb_fini(&d->tlb);
     free(d);
 }
 
 void nw_vtd_device_set_answer(struct nw_vtd_device *d, enum nw_vtd_answer answer) { d->config.answer = answer; }
-struct nw_vtd_device_counts nw_vtd_device_counts(const struct nw_vtd_device *d) { return d->counts; }
+struct nw_device_tlb_counts nw_vtd_device_counts(const struct nw_vtd_device *d) { return d->counts; }
 unsigned nw_vtd_device_outstanding(const struct nw_vtd_device *d) { return d->outstanding; }
 
 /* ---- messages from the unit --------------------------------------------------------------------- */
@@ -67,8 +68,11 @@ bool vtd_device_invalidate(struct nw_vtd_unit *u, const struct nw_vtd_device_tlb
         return false;
     d->counts.invalidations++;
     *answer = d->config.answer;
-    if (*answer == NW_VTD_ANSWER_DONE)
-        vtd_device_tlb_invalidate(&d->tlb, q);
+    if (*answer == NW_VTD_ANSWER_DONE) {
+        struct iommu_device_cover v = { .has_pasid = q->has_pasid, .global = q->global, .pasid = q->pasid };
+        nw_vtd_device_range(q, &v.start, &v.last);
+        iommu_device_tlb_invalidate(&d->tlb, &v);
+    }
     return true;
 }
 
@@ -130,18 +134,18 @@ static enum nw_vtd_device_outcome ask_for_page(struct nw_vtd_device *d, const st
 }
 
 /* The DMA itself, with an address that is translated already. The unit still decides whether the device may. */
-static void send_translated(struct nw_vtd_device *d, const struct nw_vtd_request *q, const struct vtd_device_line *t,
+static void send_translated(struct nw_vtd_device *d, const struct nw_vtd_request *q, const struct iommu_device_line *t,
                             struct nw_vtd_device_result *out)
 {
     struct nw_vtd_request translated = *q;
     translated.type = NW_VTD_TRANSLATED;
-    translated.address = t->hpa | (q->address & (NW_BIT(vtd_device_line_log2(t)) - 1));
+    translated.address = iommu_device_line_hpa(t, q->address);
     nw_vtd_unit_dma(d->u, &translated, &out->result);
     if (out->result.fault.reason) {
         out->outcome = NW_VTD_DEVICE_REFUSED;
         return;
     }
-    out->result.page_log2 = (uint8_t)vtd_device_line_log2(t);
+    out->result.page_log2 = (uint8_t)iommu_device_line_log2(t);
     out->result.rights = t->rights;
     if (d->u->stale && (d->u->gsts & NW_VTD_GCMD_TE))
         vtd_stale_check(d->u->stale, q, &out->result, out->hit ? NW_VTD_STALE_DEVICE_TLB : NW_VTD_STALE_UNIT);
@@ -163,10 +167,11 @@ void nw_vtd_device_dma(struct nw_vtd_device *d, const struct nw_vtd_request *q_g
     q.type = NW_VTD_UNTRANSLATED;
     *out = (struct nw_vtd_device_result){ .outcome = NW_VTD_DEVICE_DONE, .result.fault.level = -1 };
     unsigned need = vtd_need_of(&q) & ~(unsigned)NW_VTD_RIGHT_DIRTY; /* W is granted with D set only */
-    const struct vtd_device_line *line = vtd_device_tlb_lookup(&d->tlb, &q, need);
+    const struct iommu_dma dma = vtd_dma_of(&q);
+    const struct iommu_device_line *line = iommu_device_tlb_lookup(&d->tlb, &dma, need);
     if (line) {
         out->hit = true;
-        struct vtd_device_line copy = *line;
+        struct iommu_device_line copy = *line;
         send_translated(d, &q, &copy, out);
         return;
     }
@@ -179,10 +184,10 @@ void nw_vtd_device_dma(struct nw_vtd_device *d, const struct nw_vtd_request *q_g
     } else if ((c.rights & need) != need) {
         out->outcome = ask_for_page(d, &q, &out->group);
     } else {
-        struct vtd_device_line fresh = { .hpa = c.hpa.v & ~(NW_BIT(c.page_log2) - 1),
-                                         .tag = (uint32_t)c.page_log2 << 24,
-                                         .rights = c.rights };
-        vtd_device_tlb_fill(&d->tlb, &q, &c);
+        struct iommu_device_line fresh = { .hpa = c.hpa.v & ~(NW_BIT(c.page_log2) - 1),
+                                           .tag = (uint32_t)c.page_log2 << 24,
+                                           .rights = c.rights };
+        iommu_device_tlb_fill(&d->tlb, &dma, c.hpa.v, c.page_log2, c.rights);
         send_translated(d, &q, &fresh, out);
     }
 }

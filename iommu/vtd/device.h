@@ -2,8 +2,9 @@
 #ifndef NESTWALK_IOMMU_VTD_DEVICE_INTERNAL_H
 #define NESTWALK_IOMMU_VTD_DEVICE_INTERNAL_H
 
-#include "device_tlb.h"
+#include "../device/device_tlb.h"
 #include "unit.h"
+#include <nestwalk/iommu/vtd_device.h>
 
 enum { GROUPS_MAX = 512 }; /* PRGI has 9 bits */
 
@@ -11,8 +12,8 @@ struct nw_vtd_device {
     struct nw_vtd_device *next; /* of the unit's list */
     struct nw_vtd_unit *u;
     struct nw_vtd_device_config config;
-    struct nw_vtd_device_counts counts;
-    struct vtd_device_tlb tlb;
+    struct nw_device_tlb_counts counts;
+    struct iommu_device_tlb tlb;
     uint64_t asked[GROUPS_MAX / 64]; /* groups that wait for a response */
     unsigned outstanding, next_group;
 };

@@ -2,6 +2,7 @@
 #ifndef NESTWALK_IOMMU_VTD_INTERNAL_H
 #define NESTWALK_IOMMU_VTD_INTERNAL_H
 
+#include "../device/dma.h"
 #include <nestwalk/iommu/vtd_watch.h>
 #include <stddef.h>
 #include <string.h>
@@ -96,6 +97,19 @@ bool vtd_fault(struct vtd_walk *w, struct nw_vtd_fault *fault, unsigned reason);
 unsigned vtd_second_stage_levels(const struct nw_vtd_capabilities *u, unsigned aw);
 /* The second-stage tree; its input width is held to MGAW. The root is aligned and below HAW. */
 void vtd_second_stage(struct vtd_walk *w, uint64_t root, unsigned levels, bool accessed_dirty);
+
+static inline struct iommu_dma vtd_dma_of(const struct nw_vtd_request *q)
+{
+    return (struct iommu_dma){ .address = q->address,
+                               .pasid = q->has_pasid ? q->pasid : 0,
+                               .source_id = q->source_id,
+                               .read = q->kind != NW_VTD_WRITE,
+                               .write = q->kind != NW_VTD_READ,
+                               .zero_length = q->zero_length,
+                               .has_pasid = q->has_pasid,
+                               .privileged = q->has_pasid && q->privileged,
+                               .execute = q->has_pasid && q->execute };
+}
 
 /* Rights that a cached translation must have to serve the request. */
 unsigned vtd_need_of(const struct nw_vtd_request *q);

@@ -180,7 +180,7 @@ static void device__keeps_what_it_was_told(void **state)
         push(&b, 3 | (uint64_t)SOURCE << 32, IOVA);
         r = access_by(d, IOVA, NW_VTD_READ, false);
         assert_true(r.outcome == NW_VTD_DEVICE_REFUSED && !r.hit && r.result.fault.reason);
-        struct nw_vtd_device_counts c = nw_vtd_device_counts(d);
+        struct nw_device_tlb_counts c = nw_vtd_device_counts(d);
         assert_true(c.lookups == 5 && c.hits == 3 && c.fills == 1 && c.invalidations == 2 && c.invalidated == 1);
         nw_vtd_device_destroy(d);
         finish(&b);
@@ -207,7 +207,7 @@ static void device__translated_requests_are_checked(void **state)
 static void device__shape_and_policy(void **state)
 {
     (void)state;
-    for (enum nw_vtd_device_policy p = 0; p < NW_VTD_DEVICE_POLICIES; p++) {
+    for (enum nw_device_tlb_policy p = 0; p < NW_DEVICE_TLB_POLICIES; p++) {
         struct bench b;
         begin_with(&b, 0, false, true, false);
         for (unsigned i = 0; i < 4; i++)
@@ -218,9 +218,9 @@ static void device__shape_and_policy(void **state)
         assert_true(access_by(d, IOVA, NW_VTD_READ, false).hit);
         access_by(d, IOVA + 0x3000, NW_VTD_READ, false); /* drives one out: LRU the second, FIFO the first */
         assert_int_equal(nw_vtd_device_counts(d).evictions, 1);
-        if (p == NW_VTD_DEVICE_LRU)
+        if (p == NW_DEVICE_TLB_LRU)
             assert_false(access_by(d, IOVA + 0x1000, NW_VTD_READ, false).hit);
-        else if (p == NW_VTD_DEVICE_FIFO)
+        else if (p == NW_DEVICE_TLB_FIFO)
             assert_false(access_by(d, IOVA, NW_VTD_READ, false).hit);
         nw_vtd_device_destroy(d);
         finish(&b);
@@ -230,7 +230,7 @@ static void device__shape_and_policy(void **state)
     struct nw_error err;
     begin_with(&b, 0, false, true, false);
     const struct nw_vtd_device_config bad[] = {
-        { .entries = 5, .ways = 2 }, { .entries = 4 }, { .groups = 513 }, { .policy = NW_VTD_DEVICE_POLICIES }
+        { .entries = 5, .ways = 2 }, { .entries = 4 }, { .groups = 513 }, { .policy = NW_DEVICE_TLB_POLICIES }
     };
     for (unsigned i = 0; i < NW_ARRAY_LEN(bad); i++)
         assert_int_equal(nw_vtd_device_create(&d, b.u, &bad[i], &err), NW_ERR_INPUT);
@@ -340,7 +340,7 @@ static void pages__a_device_asks_and_is_answered(void **state)
     push(&b, 9 | 1 << 4 | (uint64_t)SOURCE << 16 | (uint64_t)PASID << 32, (uint64_t)r.group << 3);
     push(&b, 9 | 15 << 12 | (uint64_t)SOURCE << 16, (uint64_t)(r.group + 1) << 3);
     assert_int_equal(nw_vtd_device_outstanding(d), 0);
-    struct nw_vtd_device_counts c = nw_vtd_device_counts(d);
+    struct nw_device_tlb_counts c = nw_vtd_device_counts(d);
     assert_true(c.page_requests == 2 && c.page_responses == 2 && c.page_failures == 1);
     r = access_by(d, IOVA | 0x88, NW_VTD_WRITE, true);
     assert_true(r.outcome == NW_VTD_DEVICE_DONE && r.result.hpa.v == (NEW | 0x88));

@@ -179,7 +179,7 @@ static void begin(struct garbage *g, uint64_t seed)
         const struct nw_vtd_device_config d = { .source_id = (uint16_t)i,
                                                 .entries = 12,
                                                 .ways = 4,
-                                                .policy = (enum nw_vtd_device_policy)below(g, NW_VTD_DEVICE_POLICIES),
+                                                .policy = (enum nw_device_tlb_policy)below(g, NW_DEVICE_TLB_POLICIES),
                                                 .page_requests = true,
                                                 .groups = 3,
                                                 .answer = (enum nw_vtd_answer)below(g, 3) };
@@ -191,7 +191,7 @@ static void begin(struct garbage *g, uint64_t seed)
 
 static void finish(struct garbage *g)
 {
-    struct nw_vtd_stale_summary t;
+    struct nw_stale_summary t;
     nw_vtd_stale_summary(g->stale, &t);
     nw_vtd_stale_destroy(g->stale);
     for (unsigned i = 0; i < DEVICES; i++)

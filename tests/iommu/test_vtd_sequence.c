@@ -247,7 +247,7 @@ static void request(struct sequence *s)
 /* When everything has been invalidated nothing is exposed. */
 static void end_of_exposures(struct sequence *s)
 {
-    struct nw_vtd_stale_summary t;
+    struct nw_stale_summary t;
     nw_vtd_unit_flush(s->u);
     for (unsigned i = 0; i < 2; i++)
         nw_vtd_device_destroy(s->device[i]);

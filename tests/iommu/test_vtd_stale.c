@@ -29,9 +29,9 @@ static void change(struct bench *b, struct nw_vtd_stale *s, uint64_t at, uint64_
     nw_vtd_stale_written(s, at, ns);
 }
 
-static struct nw_vtd_stale_summary summary(struct nw_vtd_stale *s)
+static struct nw_stale_summary summary(struct nw_vtd_stale *s)
 {
-    struct nw_vtd_stale_summary t;
+    struct nw_stale_summary t;
     nw_vtd_stale_summary(s, &t);
     must(nw_vtd_stale_status(s, err));
     return t;
@@ -64,7 +64,7 @@ static void stale__a_removed_leaf_is_found_until_invalidated(void **state)
         push(&b, DESCRIPTOR(2, 2, DID), 0);
         nw_vtd_stale_time(s, 9000);
         assert_true(dma(&b, IOVA).fault.reason == reason[kind] && seen.uses == 1);
-        struct nw_vtd_stale_summary t = summary(s);
+        struct nw_stale_summary t = summary(s);
         assert_true(t.uses == 1 && t.used_bytes == 64 && t.longest_age_ns == 700);
         assert_true(t.windows == 1 && t.window_ns == 4000 && t.window_max_ns == 4000 && t.window_bytes == 4096);
         assert_true(t.open_pages == 0 && t.used_windows == 1);
@@ -95,7 +95,7 @@ static void stale__moved_pages_and_several_windows(void **state)
         nw_vtd_stale_time(s, base + 10 + (round + 1) * 100);
         push(&b, DESCRIPTOR(2, 3, DID), IOVA & ~UINT64_C(0xfff));
     }
-    struct nw_vtd_stale_summary t = summary(s);
+    struct nw_stale_summary t = summary(s);
     assert_true(t.windows == 3 && t.window_ns == 600 && t.window_max_ns == 300 && t.window_bytes == 3 * 0x200000);
     assert_true(t.uses == 1 && t.used_windows == 1);
     nw_vtd_stale_destroy(s);
@@ -152,7 +152,7 @@ static void stale__every_cache_is_a_source(void **state)
         push(&b, DESCRIPTOR(1, 1, 0), 0);
         push(&b, DESCRIPTOR(7, 3, 0), 0);
         push(&b, DESCRIPTOR(2, 1, 0), 0);
-        struct nw_vtd_stale_summary t = summary(s);
+        struct nw_stale_summary t = summary(s);
         assert_true(t.windows == 2 && t.window_ns == 400 && t.open_pages == 0);
         assert_true(dma(&b, IOVA).fault.reason && seen.uses == 1);
         nw_vtd_stale_destroy(s);
@@ -182,7 +182,7 @@ static void stale__device_tlbs_outlive_the_units_caches(void **state)
     assert_true(seen.last.request.address == IOVA && seen.last.request.source_id == SOURCE);
     nw_vtd_stale_time(s, 400);
     push(&b, 3 | (uint64_t)SOURCE << 32, IOVA & ~UINT64_C(0xfff));
-    struct nw_vtd_stale_summary t = summary(s);
+    struct nw_stale_summary t = summary(s);
     assert_true(t.windows == 1 && t.window_ns == 300 && t.open_pages == 0);
     nw_vtd_device_dma(d, &q, &r);
     assert_true(r.outcome == NW_VTD_DEVICE_REFUSED && seen.uses == 1);

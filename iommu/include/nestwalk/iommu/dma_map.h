@@ -129,7 +129,7 @@ struct nw_dma_counts {
     uint64_t grant_operations; /* copies that the hypervisor was asked for */
     uint64_t pinned_pages, pinned_pages_max;
     uint64_t accesses, accessed_bytes, requests, faults, iotlb_misses, references;
-    struct nw_vtd_stale_summary stale; /* zeros without the detector */
+    struct nw_stale_summary stale; /* zeros without the detector */
 };
 struct nw_dma_counts nw_dma_counts(struct nw_dma *d);
 

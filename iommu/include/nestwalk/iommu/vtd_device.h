@@ -12,16 +12,14 @@
 #ifndef NESTWALK_IOMMU_VTD_DEVICE_H
 #define NESTWALK_IOMMU_VTD_DEVICE_H
 
+#include <nestwalk/iommu/device_tlb.h>
 #include <nestwalk/iommu/vtd_ats.h>
-
-enum nw_vtd_device_policy { NW_VTD_DEVICE_LRU, NW_VTD_DEVICE_FIFO, NW_VTD_DEVICE_RANDOM, NW_VTD_DEVICE_POLICIES };
-extern const char *const nw_vtd_device_policy_name[NW_VTD_DEVICE_POLICIES]; /* "lru", ... */
 
 struct nw_vtd_device_config {
     uint16_t source_id;
     unsigned entries, ways; /* of the TLB: a multiple of the ways. 0 entries: every access asks for a translation */
-    enum nw_vtd_device_policy policy;
-    uint64_t seed;             /* of NW_VTD_DEVICE_RANDOM */
+    enum nw_device_tlb_policy policy;
+    uint64_t seed;             /* of NW_DEVICE_TLB_RANDOM */
     bool page_requests;        /* asks for pages that it gets no rights for */
     unsigned groups;           /* page requests that may be outstanding, 1 to 512; 0: 1 */
     enum nw_vtd_answer answer; /* to invalidations; see nw_vtd_device_set_answer() */
@@ -55,12 +53,7 @@ struct nw_vtd_device_result {
 /* q->source_id and q->type are not looked at. */
 void nw_vtd_device_dma(struct nw_vtd_device *d, const struct nw_vtd_request *q, struct nw_vtd_device_result *out);
 
-struct nw_vtd_device_counts {
-    uint64_t lookups, hits, fills, evictions, invalidated; /* entries, the last three */
-    uint64_t invalidations;                                /* received, answered or not */
-    uint64_t page_requests, page_responses, page_failures; /* failures: responses with a code other than success */
-};
-struct nw_vtd_device_counts nw_vtd_device_counts(const struct nw_vtd_device *d);
+struct nw_device_tlb_counts nw_vtd_device_counts(const struct nw_vtd_device *d);
 /* Requests without an answer yet. */
 unsigned nw_vtd_device_outstanding(const struct nw_vtd_device *d);
 

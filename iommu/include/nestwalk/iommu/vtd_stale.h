@@ -9,21 +9,12 @@
  *     nw_vtd_stale_summary(s, &total);
  *     nw_vtd_stale_destroy(s);                               // before its unit
  *
- * While it exists, every DMA that the unit or a device of it (vtd_device.h) lets through is compared with a fresh walk of
- * the tables, which sets no flags and fills no cache. A DMA is stale when the fresh walk faults or leads elsewhere:
- * something it was translated with (IOTLB, paging-structure cache, PASID cache, context cache, device TLB) is older than
- * the tables. Without a detector a unit pays one comparison with NULL for each DMA.
- *
- * An exposure of a page begins when software writes a table word that its translation was made from, and ends when the
- * unit and the page's device could no longer do a DMA by the old translation, and none is under way (drains, vtd_unit.h). It is looked for whenever an
- * invalidation completes, and in nw_vtd_stale_summary(); a mapping that has left the caches by replacement alone counts
- * until then. A write that changes nothing for the page (a flag, a neighbour) is no exposure.
- *
- * Pages are known from the first DMA through them that was not stale, with each table word that it depends on: some
- * 1.5 KiB a page. Time is the caller's, in nanoseconds, and must not go backwards. */
+ * Caches that a stale DMA may have come from: IOTLB, paging-structure cache, PASID cache, context cache, device TLB. What counts as
+ * stale, and as an exposure, is in stale.h; what is under way, and when it is drained, in vtd_unit.h. */
 #ifndef NESTWALK_IOMMU_VTD_STALE_H
 #define NESTWALK_IOMMU_VTD_STALE_H
 
+#include <nestwalk/iommu/stale.h>
 #include <nestwalk/iommu/vtd_device.h>
 
 struct nw_vtd_stale;
@@ -56,17 +47,7 @@ void nw_vtd_stale_bytes(struct nw_vtd_stale *s, uint64_t bytes);
 /* Software has written the table word at this host-physical address. Words that no known page depends on cost a look-up. */
 void nw_vtd_stale_written(struct nw_vtd_stale *s, uint64_t hpa, uint64_t now_ns);
 
-struct nw_vtd_stale_summary {
-    uint64_t uses, used_bytes;         /* stale DMAs, and what they moved */
-    uint64_t longest_age_ns;           /* of a use */
-    uint64_t windows;                  /* exposures that have ended: pages, each as often as it was exposed */
-    uint64_t window_ns, window_max_ns; /* their lengths: sum and maximum */
-    uint64_t window_bytes;             /* sum of their pages' sizes */
-    uint64_t open_pages, open_bytes;   /* exposed still; open_max_ns for as long */
-    uint64_t open_max_ns;
-    uint64_t used_windows; /* of the ended and the open, those that a DMA made use of */
-};
-void nw_vtd_stale_summary(struct nw_vtd_stale *s, struct nw_vtd_stale_summary *out);
+void nw_vtd_stale_summary(struct nw_vtd_stale *s, struct nw_stale_summary *out);
 /* NW_ERR_NOMEM when there was no memory to keep track of everything: the summary is too small then. */
 enum nw_status nw_vtd_stale_status(const struct nw_vtd_stale *s, struct nw_error *err) NW_MUST_USE;
 
