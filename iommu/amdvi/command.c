@@ -1,5 +1,5 @@
 /* The command buffer: AMD IOMMU specification, chapter "Commands". */
-#include "unit.h"
+#include "endpoint.h"
 
 enum {
     COMPLETION_WAIT = 1,
@@ -116,7 +116,10 @@ static void invalidate_iotlb(struct nw_amdvi_unit *u, const struct command *c)
                                      .address = c->word[1] & nw_mask(63, 12) };
     if (q.has_pasid)
         q.pasid = (uint32_t)(nw_field(w0, 55, 48) | nw_field(w0, 23, 16) << 8 | nw_field(w0, 59, 56) << 16);
-    if (u->config.device_tlb && !u->config.device_tlb(u->config.context, &q))
+    bool answered = true;
+    if (!amdvi_device_invalidate(u, &q, &answered) && u->config.device_tlb)
+        answered = u->config.device_tlb(u->config.context, &q);
+    if (!answered)
         log_command(u, NW_AMDVI_IOTLB_INV_TIMEOUT, q.device_id, 0, c->at);
 }
 
@@ -128,7 +131,7 @@ static void complete_page_request(struct nw_amdvi_unit *u, const struct command 
                                         .has_pasid = c->word[1] & NW_BIT(2) };
     if (r.has_pasid)
         r.pasid = (uint32_t)nw_field(c->word[0], 51, 32);
-    if (u->config.page_response)
+    if (!amdvi_device_respond(u, &r) && u->config.page_response)
         u->config.page_response(u->config.context, &r);
 }
 
@@ -182,4 +185,6 @@ void amdvi_commands_run(struct nw_amdvi_unit *u)
         r->head = (r->head + RING_ENTRY) % bytes;
         execute(u, &c);
     }
+    if (NW_UNLIKELY(u->stale != NULL))
+        amdvi_stale_settle(u->stale);
 }

@@ -1,5 +1,5 @@
 /* The unit put together: life cycle and requests. */
-#include "unit.h"
+#include "endpoint.h"
 #include <stdlib.h>
 
 struct nw_amdvi_config nw_amdvi_config_default(struct nw_physmem *pm)
@@ -67,6 +67,8 @@ void nw_amdvi_unit_dma(struct nw_amdvi_unit *u, const struct nw_amdvi_request *q
     amdvi_translate(&w, out);
     if (out->event.code && out->event.logged)
         amdvi_log(u, &out->event);
+    if (NW_UNLIKELY(u->stale != NULL) && !out->event.code && q->type == NW_AMDVI_UNTRANSLATED)
+        amdvi_stale_check(u->stale, q, out, false);
 }
 
 void nw_amdvi_unit_interrupt(struct nw_amdvi_unit *u, const struct nw_amdvi_interrupt_request *q,
@@ -138,7 +140,12 @@ bool nw_amdvi_unit_page_request(struct nw_amdvi_unit *u, const struct nw_amdvi_p
     return amdvi_log_page_request(u, entry);
 }
 
-void nw_amdvi_unit_flush(struct nw_amdvi_unit *u) { amdvi_invalidate_all(&u->caches); }
+void nw_amdvi_unit_flush(struct nw_amdvi_unit *u)
+{
+    amdvi_invalidate_all(&u->caches);
+    if (u->stale)
+        amdvi_stale_settle(u->stale);
+}
 
 struct nw_iommu_cache_counts nw_amdvi_unit_counts(const struct nw_amdvi_unit *u, enum nw_amdvi_cache cache)
 {

@@ -29,6 +29,8 @@ struct nw_amdvi_unit {
     struct amdvi_caches caches;
     uint64_t control, status; /* status: the bits that are written 1 to clear */
     struct amdvi_ring command, event, ppr;
+    struct nw_amdvi_device *devices; /* those with a TLB, in a list */
+    struct nw_amdvi_stale *stale;    /* NULL: nobody looks for stale mappings */
 };
 
 /* log.c: the entry goes into the event log, when that runs. */
