@@ -1,4 +1,4 @@
-/* dma.c - translations of DMA requests a second by a VT-d unit, beside a plain loop over the same addresses.
+/* dma.c - translations of DMA requests a second by a VT-d unit and by an AMD IOMMU, beside a plain loop over the same addresses.
  *
  *     dma [REQUESTS [REPETITIONS]]        default: 4194304 5; prints a table, medians and extremes of the repetitions
  *
@@ -6,6 +6,7 @@
  * miss the loads of the walk, with nothing checked. Both take turns, and must come to the same sum of addresses. The
  * figures are processor time. */
 #include <nestwalk/base/rng.h>
+#include <nestwalk/iommu/amdvi_unit.h>
 #include <nestwalk/iommu/vtd_unit.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,19 +20,25 @@ enum { ROOT = 0x1000, CONTEXT = 0x2000, DIRECTORY = 0x4000, PASIDS = 0x5000, TRE
 
 static const struct kind {
     const char *name;
-    unsigned pgtt; /* 0: legacy mode; else of the PASID-table entry */
+    bool amd;
+    unsigned pgtt; /* 0: legacy mode; else of the PASID-table entry. AMD: 0 host tables, 3 nested */
     bool pasid;
     uint64_t pages;          /* that the addresses are drawn from */
     unsigned paging_entries; /* of the paging-structure cache */
 } kinds[] = {
-    { "hits, legacy", 0, false, 64, 0 },
-    { "hits, first stage", 1, true, 64, 0 },
-    { "hits, nested", 3, true, 64, 0 },
-    { "misses, legacy, full walks", 0, false, 1 << 18, 0 },
-    { "misses, first stage, full walks", 1, true, 1 << 18, 0 },
-    { "misses, nested, full walks", 3, true, 1 << 18, 0 },
-    { "misses, legacy, paging-structure cache", 0, false, 1 << 18, 64 },
-    { "misses, nested, paging-structure cache", 3, true, 1 << 18, 64 },
+    { "hits, legacy", false, 0, false, 64, 0 },
+    { "hits, first stage", false, 1, true, 64, 0 },
+    { "hits, nested", false, 3, true, 64, 0 },
+    { "hits, AMD host", true, 0, false, 64, 0 },
+    { "hits, AMD nested", true, 3, true, 64, 0 },
+    { "misses, legacy, full walks", false, 0, false, 1 << 18, 0 },
+    { "misses, first stage, full walks", false, 1, true, 1 << 18, 0 },
+    { "misses, nested, full walks", false, 3, true, 1 << 18, 0 },
+    { "misses, AMD host, full walks", true, 0, false, 1 << 18, 0 },
+    { "misses, AMD nested, full walks", true, 3, true, 1 << 18, 0 },
+    { "misses, legacy, paging-structure cache", false, 0, false, 1 << 18, 64 },
+    { "misses, nested, paging-structure cache", false, 3, true, 1 << 18, 64 },
+    { "misses, AMD nested, page directory cache", true, 3, true, 1 << 18, 64 },
 };
 
 static double processor_seconds(void)
@@ -54,6 +61,7 @@ static void must(enum nw_status s, const struct nw_error *err)
 struct bench {
     struct nw_physmem *pm;
     struct nw_vtd_unit *u;
+    struct nw_amdvi_unit *amd;
     uint64_t next_table, root[2]; /* second stage, first stage */
     const struct kind *kind;
     uint64_t *address, count;
@@ -68,11 +76,13 @@ static void put(struct bench *b, uint64_t at, uint64_t word)
 /* The table pages of both stages are mapped one to one where the first stage is nested. */
 static void map(struct bench *b, unsigned stage, uint64_t address, uint64_t to, unsigned leaf_level)
 {
-    uint64_t table = b->root[stage], flags = stage ? 0x67 : 3; /* P, RW, US, A, D; R, W */
+    const bool amd_host = b->kind->amd && !stage;
+    uint64_t table = b->root[stage];
+    uint64_t flags = amd_host ? nw_mask(62, 61) | 1 : stage ? 0x67 : 3; /* PR, IR, IW; P, RW, US, A, D; R, W */
     for (unsigned level = 3; level > leaf_level; level--) {
         uint64_t at = table + (address >> (12 + 9 * level) & 511) * 8, entry = nw_physmem_read64(b->pm, nw_hpa(at));
         if (!entry) {
-            entry = b->next_table | flags;
+            entry = b->next_table | flags | (amd_host ? (uint64_t)level << 9 : 0);
             b->next_table += NW_PAGE_BYTES;
             put(b, at, entry);
         }
@@ -88,7 +98,13 @@ static void build_tables(struct bench *b)
     b->root[1] = TREES + NW_PAGE_BYTES;
     b->next_table = TREES + 2 * NW_PAGE_BYTES;
     put(b, ROOT, CONTEXT | 1);
-    if (k->pgtt) {
+    if (k->amd) { /* the device table is at ROOT */
+        put(b, ROOT + SOURCE * 32,
+            b->root[0] | 3 | 4 << 9 | nw_mask(62, 61) |
+                (k->pgtt ? NW_BIT(55) | (DIRECTORY >> 12 & UINT64_C(7)) << 58 : 0));
+        put(b, ROOT + SOURCE * 32 + 8, 7);
+        put(b, DIRECTORY + PASID * 8, b->root[1] | 1);
+    } else if (k->pgtt) {
         put(b, CONTEXT + SOURCE * 32, DIRECTORY | 9);
         put(b, CONTEXT + SOURCE * 32 + 8, PASID);
         put(b, DIRECTORY, PASIDS | 1);
@@ -116,6 +132,14 @@ static void make(struct bench *b, const struct kind *k, uint64_t requests)
     *b = (struct bench){ .kind = k, .count = requests };
     must(nw_physmem_create(&b->pm, &err), &err);
     build_tables(b);
+    if (k->amd) {
+        struct nw_amdvi_config amd = nw_amdvi_config_default(b->pm);
+        amd.cache[NW_AMDVI_IOTLB] = (struct nw_iommu_cache_shape){ ENTRIES, WAYS };
+        amd.cache[NW_AMDVI_PDE_CACHE] = (struct nw_iommu_cache_shape){ k->paging_entries, 4 };
+        must(nw_amdvi_unit_create(&b->amd, &amd, &err), &err);
+        nw_amdvi_unit_write(b->amd, NW_AMDVI_DEVICE_TABLE, 8, ROOT);
+        nw_amdvi_unit_write(b->amd, NW_AMDVI_CONTROL, 8, NW_AMDVI_CONTROL_IOMMU_EN | NW_AMDVI_CONTROL_GT_EN);
+    }
     struct nw_vtd_config c = nw_vtd_config_default(b->pm);
     c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ ENTRIES, WAYS };
     c.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ k->paging_entries, 4 };
@@ -136,6 +160,7 @@ static void unmake(struct bench *b)
 {
     free(b->address);
     nw_vtd_unit_destroy(b->u);
+    nw_amdvi_unit_destroy(b->amd);
     nw_physmem_destroy(b->pm);
 }
 
@@ -152,6 +177,21 @@ static NW_NOINLINE uint64_t unit_loop(struct bench *b)
         q.address = b->address[i];
         nw_vtd_unit_dma(b->u, &q, &r);
         sum += r.fault.reason ? UINT64_C(1) << 60 : r.hpa.v;
+    }
+    return sum;
+}
+
+static NW_NOINLINE uint64_t amd_loop(struct bench *b)
+{
+    struct nw_amdvi_request q = {
+        .device_id = SOURCE, .kind = NW_AMDVI_READ, .has_pasid = b->kind->pasid, .pasid = b->kind->pasid ? PASID : 0
+    };
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < b->count; i++) {
+        struct nw_amdvi_result r;
+        q.address = b->address[i];
+        nw_amdvi_unit_dma(b->amd, &q, &r);
+        sum += r.event.code ? UINT64_C(1) << 60 : r.hpa.v;
     }
     return sum;
 }
@@ -222,10 +262,11 @@ static bool measure(const struct kind *k, uint64_t requests, int repetitions)
     double millions = (double)requests / 1e6;
     make(&b, k, requests);
     memset(plain_tlb, 0, sizeof plain_tlb);
-    bool agree = unit_loop(&b) == plain_loop(&b); /* and the caches are warm */
+    uint64_t (*const loop)(struct bench *) = k->amd ? amd_loop : unit_loop;
+    bool agree = loop(&b) == plain_loop(&b); /* and the caches are warm */
     for (int i = 0; i < repetitions; i++) {
         double start = processor_seconds();
-        uint64_t sum = unit_loop(&b);
+        uint64_t sum = loop(&b);
         double middle = processor_seconds();
         agree &= sum == plain_loop(&b);
         double end = processor_seconds();
@@ -236,7 +277,8 @@ static bool measure(const struct kind *k, uint64_t requests, int repetitions)
     qsort(f.unit, (size_t)repetitions, sizeof *f.unit, by_value);
     qsort(f.plain, (size_t)repetitions, sizeof *f.plain, by_value);
     qsort(f.ratio, (size_t)repetitions, sizeof *f.ratio, by_value);
-    struct nw_iommu_cache_counts c = nw_vtd_unit_counts(b.u, NW_VTD_IOTLB);
+    struct nw_iommu_cache_counts c =
+        k->amd ? nw_amdvi_unit_counts(b.amd, NW_AMDVI_IOTLB) : nw_vtd_unit_counts(b.u, NW_VTD_IOTLB);
     int middle = repetitions / 2, last = repetitions - 1;
     printf("| %s | %.1f (%.1f-%.1f) | %.1f (%.1f-%.1f) | %.1fx (%.1f-%.1f) | %.1f %% |\n", k->name, f.unit[middle],
            f.unit[0], f.unit[last], f.plain[middle], f.plain[0], f.plain[last], f.ratio[middle], f.ratio[0],
