@@ -10,7 +10,7 @@
 #include <string.h>
 
 _Static_assert((int)NW_DMA_GRANT_COPY == 8 && NW_DMA_STRATEGIES == 9, "the choices of iommu.strategy");
-_Static_assert((int)NW_DMA_UNIT_SIDECORE == 2 && NW_DMA_UNITS == 3, "the choices of iommu.unit");
+_Static_assert((int)NW_DMA_UNIT_NESTED == 3 && NW_DMA_UNITS == 4, "the choices of iommu.unit");
 
 /* A mapping by the name that the trace has for it. */
 struct named {
@@ -54,6 +54,7 @@ static enum nw_status make_dma(struct io *io, struct nw_error *err)
     d.optimistic_ns = c->iommu.optimistic_ns;
     d.pool_bytes = c->iommu.pool_bytes;
     d.request_bytes = c->iommu.request_bytes;
+    d.second_page_log2 = machine_backing_log2(c);
     d.detect_stale = c->iommu.detect_stale;
     return nw_dma_create(&io->dma, &d, err);
 }
@@ -273,7 +274,7 @@ void io_finish(struct io *io)
         r->exposed_max_ns = n.stale.window_max_ns > n.stale.open_max_ns ? n.stale.window_max_ns : n.stale.open_max_ns;
         r->exposed_open_pages = n.stale.open_pages;
         io->m->result->faults.dmar += n.faults;
-        if (c->iommu.unit == NW_DMA_UNIT_EMULATED)
+        if (c->iommu.unit == NW_DMA_UNIT_EMULATED || c->iommu.unit == NW_DMA_UNIT_NESTED)
             exits_add(io->m->result, c, NW_EXIT_MMIO, n.announcements);
     }
     io_price(c, r, io->link_gbps);

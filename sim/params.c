@@ -41,7 +41,7 @@ static const char *const prefetch_choices[] = { "none", "next-page", NULL };
 /* In the order of enum nw_dma_strategy and enum nw_dma_unit: io.c holds them to it. */
 static const char *const strategy_choices[] = { "strict",     "deferred", "identity", "persistent", "shared",
                                                 "optimistic", "huge",     "swiotlb",  "grant-copy", NULL };
-static const char *const unit_choices[] = { "hardware", "emulated", "sidecore", NULL };
+static const char *const unit_choices[] = { "hardware", "emulated", "sidecore", "nested", NULL };
 static const char *const iommu_choices[] = { "none", "vtd", NULL };
 static const char *const device_choices[] = { "passed-through", "paravirtual", "emulated", NULL };
 static const char *const backend_choices[] = { "copy", "grant", NULL };
@@ -175,7 +175,7 @@ static const struct nw_param table[] = {
     CHOICE_ROW(
         NW_PARAM_CHOICE, NW_GROUP_IOMMU, "iommu.unit", CFG(iommu.unit), unit_choices, "hardware",
         "the unit that it programs: of the machine, or emulated for a guest with an exit for each announcement, or "
-        "emulated on a core of its own"),
+        "emulated on a core of its own, or nested: the guest's tables are walked through the host's"),
     COUNT_ROW(NW_GROUP_IOMMU, "iommu.deferred_ranges", CFG(iommu.deferred_ranges), "ranges", 1, 1 << 20, "250",
               "strategy deferred: unmapped ranges that wait for one invalidation (Linux: 250)"),
     COUNT_ROW(NW_GROUP_IOMMU, "iommu.deferred_ns", CFG(iommu.deferred_ns), "ns", 0, 1e15, "10000000",

@@ -18,6 +18,7 @@ struct nw_dma_config nw_dma_config_default(struct nw_physmem *pm, struct nw_fram
                                .optimistic_ns = 10000000,
                                .pool_bytes = UINT64_C(64) << 20,
                                .request_bytes = 256,
+                               .second_page_log2 = NW_PAGE_2M_LOG2,
                                .detect_stale = true };
     for (unsigned i = 0; i < NW_VTD_CACHES; i++)
         c.cache[i] = unit.cache[i];
@@ -36,6 +37,14 @@ static enum nw_status check(const struct nw_dma_config *c, struct nw_error *err)
         return nw_fail(err, NW_ERR_INPUT,
                        "DMA mapping: requests of %llu bytes; powers of two from 64 to 4096 are allowed",
                        (unsigned long long)c->request_bytes);
+    if (c->second_page_log2 != NW_PAGE_LOG2 && c->second_page_log2 != NW_PAGE_2M_LOG2 &&
+        c->second_page_log2 != NW_PAGE_1G_LOG2)
+        return nw_fail(err, NW_ERR_INPUT,
+                       "DMA mapping: a second stage of pages of 2^%u bytes; 12, 21 and 30 are allowed",
+                       c->second_page_log2);
+    if (c->second_stage & (NW_PAGE_BYTES - 1))
+        return nw_fail(err, NW_ERR_INPUT, "DMA mapping: a second stage at 0x%llx; multiples of 4096 are allowed",
+                       (unsigned long long)c->second_stage);
     if (!c->pool_bytes || c->pool_bytes & (CHUNK_BYTES - 1) || c->pool_bytes > UINT64_C(64) << 30)
         return nw_fail(err, NW_ERR_INPUT,
                        "DMA mapping: a pool of %llu bytes; multiples of 2 MiB up to 64 GiB are allowed",
@@ -48,7 +57,7 @@ static enum nw_status frame(struct nw_dma *d, uint64_t *address, struct nw_error
     uint64_t pfn;
     enum nw_status s = nw_frames_alloc(d->config.frames, NW_PAGE_LOG2, &pfn, err);
     *address = s ? 0 : pfn << NW_PAGE_LOG2;
-    return s;
+    return s ? s : nested_cover(d, *address, NW_PAGE_BYTES, err); /* a guest's tables are the guest's memory */
 }
 
 static enum nw_status make_pool(struct nw_dma *d, struct nw_error *err)
@@ -77,17 +86,18 @@ static enum nw_status start_unit(struct nw_dma *d, struct nw_error *err)
 {
     struct nw_vtd_config c = nw_vtd_config_default(d->config.pm);
     enum nw_status s;
-    if (d->config.unit != NW_DMA_UNIT_HARDWARE)
+    const bool nested = d->config.unit == NW_DMA_UNIT_NESTED;
+    if (d->config.unit == NW_DMA_UNIT_EMULATED || d->config.unit == NW_DMA_UNIT_SIDECORE)
         c.unit.cap |= NW_VTD_CAP_CM;
     for (unsigned i = 0; i < NW_VTD_CACHES; i++)
         c.cache[i] = d->config.cache[i];
-    if ((s = frame(d, &d->root, err)) || (s = frame(d, &d->queue, err)) || (s = frame(d, &d->status, err)) ||
-        (s = nw_vtd_unit_create(&d->unit, &c, err)))
+    if ((nested && (s = nested_start(d, err))) || (s = frame(d, &d->root, err)) || (s = frame(d, &d->queue, err)) ||
+        (s = frame(d, &d->status, err)) || (s = nw_vtd_unit_create(&d->unit, &c, err)))
         return s;
-    nw_vtd_unit_write(d->unit, NW_VTD_RTADDR, 8, d->root);
+    nw_vtd_unit_write(d->unit, NW_VTD_RTADDR, 8, d->root | (nested ? NW_VTD_TTM_SCALABLE << 10 : 0));
     nw_vtd_unit_write(d->unit, NW_VTD_GCMD, 4, NW_VTD_GCMD_SRTP);
     nw_vtd_unit_write(d->unit, NW_VTD_IQT, 8, 0);
-    nw_vtd_unit_write(d->unit, NW_VTD_IQA, 8, d->queue);
+    nw_vtd_unit_write(d->unit, NW_VTD_IQA, 8, d->queue | (nested ? NW_BIT(11) : 0)); /* descriptors of 256 bits */
     nw_vtd_unit_write(d->unit, NW_VTD_GCMD, 4, NW_VTD_GCMD_QIE);
     nw_vtd_unit_write(d->unit, NW_VTD_GCMD, 4, NW_VTD_GCMD_QIE | NW_VTD_GCMD_TE);
     return d->config.detect_stale ? nw_vtd_stale_create(&d->stale, d->unit, NULL, NULL, err) : NW_OK;
@@ -131,6 +141,7 @@ void nw_dma_destroy(struct nw_dma *d)
     nw_vtd_stale_destroy(d->stale);
     nw_vtd_unit_destroy(d->unit);
     page_map_fini(&d->pins);
+    page_map_fini(&d->second_pages);
     free(d->mapping);
     free(d->pool);
     free(d->slot_used);
@@ -187,15 +198,17 @@ static enum nw_status attach(struct nw_dma *d, uint16_t bdf, struct dma_device *
     v->bdf = bdf;
     v->domain_id = (uint16_t)(d->device_count + 1);
     iova_init(&v->iova);
+    const bool nested = d->config.unit == NW_DMA_UNIT_NESTED;
+    const struct nw_guest_registers guest = nw_guest_registers_long(ADDRESS_LEVELS, 0);
     struct nw_vtd_second_stage tree = { .levels = ADDRESS_LEVELS,
                                         .haw = unit.unit.haw,
                                         .large_2m = unit.unit.cap & NW_VTD_CAP_SLLPS2M };
-    if ((s = nw_paging_init_vtd_second(&paging, &tree, err)))
+    if ((s = nested ? nw_paging_init_guest(&paging, &guest, err) : nw_paging_init_vtd_second(&paging, &tree, err)))
         goto fail;
     paging.root = NW_ROOT_NEW;
     if (!d->strategy->passes_through && (s = nw_builder_init(&v->builder, d->config.pm, &paging, &memory, err)))
         goto fail;
-    if ((s = write_context(d, v, err)))
+    if ((s = nested ? nested_attach(d, v, err) : write_context(d, v, err)))
         goto fail;
     d->device[d->device_count++] = *out = v;
     return NW_OK;

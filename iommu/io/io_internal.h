@@ -9,7 +9,7 @@
 
 enum {
     DEVICES_MAX = 256,
-    QUEUE_ENTRIES = 256, /* one page of 128-bit descriptors */
+    QUEUE_BYTES = 4096,
     SLOT_LOG2 = 11,      /* of the pool: Linux, IO_TLB_SIZE */
     SEGMENT_SLOTS = 128, /* a buffer does not cross one: Linux, IO_TLB_SEGSIZE */
 };
@@ -48,9 +48,12 @@ struct nw_dma {
     unsigned device_count;
     struct mapping *mapping;
     uint32_t mapping_count, mapping_capacity, mapping_free; /* free: index + 1 of the first, chained by `newer` */
-    uint64_t root, queue, queue_tail, status;               /* addresses; the tail as an index */
-    uint32_t waits_done;                                    /* what the status word says next */
-    uint64_t *pool;                                         /* chunks of 2 MiB */
+    uint64_t root, queue, queue_tail, status;               /* addresses; the tail in bytes */
+    struct nw_builder second; /* nested translation: the host's, unless it is somebody else's */
+    uint64_t second_root;
+    struct page_map second_pages; /* that are in it, by address >> second_page_log2 */
+    uint32_t waits_done;          /* what the status word says next */
+    uint64_t *pool;               /* chunks of 2 MiB */
     uint8_t *slot_used;
     uint64_t slots, next_slot;
     struct page_map pins; /* page of memory -> how often */
@@ -88,6 +91,16 @@ enum nw_status domain_clear(struct nw_dma *d, struct dma_device *v, uint64_t iov
 enum nw_status domain_invalidate_pages(struct nw_dma *d, const struct dma_device *v, uint64_t iova_page, uint64_t pages,
                                        struct nw_error *err) NW_MUST_USE;
 enum nw_status domain_invalidate(struct nw_dma *d, const struct dma_device *v, struct nw_error *err) NW_MUST_USE;
+/* The host has taken pages away from the second stage. */
+enum nw_status domain_invalidate_second(struct nw_dma *d, const struct dma_device *v, uint64_t page, uint64_t pages,
+                                        struct nw_error *err) NW_MUST_USE;
+
+/* ---- nested translation (nested.c); without it they do nothing or are not called ---- */
+enum nw_status nested_start(struct nw_dma *d, struct nw_error *err) NW_MUST_USE;
+enum nw_status nested_attach(struct nw_dma *d, const struct dma_device *v, struct nw_error *err) NW_MUST_USE;
+/* These addresses of the guest are in the second stage from now on. */
+enum nw_status nested_cover(struct nw_dma *d, uint64_t address, uint64_t bytes, struct nw_error *err) NW_MUST_USE;
+
 enum nw_status dma_pin(struct nw_dma *d, uint64_t address, uint64_t pages, struct nw_error *err) NW_MUST_USE;
 void dma_unpin(struct nw_dma *d, uint64_t address, uint64_t pages);
 

@@ -96,4 +96,4 @@ const struct dma_strategy dma_strategies[NW_DMA_STRATEGIES] = {
 const char *const nw_dma_strategy_name[NW_DMA_STRATEGIES] = { "strict",     "deferred", "identity",
                                                               "persistent", "shared",   "optimistic",
                                                               "huge",       "swiotlb",  "grant-copy" };
-const char *const nw_dma_unit_name[NW_DMA_UNITS] = { "hardware", "emulated", "sidecore" };
+const char *const nw_dma_unit_name[NW_DMA_UNITS] = { "hardware", "emulated", "sidecore", "nested" };

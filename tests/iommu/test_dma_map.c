@@ -8,6 +8,8 @@
 
 #include <nestwalk/base/rng.h>
 #include <nestwalk/iommu/dma_map.h>
+#include <nestwalk/mmu/builder.h>
+#include <nestwalk/mmu/walk.h>
 #include <stdlib.h>
 
 enum { BDF = 0x0310, OTHER = 0x0418 };
@@ -231,6 +233,131 @@ static void emulated__what_is_mapped_is_announced_as_well(void **state)
     end(&w);
 }
 
+/* ---- nested translation ---- */
+
+static void nested__maps_are_silent_and_unmaps_are_announced(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nw_dma_config c = begin(&w, NW_DMA_STRICT);
+    c.unit = NW_DMA_UNIT_NESTED;
+    start(&w, &c);
+    const uint64_t iova = map(&w, BDF, MEMORY + 0x123, 6000, NW_DMA_TO_DEVICE).iova;
+    assert_int_equal(nw_dma_counts(w.d).announcements, 0);
+    assert_false(nw_vtd_unit_read(nw_dma_unit(w.d), NW_VTD_CAP, 8) & NW_VTD_CAP_CM);
+    assert_true(target(&w, BDF, iova + 5000) == MEMORY + 0x123 + 5000);
+    assert_true(faults(&w, BDF, iova, 6000, true) > 0); /* the device may read only */
+    const struct nw_vtd_request q = { .source_id = BDF, .address = iova };
+    struct nw_vtd_result r;
+    nw_vtd_unit_dma(nw_dma_unit(w.d), &q, &r);
+    assert_int_equal(r.translation, NW_VTD_NESTED);
+    must(nw_dma_unmap(w.d, BDF, iova, err));
+    assert_int_equal(nw_dma_counts(w.d).announcements, 1);
+    assert_true(target(&w, BDF, iova) == UINT64_MAX);
+    end(&w);
+    /* a device that the guest passes through is still held to the guest's memory */
+    c = begin(&w, NW_DMA_IDENTITY);
+    c.unit = NW_DMA_UNIT_NESTED;
+    start(&w, &c);
+    assert_true(map(&w, BDF, MEMORY, 4096, NW_DMA_BOTH).iova == MEMORY);
+    assert_true(target(&w, BDF, MEMORY + 5) == MEMORY + 5);
+    assert_true(target(&w, BDF, UINT64_C(0x7000000000)) == UINT64_MAX);
+    end(&w);
+}
+
+/* What a device may be using stays; what it is not leaves the unit's caches too, and comes back. */
+static void nested__pages_are_taken_and_given_back(void **state)
+{
+    (void)state;
+    struct world w;
+    bool pinned;
+    struct nw_dma_config c = begin(&w, NW_DMA_PERSISTENT);
+    c.unit = NW_DMA_UNIT_NESTED;
+    start(&w, &c);
+    const uint64_t iova = map(&w, BDF, MEMORY, 4096, NW_DMA_BOTH).iova;
+    must(nw_dma_unmap(w.d, BDF, iova, err));
+    must(nw_dma_take_pages(w.d, MEMORY, 1, &pinned, err));
+    assert_true(pinned && target(&w, BDF, iova) == MEMORY); /* it stays mapped */
+    end(&w);
+    c = begin(&w, NW_DMA_IDENTITY);
+    c.unit = NW_DMA_UNIT_NESTED;
+    start(&w, &c);
+    map(&w, BDF, MEMORY, 4096, NW_DMA_BOTH);
+    assert_true(target(&w, BDF, MEMORY + 0x5000) == MEMORY + 0x5000); /* in the same 2 MiB, nobody's buffer */
+    must(nw_dma_take_pages(w.d, MEMORY + 0x4000, 4, &pinned, err));
+    assert_false(pinned);
+    assert_true(target(&w, BDF, MEMORY + 0x5000) == UINT64_MAX && target(&w, BDF, MEMORY) == MEMORY);
+    assert_int_equal(nw_dma_counts(w.d).taken_invalidations, 1);
+    assert_int_equal(nw_dma_counts(w.d).stale.open_pages, 0);
+    must(nw_dma_give_page(w.d, MEMORY + 0x5000, err));
+    assert_true(target(&w, BDF, MEMORY + 0x5000) == MEMORY + 0x5000 && target(&w, BDF, MEMORY + 0x6000) == UINT64_MAX);
+    must(nw_dma_take_pages(w.d, MEMORY, 4, &pinned, err));
+    assert_true(pinned);
+    end(&w);
+}
+
+static enum nw_status ept_page(void *context, uint64_t *address, struct nw_error *e)
+{
+    uint64_t pfn;
+    enum nw_status s = nw_frames_alloc(context, NW_PAGE_LOG2, &pfn, e);
+    *address = s ? 0 : pfn << NW_PAGE_LOG2;
+    return s;
+}
+
+/* One EPT for the processor and the unit: guest-physical MEMORY + x is at MEMORY + 2^32 + x, tables are where they are. */
+static void nested__processor_and_unit_share_the_ept(void **state)
+{
+    (void)state;
+    struct world w;
+    bool pinned;
+    struct nw_dma_config c = begin(&w, NW_DMA_STRICT);
+    const struct nw_ept_registers registers = { .eptp = 0x1e, .maxphyaddr = 48, .huge_1g = true };
+    struct nw_paging paging, guest_paging;
+    struct nw_builder ept;
+    struct nw_walk_result r;
+    const struct nw_builder_memory memory = { .allocate = ept_page, .context = &w.frames };
+    must(nw_paging_init_ept(&paging, &registers, err));
+    paging.root = NW_ROOT_NEW;
+    must(nw_builder_init(&ept, w.pm, &paging, &memory, err));
+    must(nw_builder_map_range(&ept, 0, 0, MEMORY, NW_PAGE_1G_LOG2, NW_MAP_RWX, err));
+    for (uint64_t page = 0; page < 512; page++)
+        must(nw_builder_map(&ept, MEMORY + page * 4096, MEMORY + (UINT64_C(1) << 32) + page * 4096, NW_PAGE_LOG2,
+                            NW_MAP_RWX, err));
+    c.unit = NW_DMA_UNIT_NESTED;
+    c.second_stage = ept.paging.root & nw_mask(51, 12);
+    start(&w, &c);
+    const uint64_t iova = map(&w, BDF, MEMORY + 0x3000, 4096, NW_DMA_BOTH).iova;
+    const uint64_t other = map(&w, OTHER, MEMORY + 0x9000, 4096, NW_DMA_BOTH).iova;
+    assert_true(target(&w, BDF, iova + 8) == MEMORY + (UINT64_C(1) << 32) + 0x3008);
+    assert_true(target(&w, OTHER, other) == MEMORY + (UINT64_C(1) << 32) + 0x9000);
+    /* the processor finds the same frame */
+    struct nw_guest_registers guest = nw_guest_registers_long(4, 0x40000000);
+    must(nw_paging_init_guest(&guest_paging, &guest, err));
+    for (unsigned level = 0; level < 3; level++) /* GVA 0: three tables, then the page */
+        must(
+            nw_physmem_write64(w.pm, nw_hpa(0x40000000 + level * 0x1000u), (0x40001000 + level * 0x1000u) | 0x27, err));
+    must(nw_physmem_write64(w.pm, nw_hpa(0x40003000), (MEMORY + 0x3000) | 0x67, err));
+    const struct nw_access access = { .kind = NW_ACCESS_READ };
+    nw_walk_nested(w.pm, &guest_paging, &ept.paging, nw_gva(8), &access, NULL, &r);
+    assert_true(r.outcome == NW_WALK_OK && r.hpa.v == target(&w, BDF, iova + 8));
+    /* the VMM swaps: a pinned page stays; of another both lose it, the unit when it has been told */
+    must(nw_dma_take_pages(w.d, MEMORY + 0x3000, 1, &pinned, err));
+    assert_true(pinned);
+    must(nw_dma_unmap(w.d, BDF, iova, err));
+    const uint64_t again = map(&w, BDF, MEMORY + 0xa000, 4096, NW_DMA_BOTH).iova;
+    assert_true(target(&w, BDF, again) != UINT64_MAX);
+    must(nw_builder_unmap(&ept, MEMORY + 0xa000, err)); /* a VMM that does not ask ... */
+    assert_true(target(&w, BDF, again) != UINT64_MAX);  /* ... leaves the device with the frame */
+    must(nw_dma_unmap(w.d, BDF, again, err));
+    must(nw_builder_unmap(&ept, MEMORY + 0x3000, err));
+    must(nw_dma_take_pages(w.d, MEMORY + 0x3000, 1, &pinned, err));
+    assert_false(pinned);
+    assert_true(nw_dma_counts(w.d).taken_invalidations == 2);
+    nw_walk_nested(w.pm, &guest_paging, &ept.paging, nw_gva(8), &access, NULL, &r);
+    assert_int_equal(r.outcome, NW_WALK_EPT_VIOLATION);
+    end(&w);
+}
+
 /* ---- all strategies against a list ---- */
 
 enum { LIVE_MAX = 40, STEPS = 4000 };
@@ -239,7 +366,7 @@ static void all__random_drivers_reach_their_buffers(void **state)
 {
     (void)state;
     for (unsigned strategy = 0; strategy < NW_DMA_STRATEGIES; strategy++)
-        for (uint64_t seed = 1; seed <= 3; seed++) {
+        for (uint64_t seed = 1; seed <= NW_DMA_UNITS; seed++) {
             struct live {
                 uint16_t bdf;
                 uint64_t address, bytes, iova;
@@ -250,7 +377,7 @@ static void all__random_drivers_reach_their_buffers(void **state)
             struct nw_rng rng = nw_rng_seeded(seed);
             struct world w;
             struct nw_dma_config c = begin(&w, strategy);
-            c.unit = (enum nw_dma_unit)nw_rng_below(&rng, NW_DMA_UNITS);
+            c.unit = (enum nw_dma_unit)(seed - 1);
             c.deferred_ranges = 1 + nw_rng_below(&rng, 20);
             c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ 16, 4 };
             start(&w, &c);
@@ -312,12 +439,14 @@ static void configuration__nonsense_is_refused(void **state)
     struct world w;
     struct nw_dma_mapping m;
     const struct nw_dma_config good = begin(&w, NW_DMA_STRICT);
-    struct nw_dma_config bad[] = { good, good, good, good, good };
+    struct nw_dma_config bad[] = { good, good, good, good, good, good, good };
     bad[0].deferred_ranges = 0;
     bad[1].request_bytes = 100;
     bad[2].pool_bytes = 4096;
     bad[3].strategy = NW_DMA_STRATEGIES;
     bad[4].cache[NW_VTD_IOTLB].ways = 7;
+    bad[5].second_page_log2 = 13;
+    bad[6].second_stage = 0x1008;
     for (unsigned i = 0; i < NW_ARRAY_LEN(bad); i++)
         assert_int_equal(nw_dma_create(&w.d, &bad[i], err), NW_ERR_INPUT);
     start(&w, &good);
@@ -337,6 +466,9 @@ int main(void)
         cmocka_unit_test(huge__opens_two_mebibytes_and_one_entry_serves_them),
         cmocka_unit_test(pass_through__devices_reach_everything_and_copies_are_counted),
         cmocka_unit_test(emulated__what_is_mapped_is_announced_as_well),
+        cmocka_unit_test(nested__maps_are_silent_and_unmaps_are_announced),
+        cmocka_unit_test(nested__pages_are_taken_and_given_back),
+        cmocka_unit_test(nested__processor_and_unit_share_the_ept),
         cmocka_unit_test(all__random_drivers_reach_their_buffers),
         cmocka_unit_test(configuration__nonsense_is_refused),
     };

@@ -10,7 +10,7 @@
  *     nw_dma_time(d, now_ns);                                                 // deferred work falls due
  *     counts = nw_dma_counts(d);
  *
- * Each device has a domain of its own: legacy mode, second stage of four levels. Memory is given in physical addresses as the unit sees
+ * Each device has a domain of its own: legacy mode, second stage of four levels (with nested translation scalable mode, first stage). Memory is given in physical addresses as the unit sees
  * them: of the host, or of the guest when the unit is emulated for one.
  *
  * The strategies:
@@ -53,6 +53,8 @@ enum nw_dma_unit {
     NW_DMA_UNIT_HARDWARE,
     NW_DMA_UNIT_EMULATED, /* for a guest, with caching mode: what is mapped is announced as well, each announcement traps */
     NW_DMA_UNIT_SIDECORE, /* as emulated, but another core watches the queue: nothing traps (Amit et al.) */
+    NW_DMA_UNIT_NESTED, /* the guest's tables are walked by the hardware, through a second stage that the host keeps: what is mapped need
+                             not be announced, invalidations trap (VT-d, "Nested Translation") */
     NW_DMA_UNITS
 };
 extern const char *const nw_dma_unit_name[NW_DMA_UNITS]; /* "hardware", ... */
@@ -72,6 +74,10 @@ struct nw_dma_config {
     uint64_t pool_bytes;    /* swiotlb, grant-copy; a multiple of 4 KiB. Default 64 MiB: Linux, swiotlb */
     uint64_t
         request_bytes; /* that a device moves in one request, a power of two, 64 to 4096. Default 256: PCI Express, Max_Payload_Size of common devices */
+    uint64_t
+        second_stage; /* NESTED: root of the second stage, as the unit sees it, such as a guest's EPT; it must permit what tables and
+                                 buffers need. 0: one of its own, in which every address is its own translation */
+    unsigned second_page_log2; /* NESTED: its pages, 12, 21 (default) or 30 */
     bool
         detect_stale; /* whether DMA goes by mappings that were removed; default true, and some microseconds a request */
 };
@@ -114,6 +120,13 @@ enum nw_status nw_dma_flush(struct nw_dma *d, struct nw_error *err) NW_MUST_USE;
 /* Pages that a device may be using: whoever wants the frame (a balloon, a swapper) has to leave it. A page is pinned from its first mapping until
  * the device cannot reach it any more. Passed-through devices pin everything that they ever mapped. */
 bool nw_dma_is_pinned(const struct nw_dma *d, uint64_t address);
+/* A balloon, a swapper, a sharer takes pages from the guest. *pinned: one of them is, and nothing has been changed. Else, with NESTED, the
+ * pages leave the second stage (whose owner has done so, when it is not this one's), and the unit is told for every device:
+ * CPU and unit translate by the same frames, so whoever changes the guest's EPT has to call this. */
+enum nw_status nw_dma_take_pages(struct nw_dma *d, uint64_t address, uint64_t pages, bool *pinned,
+                                 struct nw_error *err) NW_MUST_USE;
+/* The page is the guest's again. */
+enum nw_status nw_dma_give_page(struct nw_dma *d, uint64_t address, struct nw_error *err) NW_MUST_USE;
 
 struct nw_dma_counts {
     uint64_t maps, unmaps, reuses, pool_full;
@@ -122,9 +135,10 @@ struct nw_dma_counts {
     uint64_t table_pages;                /* in use now, with the roots */
     uint64_t ranges_taken, ranges_fresh; /* of addresses: taken, and of these those that had never been used */
     uint64_t range_invalidations, domain_invalidations;
-    uint64_t waits; /* for the queue to have done them */
+    uint64_t waits;               /* for the queue to have done them */
+    uint64_t taken_invalidations; /* of pages that the host took back: the host's own */
     uint64_t
-        announcements; /* writes of the queue's tail; of an emulated unit each is an exit, unless a sidecore watches */
+        announcements; /* writes of the queue's tail; of an emulated unit and with nested translation each is an exit */
     uint64_t copied_bytes, copies;
     uint64_t grant_operations; /* copies that the hypervisor was asked for */
     uint64_t pinned_pages, pinned_pages_max;
