@@ -2,6 +2,7 @@
 #include "io.h"
 #include "exit_reason.h"
 #include "io_price.h"
+#include "pager.h"
 #include <inttypes.h>
 #include <nestwalk/base/bits.h>
 #include <nestwalk/iommu/dma_map.h>
