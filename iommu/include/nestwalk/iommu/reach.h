@@ -1,0 +1,84 @@
+/* reach.h - all that a device can reach: what its tables map, as a list of windows or as the exact set of physical memory.
+ *
+ *     struct nw_frame_set *set;
+ *     if ((s = nw_frame_set_create(&set, err))) return s;
+ *     struct nw_reach_request q = { .source_id = 0x20, .targets_once = true };
+ *     s = nw_vtd_reach(&tables, &q, nw_frame_set_take, set, &all, err);
+ *     nw_frame_set_next(set, 0, &range) ...                             // [start, end), rights
+ *
+ * A page counts as reachable for reading (writing) just when nw_vtd_translate() lets a read (write) through that is not privileged, unless
+ * RID_PRIV makes it so, and untranslated; nothing is set in the tables. Tables that point at each other, or at themselves, are read once for each
+ * level and set of rights with `targets_once`, so that the time grows with their number and not with the paths through them. */
+#ifndef NESTWALK_IOMMU_REACH_H
+#define NESTWALK_IOMMU_REACH_H
+
+#include <nestwalk/iommu/amdvi.h>
+#include <nestwalk/iommu/vtd.h>
+
+enum nw_reach_rights { NW_REACH_READ = 1, NW_REACH_WRITE = 2, NW_REACH_BOTH = 3 };
+
+/* A run of addresses that lead to a run of memory, with the same rights. */
+struct nw_reach_window {
+    uint64_t iova, target, bytes; /* whole pages of 4 KiB; bytes 0: all 2^64 */
+    uint8_t rights;               /* set of enum nw_reach_rights, not empty */
+};
+/* false: that is enough. */
+typedef bool (*nw_reach_fn)(void *context, const struct nw_reach_window *w);
+
+struct nw_reach_request {
+    uint16_t source_id;
+    bool has_pasid;
+    uint32_t pasid;
+    /* Every memory page is told of at least once with each of its rights, and not for each address that leads there; the order is then
+     * that of the tables. false: every address is, in rising order (of a first stage the upper half last). */
+    bool targets_once;
+};
+
+struct nw_reach_summary {
+    unsigned reason;     /* VT-d: fault reason of every request, 0: none. AMD-Vi: enum nw_amdvi_event_code */
+    bool identity;       /* passed through: every address is its own; nothing has been told */
+    uint8_t translation; /* enum nw_vtd_translation or nw_amdvi_translation */
+    uint16_t domain_id;
+    uint32_t pasid;  /* that is used: the request's, or RID_PASID */
+    uint64_t root;   /* of the tables: first stage's where there is one */
+    uint64_t tables; /* table pages read */
+    bool stopped;    /* the function said so */
+};
+
+/* Windows of one requester. NW_ERR_NOMEM. */
+enum nw_status nw_vtd_reach(const struct nw_vtd_tables *t, const struct nw_reach_request *q, nw_reach_fn tell,
+                            void *context, struct nw_reach_summary *out, struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_amdvi_reach(const struct nw_amdvi_tables *t, const struct nw_reach_request *q, nw_reach_fn tell,
+                              void *context, struct nw_reach_summary *out, struct nw_error *err) NW_MUST_USE;
+
+/* Every requester that the tables have an entry for: without a PASID, then with each. At most NW_REACH_SOURCES_MAX are told of.
+ * *more: there are others. */
+enum { NW_REACH_SOURCES_MAX = 1 << 20 };
+typedef bool (*nw_reach_source_fn)(void *context, const struct nw_reach_request *q);
+void nw_vtd_reach_sources(const struct nw_vtd_tables *t, nw_reach_source_fn tell, void *context, bool *more);
+void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, nw_reach_source_fn tell, void *context, bool *more);
+
+/* ---- sets of memory ----------------------------------------------------------------------------- */
+
+/* Pages of 4 KiB below 2^52, each readable, writable or both. 8 KiB for each 128 MiB that is partly in it, less for what is wholly. */
+struct nw_frame_set;
+enum nw_status nw_frame_set_create(struct nw_frame_set **out, struct nw_error *err) NW_MUST_USE;
+void nw_frame_set_destroy(struct nw_frame_set *s); /* NULL is allowed */
+/* Whole pages; `rights` are added to what they have. NW_ERR_NOMEM. */
+enum nw_status nw_frame_set_add(struct nw_frame_set *s, uint64_t start, uint64_t bytes, unsigned rights,
+                                struct nw_error *err) NW_MUST_USE;
+unsigned nw_frame_set_rights(const struct nw_frame_set *s, uint64_t address);
+/* A nw_reach_fn; `context` is the set. Stops when there is no memory: nw_frame_set_status() has the error. */
+bool nw_frame_set_take(void *context, const struct nw_reach_window *w);
+enum nw_status nw_frame_set_status(const struct nw_frame_set *s, struct nw_error *err) NW_MUST_USE;
+
+struct nw_frame_range {
+    uint64_t start, end; /* [start, end) */
+    unsigned rights;
+};
+/* The first range at or above `from`: as long as neighbours have the same rights. False: there is none. */
+bool nw_frame_set_next(struct nw_frame_set *s, uint64_t from, struct nw_frame_range *out);
+/* Bytes that have all of these rights. */
+uint64_t nw_frame_set_bytes(struct nw_frame_set *s, unsigned rights);
+
+#endif

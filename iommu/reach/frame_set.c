@@ -1,0 +1,261 @@
+/* Sets of memory: chunks of 128 MiB in a hash table, each uniform or with two bitmaps. */
+#include <nestwalk/base/bits.h>
+#include <nestwalk/iommu/reach.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_LOG2 = 15, CHUNK_PAGES = 1 << CHUNK_LOG2, WORDS = CHUNK_PAGES / 64 };
+
+struct bitmaps {
+    uint64_t read[WORDS], write[WORDS];
+};
+
+struct chunk {
+    uint64_t number; /* page number >> CHUNK_LOG2, plus 1; 0: free */
+    struct bitmaps *bits;
+    unsigned uniform; /* rights of every page; with bitmaps 0 */
+};
+
+struct nw_frame_set {
+    struct chunk *slot;
+    size_t slots, used;
+    struct chunk *last; /* that was found */
+    const struct chunk **sorted;
+    bool no_memory;
+};
+
+enum nw_status nw_frame_set_create(struct nw_frame_set **out, struct nw_error *err)
+{
+    *out = calloc(1, sizeof **out);
+    return *out ? NW_OK : nw_fail_nomem(err, "a set of memory");
+}
+
+void nw_frame_set_destroy(struct nw_frame_set *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->slots; i++)
+        free(s->slot[i].bits);
+    free(s->slot);
+    free(s->sorted);
+    free(s);
+}
+
+enum nw_status nw_frame_set_status(const struct nw_frame_set *s, struct nw_error *err)
+{
+    return s->no_memory ? nw_fail_nomem(err, "the memory that devices can reach") : NW_OK;
+}
+
+/* ---- chunks ------------------------------------------------------------------------------------- */
+
+static struct chunk *place(struct chunk *slot, size_t slots, uint64_t number)
+{
+    size_t at = (size_t)nw_mix64(number) & (slots - 1);
+    while (slot[at].number && slot[at].number != number)
+        at = (at + 1) & (slots - 1);
+    return &slot[at];
+}
+
+static bool grow(struct nw_frame_set *s)
+{
+    const size_t slots = s->slots ? s->slots * 2 : 64;
+    struct chunk *bigger = calloc(slots, sizeof *bigger);
+    if (!bigger)
+        return false;
+    for (size_t i = 0; i < s->slots; i++)
+        if (s->slot[i].number)
+            *place(bigger, slots, s->slot[i].number) = s->slot[i];
+    free(s->slot);
+    s->slot = bigger;
+    s->slots = slots;
+    s->last = NULL;
+    return true;
+}
+
+static struct chunk *make(struct nw_frame_set *s, uint64_t number)
+{
+    if (s->last && s->last->number == number)
+        return s->last;
+    if (s->used * 2 >= s->slots && !grow(s))
+        return NULL;
+    struct chunk *c = place(s->slot, s->slots, number);
+    if (!c->number) {
+        free(s->sorted);
+        s->sorted = NULL;
+        s->used++;
+        c->number = number;
+    }
+    return s->last = c;
+}
+
+static const struct chunk *find(const struct nw_frame_set *s, uint64_t number)
+{
+    const struct chunk *c = s->slots ? place(s->slot, s->slots, number) : NULL;
+    return c && c->number ? c : NULL;
+}
+
+static void set_bits(uint64_t *word, unsigned first, unsigned count)
+{
+    while (count) {
+        const unsigned low = first % 64, here = count < 64 - low ? count : 64 - low;
+        word[first / 64] |= nw_mask(low + here - 1, low);
+        first += here;
+        count -= here;
+    }
+}
+
+/* Some pages of a chunk. */
+static bool add_part(struct chunk *c, unsigned first, unsigned count, unsigned rights)
+{
+    if (!c->bits) {
+        if ((c->uniform & rights) == rights)
+            return true;
+        if (count == CHUNK_PAGES) {
+            c->uniform |= rights;
+            return true;
+        }
+        c->bits = calloc(1, sizeof *c->bits);
+        if (!c->bits)
+            return false;
+        if (c->uniform & NW_REACH_READ)
+            memset(c->bits->read, 0xff, sizeof c->bits->read);
+        if (c->uniform & NW_REACH_WRITE)
+            memset(c->bits->write, 0xff, sizeof c->bits->write);
+        c->uniform = 0;
+    }
+    if (rights & NW_REACH_READ)
+        set_bits(c->bits->read, first, count);
+    if (rights & NW_REACH_WRITE)
+        set_bits(c->bits->write, first, count);
+    return true;
+}
+
+enum nw_status nw_frame_set_add(struct nw_frame_set *s, uint64_t start, uint64_t bytes, unsigned rights,
+                                struct nw_error *err)
+{
+    uint64_t page = start >> NW_PAGE_LOG2, left = bytes >> NW_PAGE_LOG2;
+    while (left) {
+        const unsigned first = (unsigned)(page & (CHUNK_PAGES - 1));
+        const unsigned count = left < CHUNK_PAGES - first ? (unsigned)left : CHUNK_PAGES - first;
+        struct chunk *c = make(s, (page >> CHUNK_LOG2) + 1);
+        if (!c || !add_part(c, first, count, rights)) {
+            s->no_memory = true;
+            return nw_fail_nomem(err, "the memory that devices can reach");
+        }
+        page += count;
+        left -= count;
+    }
+    return NW_OK;
+}
+
+bool nw_frame_set_take(void *context, const struct nw_reach_window *w)
+{
+    return !nw_frame_set_add(context, w->target, w->bytes, w->rights, NULL);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------ */
+
+static unsigned rights_of(const struct chunk *c, unsigned page)
+{
+    if (!c->bits)
+        return c->uniform;
+    return (c->bits->read[page / 64] >> page % 64 & 1 ? NW_REACH_READ : 0u) |
+           (c->bits->write[page / 64] >> page % 64 & 1 ? NW_REACH_WRITE : 0u);
+}
+
+unsigned nw_frame_set_rights(const struct nw_frame_set *s, uint64_t address)
+{
+    const uint64_t page = address >> NW_PAGE_LOG2;
+    const struct chunk *c = find(s, (page >> CHUNK_LOG2) + 1);
+    return c ? rights_of(c, (unsigned)(page & (CHUNK_PAGES - 1))) : 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t x = (*(const struct chunk *const *)a)->number, y = (*(const struct chunk *const *)b)->number;
+    return (x > y) - (x < y);
+}
+
+static bool sort(struct nw_frame_set *s)
+{
+    size_t n = 0;
+    if (s->sorted || !s->used)
+        return s->used > 0;
+    s->sorted = malloc(s->used * sizeof *s->sorted);
+    if (!s->sorted) {
+        s->no_memory = true;
+        return false;
+    }
+    for (size_t i = 0; i < s->slots; i++)
+        if (s->slot[i].number)
+            s->sorted[n++] = &s->slot[i];
+    qsort(s->sorted, n, sizeof *s->sorted, by_number);
+    return true;
+}
+
+/* The next page at or after `page` whose rights are (not) `rights`; CHUNK_PAGES: none in the chunk. */
+static unsigned scan(const struct chunk *c, unsigned page, unsigned rights, bool equal)
+{
+    if (!c->bits)
+        return (c->uniform == rights) == equal ? page : CHUNK_PAGES;
+    while (page < CHUNK_PAGES) {
+        const uint64_t r = c->bits->read[page / 64] ^ (rights & NW_REACH_READ ? 0 : ~UINT64_C(0));
+        const uint64_t w = c->bits->write[page / 64] ^ (rights & NW_REACH_WRITE ? 0 : ~UINT64_C(0));
+        const uint64_t hits = (equal ? r & w : ~(r & w)) >> page % 64;
+        if (hits)
+            return page + (unsigned)__builtin_ctzll(hits);
+        page = (page | 63) + 1;
+    }
+    return CHUNK_PAGES;
+}
+
+static size_t first_chunk(const struct nw_frame_set *s, uint64_t number)
+{
+    size_t low = 0, high = s->used;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (s->sorted[middle]->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool nw_frame_set_next(struct nw_frame_set *s, uint64_t from, struct nw_frame_range *out)
+{
+    uint64_t page = (from >> NW_PAGE_LOG2) + !!(from & (NW_PAGE_BYTES - 1));
+    if (!sort(s))
+        return false;
+    size_t i = first_chunk(s, (page >> CHUNK_LOG2) + 1);
+    unsigned at = CHUNK_PAGES;
+    for (; i < s->used; i++) {
+        const struct chunk *c = s->sorted[i];
+        const uint64_t base = (c->number - 1) << CHUNK_LOG2;
+        at = scan(c, page > base ? (unsigned)(page - base) : 0, 0, false);
+        if (at < CHUNK_PAGES)
+            break;
+    }
+    if (i == s->used)
+        return false;
+    const struct chunk *c = s->sorted[i];
+    out->rights = rights_of(c, at);
+    out->start = (((c->number - 1) << CHUNK_LOG2) + at) << NW_PAGE_LOG2;
+    for (;;) { /* to the end of the run, over chunks that follow each other */
+        at = scan(c, at, out->rights, false);
+        out->end = (((c->number - 1) << CHUNK_LOG2) + at) << NW_PAGE_LOG2;
+        if (at < CHUNK_PAGES || i + 1 == s->used || s->sorted[i + 1]->number != c->number + 1)
+            return true;
+        c = s->sorted[++i];
+        at = 0;
+    }
+}
+
+uint64_t nw_frame_set_bytes(struct nw_frame_set *s, unsigned rights)
+{
+    struct nw_frame_range r;
+    uint64_t bytes = 0;
+    for (uint64_t from = 0; nw_frame_set_next(s, from, &r); from = r.end)
+        bytes += (r.rights & rights) == rights ? r.end - r.start : 0;
+    return bytes;
+}
