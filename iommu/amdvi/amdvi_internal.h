@@ -92,6 +92,12 @@ bool amdvi_host_walk(struct amdvi_walk *w, uint64_t gpa, unsigned need, bool sto
 /* guest.c: a request of a PASID; DTE.GV is set. False: out->event. */
 bool amdvi_guest_translate(struct amdvi_walk *w, uint32_t pasid, struct nw_amdvi_result *out);
 
+/* The guest's tables of a PASID; DTE.TV and .GV are set. False: *e says why there are none. */
+struct nw_paging;
+uint64_t amdvi_gcr3_root(const struct amdvi_walk *w);
+bool amdvi_guest_tables(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct nw_paging *guest,
+                        struct nw_amdvi_event *e);
+
 /* translate.c, interrupt.c: nw_amdvi_translate() and nw_amdvi_interrupt() with caches. */
 void amdvi_translate(struct amdvi_walk *w, struct nw_amdvi_result *out);
 void amdvi_interrupt(const struct nw_amdvi_tables *t, struct amdvi_caches *caches,

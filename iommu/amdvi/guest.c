@@ -100,7 +100,7 @@ static NW_NOINLINE void walk(struct guest_walk *g, const struct nw_paging *guest
 
 /* ---- the GCR3 table ----------------------------------------------------------------------------- */
 
-static uint64_t gcr3_root(const struct amdvi_walk *w)
+uint64_t amdvi_gcr3_root(const struct amdvi_walk *w)
 {
     return nw_field(w->dte[0], 60, 58) << 12 | nw_field(w->dte[1], 31, 16) << 15 | nw_field(w->dte[1], 63, 43) << 31;
 }
@@ -110,7 +110,7 @@ static bool find_cr3(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct
     unsigned levels = DTE_GLX(w->dte[0]) + 1;
     if ((uint64_t)pasid >> nw_amdvi_pasid_bits(w->t->unit.efr) || pasid >> 9 * levels)
         return guest_event(w, e, 0, pasid);
-    uint64_t table = gcr3_root(w), entry;
+    uint64_t table = amdvi_gcr3_root(w), entry;
     if (amdvi_gcr3_lookup(w, pasid, cr3))
         return true;
     for (unsigned level = levels; level-- > 0; table = entry & nw_mask(51, 12)) {
@@ -155,6 +155,13 @@ static bool failed(const struct guest_walk *g, uint32_t pasid, const struct nw_w
     guest_event(g->w, e, flags, pasid);
     e->level = (int8_t)(r->outcome == NW_WALK_PAGE_FAULT ? r->fault.level + 1 : 0);
     return false;
+}
+
+bool amdvi_guest_tables(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct nw_paging *guest,
+                        struct nw_amdvi_event *e)
+{
+    struct nw_paging host;
+    return find_cr3(w, pasid, cr3, e) && (set_trees(w, *cr3, guest, &host) || guest_event(w, e, 0, pasid));
 }
 
 static unsigned rights_for(enum nw_access_kind kind)

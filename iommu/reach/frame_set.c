@@ -1,10 +1,12 @@
-/* Sets of memory: chunks of 128 MiB in a hash table, each uniform or with two bitmaps. */
+/* Sets of memory: chunks of 128 MiB in a hash table, each uniform or with two bitmaps; and what whole TiB have, which is added to what their
+ * chunks have. */
 #include <nestwalk/base/bits.h>
 #include <nestwalk/iommu/reach.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CHUNK_LOG2 = 15, CHUNK_PAGES = 1 << CHUNK_LOG2, WORDS = CHUNK_PAGES / 64 };
+enum { WIDE_LOG2 = 28, WIDES = 1 << (NW_PHYS_BITS_MAX - NW_PAGE_LOG2 - WIDE_LOG2) }; /* of pages: 1 TiB */
 
 struct bitmaps {
     uint64_t read[WORDS], write[WORDS];
@@ -21,6 +23,7 @@ struct nw_frame_set {
     size_t slots, used;
     struct chunk *last; /* that was found */
     const struct chunk **sorted;
+    uint8_t wide[WIDES]; /* rights of every page of that TiB */
     bool no_memory;
 };
 
@@ -133,8 +136,16 @@ static bool add_part(struct chunk *c, unsigned first, unsigned count, unsigned r
 enum nw_status nw_frame_set_add(struct nw_frame_set *s, uint64_t start, uint64_t bytes, unsigned rights,
                                 struct nw_error *err)
 {
+    const uint64_t all = NW_BIT(NW_PHYS_BITS_MAX - NW_PAGE_LOG2);
     uint64_t page = start >> NW_PAGE_LOG2, left = bytes >> NW_PAGE_LOG2;
+    left = page >= all ? 0 : left < all - page ? left : all - page;
     while (left) {
+        if (!(page & nw_mask(WIDE_LOG2 - 1, 0)) && left >= NW_BIT(WIDE_LOG2)) {
+            s->wide[page >> WIDE_LOG2] |= (uint8_t)rights;
+            page += NW_BIT(WIDE_LOG2);
+            left -= NW_BIT(WIDE_LOG2);
+            continue;
+        }
         const unsigned first = (unsigned)(page & (CHUNK_PAGES - 1));
         const unsigned count = left < CHUNK_PAGES - first ? (unsigned)left : CHUNK_PAGES - first;
         struct chunk *c = make(s, (page >> CHUNK_LOG2) + 1);
@@ -167,7 +178,9 @@ unsigned nw_frame_set_rights(const struct nw_frame_set *s, uint64_t address)
 {
     const uint64_t page = address >> NW_PAGE_LOG2;
     const struct chunk *c = find(s, (page >> CHUNK_LOG2) + 1);
-    return c ? rights_of(c, (unsigned)(page & (CHUNK_PAGES - 1))) : 0;
+    if (page >> WIDE_LOG2 >= WIDES)
+        return 0;
+    return s->wide[page >> WIDE_LOG2] | (c ? rights_of(c, (unsigned)(page & (CHUNK_PAGES - 1))) : 0u);
 }
 
 static int by_number(const void *a, const void *b)
@@ -180,7 +193,7 @@ static bool sort(struct nw_frame_set *s)
 {
     size_t n = 0;
     if (s->sorted || !s->used)
-        return s->used > 0;
+        return true;
     s->sorted = malloc(s->used * sizeof *s->sorted);
     if (!s->sorted) {
         s->no_memory = true;
@@ -193,17 +206,18 @@ static bool sort(struct nw_frame_set *s)
     return true;
 }
 
-/* The next page at or after `page` whose rights are (not) `rights`; CHUNK_PAGES: none in the chunk. */
-static unsigned scan(const struct chunk *c, unsigned page, unsigned rights, bool equal)
+/* The first page after `page` of the chunk that has other rights than it; `wide`: what all have. */
+static unsigned end_of_run(const struct chunk *c, unsigned page, unsigned wide)
 {
     if (!c->bits)
-        return (c->uniform == rights) == equal ? page : CHUNK_PAGES;
+        return CHUNK_PAGES;
+    const unsigned rights = rights_of(c, page) | wide;
     while (page < CHUNK_PAGES) {
-        const uint64_t r = c->bits->read[page / 64] ^ (rights & NW_REACH_READ ? 0 : ~UINT64_C(0));
-        const uint64_t w = c->bits->write[page / 64] ^ (rights & NW_REACH_WRITE ? 0 : ~UINT64_C(0));
-        const uint64_t hits = (equal ? r & w : ~(r & w)) >> page % 64;
-        if (hits)
-            return page + (unsigned)__builtin_ctzll(hits);
+        const uint64_t r = c->bits->read[page / 64] | (wide & NW_REACH_READ ? ~UINT64_C(0) : 0);
+        const uint64_t w = c->bits->write[page / 64] | (wide & NW_REACH_WRITE ? ~UINT64_C(0) : 0);
+        const uint64_t other = ((rights & NW_REACH_READ ? ~r : r) | (rights & NW_REACH_WRITE ? ~w : w)) >> page % 64;
+        if (other)
+            return page + (unsigned)__builtin_ctzll(other);
         page = (page | 63) + 1;
     }
     return CHUNK_PAGES;
@@ -222,33 +236,46 @@ static size_t first_chunk(const struct nw_frame_set *s, uint64_t number)
     return low;
 }
 
+/* Pages from `page` on that have the same rights: as many as can be told at once. `*chunk`: the first that does not end before. */
+static uint64_t run_from(const struct nw_frame_set *s, uint64_t page, size_t *chunk, unsigned *rights)
+{
+    const unsigned wide = s->wide[page >> WIDE_LOG2];
+    const uint64_t number = (page >> CHUNK_LOG2) + 1, wide_end = ((page >> WIDE_LOG2) + 1) << WIDE_LOG2;
+    while (*chunk < s->used && s->sorted[*chunk]->number < number)
+        ++*chunk;
+    const struct chunk *c = *chunk < s->used ? s->sorted[*chunk] : NULL;
+    *rights = wide;
+    if (!c)
+        return wide_end;
+    const uint64_t base = (c->number - 1) << CHUNK_LOG2;
+    if (c->number > number)
+        return base < wide_end ? base : wide_end;
+    *rights |= rights_of(c, (unsigned)(page - base));
+    return base + end_of_run(c, (unsigned)(page - base), wide);
+}
+
 bool nw_frame_set_next(struct nw_frame_set *s, uint64_t from, struct nw_frame_range *out)
 {
-    uint64_t page = (from >> NW_PAGE_LOG2) + !!(from & (NW_PAGE_BYTES - 1));
-    if (!sort(s))
+    const uint64_t all = NW_BIT(NW_PHYS_BITS_MAX - NW_PAGE_LOG2);
+    uint64_t page = (from >> NW_PAGE_LOG2) + !!(from & (NW_PAGE_BYTES - 1)), end;
+    unsigned rights = 0;
+    if (page >= all || !sort(s))
         return false;
-    size_t i = first_chunk(s, (page >> CHUNK_LOG2) + 1);
-    unsigned at = CHUNK_PAGES;
-    for (; i < s->used; i++) {
-        const struct chunk *c = s->sorted[i];
-        const uint64_t base = (c->number - 1) << CHUNK_LOG2;
-        at = scan(c, page > base ? (unsigned)(page - base) : 0, 0, false);
-        if (at < CHUNK_PAGES)
+    size_t chunk = first_chunk(s, (page >> CHUNK_LOG2) + 1);
+    for (end = page; !rights && end < all;)
+        end = run_from(s, page = end, &chunk, &rights);
+    if (!rights)
+        return false;
+    *out = (struct nw_frame_range){ .start = page << NW_PAGE_LOG2, .rights = rights };
+    while (end < all) {
+        unsigned next;
+        const uint64_t next_end = run_from(s, end, &chunk, &next);
+        if (next != rights)
             break;
+        end = next_end;
     }
-    if (i == s->used)
-        return false;
-    const struct chunk *c = s->sorted[i];
-    out->rights = rights_of(c, at);
-    out->start = (((c->number - 1) << CHUNK_LOG2) + at) << NW_PAGE_LOG2;
-    for (;;) { /* to the end of the run, over chunks that follow each other */
-        at = scan(c, at, out->rights, false);
-        out->end = (((c->number - 1) << CHUNK_LOG2) + at) << NW_PAGE_LOG2;
-        if (at < CHUNK_PAGES || i + 1 == s->used || s->sorted[i + 1]->number != c->number + 1)
-            return true;
-        c = s->sorted[++i];
-        at = 0;
-    }
+    out->end = end << NW_PAGE_LOG2;
+    return true;
 }
 
 uint64_t nw_frame_set_bytes(struct nw_frame_set *s, unsigned rights)

@@ -275,6 +275,7 @@ enum nw_status nw_vtd_reach(const struct nw_vtd_tables *t, const struct nw_reach
     }
     const struct vtd_domain *d = &w.domain;
     out->identity = d->identity;
+    out->identity_rights = d->identity ? NW_REACH_BOTH : 0;
     out->translation = (uint8_t)d->translation;
     out->domain_id = d->domain_id;
     out->pasid = d->pasid;

@@ -2,6 +2,7 @@
  * end as one that reads the tables anew, and leave no A or D bit unset that such a one would set. NW_SEED and NW_WORLDS
  * repeat or lengthen a run. */
 #include "amdvi_bench.h"
+#include "reach_list.h"
 
 enum { HOST_TREES = 3, GUEST_TREES = 3, PAGES = 6, STEPS = 300, WORDS = 4096 };
 enum { TREES = 0x1000000, GCR3 = 0x800000, DEVICES = 5, PASIDS = 3 };
@@ -326,8 +327,74 @@ static void amdvi__sequences_are_as_without_caches(void **state)
     assert_true(hits > done / 20 && faults > done / 20 && faults < done - done / 10 && edits > 1000);
 }
 
+/* ---- the same tables as a whole ----------------------------------------------------------------- */
+
+static void compare(struct sequence *s, const struct nw_reach_request *q, const struct list *l, uint64_t address)
+{
+    const struct nw_reach_window *window = window_of(l, address);
+    unsigned rights = 0;
+    uint64_t hpa = 0;
+    for (unsigned kind = 0; kind < 2; kind++) {
+        struct nw_amdvi_result r;
+        const struct nw_amdvi_request request = { .device_id = q->source_id,
+                                                  .address = address,
+                                                  .kind = kind ? NW_AMDVI_WRITE : NW_AMDVI_READ,
+                                                  .has_pasid = q->has_pasid,
+                                                  .pasid = q->pasid };
+        nw_amdvi_translate(&s->plain, &request, &r);
+        rights |= r.event.code ? 0 : kind ? NW_REACH_WRITE : NW_REACH_READ;
+        hpa = r.event.code ? hpa : r.hpa.v;
+    }
+    done++;
+    faults += !rights;
+    if ((window ? window->rights : 0) != rights || (rights && window->target + (address - window->iova) != hpa))
+        fail_msg("seed %llu: device %u pasid %d iova %llx: rights %u, expected %u at %llx", (unsigned long long)s->seed,
+                 q->source_id, q->has_pasid ? (int)q->pasid : -1, (unsigned long long)address,
+                 window ? window->rights : 0, rights, (unsigned long long)hpa);
+}
+
+static void amdvi__windows_are_what_requests_find(void **state)
+{
+    (void)state;
+    const uint64_t seed = number_of("NW_SEED", 50000), worlds = number_of("NW_WORLDS", 400);
+    static struct sequence s;
+    static struct list l;
+    done = faults = 0;
+    for (uint64_t i = 0; i < worlds; i++) {
+        begin(&s, seed + i);
+        for (uint16_t device = 0; device < DEVICES; device++)
+            for (int pasid = -1; pasid < PASIDS; pasid++) {
+                struct nw_reach_request q = { .source_id = device,
+                                              .has_pasid = pasid >= 0,
+                                              .pasid = pasid < 0 ? 0 : (uint32_t)pasid };
+                struct nw_reach_summary sum;
+                l.count = 0;
+                must(nw_amdvi_reach(&s.plain, &q, take, &l, &sum, err));
+                if (sum.identity || sum.stopped)
+                    continue;
+                for (unsigned k = 0; k < PAGES; k++)
+                    compare(&s, &q, &l, iova[k] + below(&s, 4096));
+                for (unsigned k = 0; k < l.count && k < 30; k++) {
+                    compare(&s, &q, &l, l.w[k].iova);
+                    compare(&s, &q, &l, l.w[k].iova - 1);
+                    compare(&s, &q, &l, l.w[k].iova + l.w[k].bytes);
+                    compare(&s, &q, &l, l.w[k].iova + below(&s, l.w[k].bytes));
+                }
+                struct nw_frame_set *some = once_set(&l);
+                q.targets_once = true;
+                struct nw_frame_set *once;
+                must(nw_frame_set_create(&once, err));
+                must(nw_amdvi_reach(&s.plain, &q, nw_frame_set_take, once, &sum, err));
+                same_sets(some, once);
+            }
+        end_bench(s.b);
+    }
+    assert_true(worlds < 400 || (done > 50000 && faults > done / 20 && faults < done - done / 20));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(amdvi__sequences_are_as_without_caches) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(amdvi__sequences_are_as_without_caches),
+                                        cmocka_unit_test(amdvi__windows_are_what_requests_find) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* What a device can reach, all at once, against one translation after the other; and sets of memory against a plain array. */
 #include "random_vtd.h"
-#include <nestwalk/iommu/reach.h>
+#include "reach_list.h"
 
 /* ---- sets of memory ----------------------------------------------------------------------------- */
 
@@ -66,32 +66,28 @@ static void sets__hold_what_was_added(void **state)
     must(nw_frame_set_add(s, UINT64_C(1) << 40, UINT64_C(1) << 40, NW_REACH_BOTH, err));
     assert_true(nw_frame_set_next(s, 0, &r) && r.start == UINT64_C(1) << 40 && r.end == UINT64_C(1) << 41);
     assert_false(nw_frame_set_next(s, r.end, &r));
+    /* with parts before, in and behind it */
+    must(nw_frame_set_add(s, (UINT64_C(1) << 40) - 8192, 8192, NW_REACH_BOTH, err));
+    must(nw_frame_set_add(s, (UINT64_C(1) << 40) + 0x5000, 4096, NW_REACH_READ, err));
+    must(nw_frame_set_add(s, UINT64_C(1) << 41, (UINT64_C(1) << 40) + 4096, NW_REACH_READ, err));
+    must(nw_frame_set_add(s, (UINT64_C(1) << 41) + 0x7000, 4096, NW_REACH_WRITE, err));
+    must(nw_frame_set_add(s, UINT64_C(1) << 51, UINT64_C(1) << 60, NW_REACH_READ, err)); /* up to 2^52 */
+    static const struct nw_frame_range expected[] = {
+        { 0xffffffe000, 0x20000000000, 3 },       { 0x20000000000, 0x20000007000, 1 },
+        { 0x20000007000, 0x20000008000, 3 },      { 0x20000008000, 0x30000001000, 1 },
+        { 0x8000000000000, 0x10000000000000, 1 },
+    };
+    uint64_t from = 0;
+    for (unsigned i = 0; i < NW_ARRAY_LEN(expected); i++, from = r.end)
+        assert_true(nw_frame_set_next(s, from, &r) && r.start == expected[i].start && r.end == expected[i].end &&
+                    r.rights == expected[i].rights);
+    assert_false(nw_frame_set_next(s, from, &r));
+    assert_int_equal(nw_frame_set_rights(s, 0x20000007123), 3);
+    assert_int_equal(nw_frame_set_rights(s, 0x8123456789abc), 1);
     nw_frame_set_destroy(s);
 }
 
 /* ---- windows ------------------------------------------------------------------------------------ */
-
-enum { WINDOWS = 4000 };
-struct list {
-    struct nw_reach_window w[WINDOWS];
-    unsigned count;
-};
-static bool take(void *context, const struct nw_reach_window *w)
-{
-    struct list *l = context;
-    if (l->count == WINDOWS)
-        return false;
-    l->w[l->count++] = *w;
-    return true;
-}
-
-static const struct nw_reach_window *window_of(const struct list *l, uint64_t iova)
-{
-    for (unsigned i = 0; i < l->count; i++)
-        if (iova - l->w[i].iova < l->w[i].bytes)
-            return &l->w[i];
-    return NULL;
-}
 
 static uint64_t asked, reached[4], translations[NW_VTD_TRANSLATIONS], nothing, identities;
 
@@ -111,6 +107,8 @@ static void compare(struct world *w, const struct nw_reach_request *q, const str
         nw_vtd_translate(&w->t, &request, &r);
         rights |= r.fault.reason ? 0 : kind ? NW_REACH_WRITE : NW_REACH_READ;
         hpa = r.fault.reason ? hpa : r.hpa.v;
+        for (unsigned i = 0; i < w->words; i++) /* flags that it has set: now and then a table is also a root */
+            put64(w->pm, w->at[i], w->word[i]);
     }
     asked++;
     reached[rights]++;
@@ -150,22 +148,11 @@ static void check_requester(struct world *w, struct nw_reach_request q, uint64_t
         compare(w, &q, &l, &sum, l.w[i].iova + below(w, l.w[i].bytes), seed);
     }
     /* the same memory, each table read once */
-    must(nw_frame_set_create(&all, err));
+    all = once_set(&l);
     must(nw_frame_set_create(&some, err));
-    for (unsigned i = 0; i < l.count; i++)
-        must(nw_frame_set_add(all, l.w[i].target, l.w[i].bytes, l.w[i].rights, err));
     q.targets_once = true;
     must(nw_vtd_reach(&w->t, &q, nw_frame_set_take, some, &once, err));
-    for (unsigned rights = 1; rights < 4; rights++)
-        assert_true(nw_frame_set_bytes(all, rights) == nw_frame_set_bytes(some, rights));
-    struct nw_frame_range a, b;
-    uint64_t from = 0;
-    while (nw_frame_set_next(all, from, &a)) {
-        assert_true(nw_frame_set_next(some, from, &b) && a.start == b.start && a.end == b.end && a.rights == b.rights);
-        from = a.end;
-    }
-    nw_frame_set_destroy(all);
-    nw_frame_set_destroy(some);
+    same_sets(all, some);
 }
 
 struct sources {
@@ -248,6 +235,18 @@ static void vtd__tables_that_point_at_themselves(void **state)
     assert_int_equal(sum.tables, 4);
     assert_true(nw_frame_set_next(s, 0, &r) && r.start == 0x3000 && r.end == 0x4000 && r.rights == 3);
     assert_false(nw_frame_set_next(s, r.end, &r));
+    nw_frame_set_destroy(s);
+    /* one leaf table, first below an entry that permits reading only, then below one that permits both */
+    for (unsigned i = 0; i < 512; i++)
+        put64(pm, 0x3000 + i * 8, 0);
+    put64(pm, 0x3000, 0x4003);
+    put64(pm, 0x4000, 0x5003);
+    put64(pm, 0x5000, 0x6001);
+    put64(pm, 0x5008, 0x6003);
+    put64(pm, 0x6000, 0x9003);
+    must(nw_frame_set_create(&s, err));
+    must(nw_vtd_reach(&t, &q, nw_frame_set_take, s, &sum, err));
+    assert_int_equal(nw_frame_set_rights(s, 0x9000), NW_REACH_BOTH);
     nw_frame_set_destroy(s);
     nw_physmem_destroy(pm);
 }

@@ -19,7 +19,7 @@ enum nw_reach_rights { NW_REACH_READ = 1, NW_REACH_WRITE = 2, NW_REACH_BOTH = 3 
 
 /* A run of addresses that lead to a run of memory, with the same rights. */
 struct nw_reach_window {
-    uint64_t iova, target, bytes; /* whole pages of 4 KiB; bytes 0: all 2^64 */
+    uint64_t iova, target, bytes; /* whole pages of 4 KiB */
     uint8_t rights;               /* set of enum nw_reach_rights, not empty */
 };
 /* false: that is enough. */
@@ -35,8 +35,10 @@ struct nw_reach_request {
 };
 
 struct nw_reach_summary {
-    unsigned reason;     /* VT-d: fault reason of every request, 0: none. AMD-Vi: enum nw_amdvi_event_code */
-    bool identity;       /* passed through: every address is its own; nothing has been told */
+    unsigned reason; /* VT-d: fault reason of every request, 0: none. AMD-Vi: enum nw_amdvi_event_code */
+    bool
+        identity; /* passed through: every address is its own, but for special ranges of AMD-Vi; nothing has been told */
+    uint8_t identity_rights;
     uint8_t translation; /* enum nw_vtd_translation or nw_amdvi_translation */
     uint16_t domain_id;
     uint32_t pasid;  /* that is used: the request's, or RID_PASID */
@@ -64,7 +66,7 @@ void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, nw_reach_source_fn 
 struct nw_frame_set;
 enum nw_status nw_frame_set_create(struct nw_frame_set **out, struct nw_error *err) NW_MUST_USE;
 void nw_frame_set_destroy(struct nw_frame_set *s); /* NULL is allowed */
-/* Whole pages; `rights` are added to what they have. NW_ERR_NOMEM. */
+/* Whole pages; `rights` are added to what they have; what lies above 2^52 is left out. NW_ERR_NOMEM. */
 enum nw_status nw_frame_set_add(struct nw_frame_set *s, uint64_t start, uint64_t bytes, unsigned rights,
                                 struct nw_error *err) NW_MUST_USE;
 unsigned nw_frame_set_rights(const struct nw_frame_set *s, uint64_t address);
