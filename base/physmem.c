@@ -52,6 +52,33 @@ enum nw_status nw_physmem_make(struct nw_physmem *pm, hpa_t address, uint64_t **
     return NW_OK;
 }
 
+enum nw_status nw_physmem_map_file(struct nw_physmem *pm, hpa_t start, int fd, uint64_t offset, uint64_t bytes,
+                                   struct nw_error *err)
+{
+    const uint64_t end = UINT64_C(1) << NW_PHYS_BITS_MAX;
+    if ((start.v | offset | bytes) & (NW_PAGE_BYTES - 1) || start.v > end || bytes > end - start.v)
+        return nw_fail(
+            err, NW_ERR_INPUT,
+            "a file at physical address 0x%llx, %llu bytes from %llu on; multiples of 4096 below 2^%d are allowed",
+            (unsigned long long)start.v, (unsigned long long)bytes, (unsigned long long)offset, NW_PHYS_BITS_MAX);
+    while (bytes) {
+        const uint64_t within = start.v & (REGION_BYTES - 1);
+        const uint64_t piece = bytes < REGION_BYTES - within ? bytes : REGION_BYTES - within;
+        uint64_t *place;
+        enum nw_status s = nw_physmem_make(pm, start, &place, err);
+        if (s)
+            return s;
+        if (mmap(place, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset) ==
+            MAP_FAILED)
+            return nw_fail_errno(err, NW_ERR_IO, errno, "a file at physical address 0x%llx",
+                                 (unsigned long long)start.v);
+        start.v += piece;
+        offset += piece;
+        bytes -= piece;
+    }
+    return NW_OK;
+}
+
 enum nw_status nw_physmem_write_bytes(struct nw_physmem *pm, hpa_t address, unsigned bytes, uint64_t value,
                                       struct nw_error *err)
 {

@@ -284,12 +284,14 @@ const struct nw_command nw_cmd_iommu = {
 
 const struct nw_command nw_cmd_iommu_walk = {
     .name = "iommu walk",
-    .synopsis = "(--image FILE [--start ADDRESS] --rtaddr VALUE --source BB:DD.F --iova ADDRESS | --cases FILE "
-                "--id ID|--line N) [--pasid N] [--read|--write|--execute] [--json FILE|-]",
-    .summary = "what a VT-d unit makes of one DMA request, entry by entry",
+    .synopsis = "(--image FILE [--start ADDRESS] --rtaddr VALUE|--device-table VALUE --source BB:DD.F --iova ADDRESS | "
+                "--cases FILE --id ID|--line N) [--pasid N] [--read|--write|--execute] [--json FILE|-]",
+    .summary = "what a remapping unit makes of one DMA request, entry by entry",
     .details =
         "Lists each word of the tables that the unit reads, in order: root entry, context entry, PASID directory and "
-        "table, and the paging entries of both stages, with address, value and the fields that matter. Then the "
+        "table, and the paging entries of both stages (of AMD-Vi, by --device-table: device table entry, GCR3 table, "
+        "guest and host "
+        "entries), with address, value and the fields that matter. Then the "
         "host-physical address with page size and rights, or the fault: its reason, what it means, and what to "
         "change. Caches of the unit play no part.\n\n"
         "A dump's capability registers come from --cap and --ecap: give those of the unit, as the defaults decide what "

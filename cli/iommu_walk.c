@@ -240,12 +240,8 @@ static enum nw_status walk_image(struct walk *w, struct nw_error *err)
     enum nw_status s = iommu_image_open(&image, w->value[OPT_IMAGE], w->number[OPT_START], w->tables.unit.haw, err);
     if (!s) {
         w->tables.memory = (struct nw_vtd_memory){ .pm = image.pm, .ram = &image.range, .ram_count = 1 };
-        w->watch.need = iommu_image_need;
-        w->watch.context = &image;
         s = translate(w, err);
     }
-    if (!s && image.error.status)
-        s = nw_fail(err, image.error.status, "%s", image.error.text);
     iommu_image_close(&image);
     return s;
 }

@@ -92,12 +92,8 @@ enum nw_status iommu_walk_amdvi(struct walk *w, bool *refused, struct nw_error *
     if (!s) {
         const struct nw_amdvi_range range = { image.range.start, image.range.end };
         a.tables.memory = (struct nw_amdvi_memory){ .pm = image.pm, .ram = &range, .ram_count = 1 };
-        a.watch.need = iommu_image_need;
-        a.watch.context = &image;
         nw_amdvi_translate(&a.tables, &a.request, &a.result);
     }
-    if (!s && image.error.status)
-        s = nw_fail(err, image.error.status, "%s", image.error.text);
     iommu_image_close(&image);
     *refused = a.result.event.code != 0;
     return s ? s : write_outputs(w, &a, err);

@@ -194,6 +194,37 @@ static void counters__are_visited_by_name(void **state)
     assert_string_equal(text, "x.second=?;x.first=5;");
 }
 
+/* A file in memory: read where it lies, over a border of regions, and not written back. */
+static void physmem__files_appear_in_memory(void **state)
+{
+    (void)state;
+    struct nw_error err = { 0 };
+    struct nw_physmem *pm;
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    for (uint64_t i = 0; i < 4 * 512; i++)
+        assert_int_equal(fwrite(&i, sizeof i, 1, f), 1);
+    assert_int_equal(fflush(f), 0);
+    assert_int_equal(nw_physmem_create(&pm, &err), NW_OK);
+    const hpa_t at = nw_hpa((UINT64_C(3) << NW_REGION_LOG2) - 8192);
+    assert_int_equal(nw_physmem_write64(pm, at, 99, &err), NW_OK); /* hidden by the file */
+    assert_int_equal(nw_physmem_map_file(pm, at, fileno(f), 4096, 3 * 4096, &err), NW_OK);
+    for (uint64_t i = 0; i < 3 * 512; i++)
+        assert_true(nw_physmem_read64(pm, nw_hpa(at.v + 8 * i)) == 512 + i);
+    assert_true(nw_physmem_read64(pm, nw_hpa(at.v - 8)) == 0 && nw_physmem_read64(pm, nw_hpa(at.v + 3 * 4096)) == 0);
+    assert_int_equal(nw_physmem_write64(pm, at, 7, &err), NW_OK);
+    uint64_t word = 0;
+    assert_int_equal(fseek(f, 4096, SEEK_SET), 0);
+    assert_int_equal(fread(&word, sizeof word, 1, f), 1);
+    assert_true(word == 512 && nw_physmem_read64(pm, at) == 7);
+    assert_int_equal(nw_physmem_map_file(pm, nw_hpa(0x800), fileno(f), 0, 4096, &err), NW_ERR_INPUT);
+    assert_int_equal(nw_physmem_map_file(pm, nw_hpa((UINT64_C(1) << 52) - 4096), fileno(f), 0, 8192, &err),
+                     NW_ERR_INPUT);
+    assert_int_equal(nw_physmem_map_file(pm, nw_hpa(0), -1, 0, 4096, &err), NW_ERR_IO);
+    nw_physmem_destroy(pm);
+    fclose(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +237,7 @@ int main(void)
         cmocka_unit_test(errors__say_what_and_where_once),
         cmocka_unit_test(counters__are_visited_by_name),
         cmocka_unit_test(physmem__memory_that_cannot_be_had_is_an_error),
+        cmocka_unit_test(physmem__files_appear_in_memory),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

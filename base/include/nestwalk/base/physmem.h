@@ -64,6 +64,13 @@ static inline NW_MUST_USE enum nw_status nw_physmem_write64(struct nw_physmem *p
     return NW_OK;
 }
 
+/* The file's bytes [offset, offset + bytes) appear at `start`, read when they are looked at and shared with whoever else has the file in
+ * memory; what is written stays here. All three are multiples of 4 KiB; `fd` may be closed afterwards. What was there before is
+ * gone. A file that is made shorter while it is looked at ends the program, as with any mapped file. NW_ERR_INPUT: not aligned, or beyond 52 bits;
+ * NW_ERR_IO, NW_ERR_NOMEM: it cannot be mapped. */
+enum nw_status nw_physmem_map_file(struct nw_physmem *pm, hpa_t start, int fd, uint64_t offset, uint64_t bytes,
+                                   struct nw_error *err) NW_MUST_USE;
+
 /* Writes `bytes` (1..8) low bytes of `value` at a byte address; the piece may not cross an 8-byte boundary. */
 enum nw_status nw_physmem_write_bytes(struct nw_physmem *pm, hpa_t address, unsigned bytes, uint64_t value,
                                       struct nw_error *err) NW_MUST_USE;
