@@ -1,6 +1,7 @@
 /* cmd_iommu.c - `nestwalk iommu check FILE...`: the firmware's tables about remapping units against the rules. And the
  * entry of `nestwalk iommu walk`, which is in iommu_walk.c. */
 #include "internal.h"
+#include "iommu_draw.h"
 #include "iommu_file.h"
 #include "iommu_walk.h"
 #include "trace_common.h"
@@ -303,4 +304,23 @@ const struct nw_command nw_cmd_iommu_walk = {
                 "nestwalk iommu walk --cases vtd-legacy.jsonl.xz --id legacy48/1/0 --request 3",
     .options = iommu_walk_options,
     .run = iommu_walk,
+};
+
+const struct nw_command nw_cmd_iommu_draw = {
+    .name = "iommu draw",
+    .synopsis = "--image FILE [--start ADDRESS] --rtaddr VALUE|--device-table VALUE [--windows N] [--json FILE|-] "
+                "[--dot FILE|-] [--svg FILE|-]",
+    .summary = "who reaches what through a remapping unit: devices, domains and their windows",
+    .details = "Reads all tables that the unit would: every requester that has an entry, with and without PASID, the "
+               "domain that it is in, and what "
+               "that maps. A window is a run of addresses that lead to a run of memory with the same rights. The bytes "
+               "that a domain reads and "
+               "writes are those of memory, each page counted once, and all of its tables are looked at, however few "
+               "windows are told. A page counts "
+               "when the unit would let a request through (nestwalk iommu walk asks for one).\n\n"
+               "Exit status: 0, or 3 when the file cannot be used.",
+    .examples = "nestwalk iommu draw --image memory.bin --rtaddr 0x1000 --svg iommu.svg\n"
+                "nestwalk iommu draw --image memory.bin --device-table 0x10000f --json -",
+    .options = iommu_draw_options,
+    .run = iommu_draw,
 };

@@ -262,6 +262,7 @@ enum nw_status nw_amdvi_reach(const struct nw_amdvi_tables *t, const struct nw_r
         return NW_OK;
     }
     const uint64_t guest = DTE_TV | DTE_GV;
+    out->key = nw_mix64(w.dte[0] ^ nw_mix64(w.dte[1] ^ nw_mix64(w.dte[2] & nw_mask(55, 54))));
     out->domain_id = w.dte[0] & DTE_TV ? (uint16_t)(w.dte[1] & DTE_DOMAIN) : 0;
     if (q->has_pasid || (w.dte[0] & (guest | DTE_GIOV)) == (guest | DTE_GIOV)) {
         struct nw_paging paging;
@@ -273,6 +274,7 @@ enum nw_status nw_amdvi_reach(const struct nw_amdvi_tables *t, const struct nw_r
             out->reason = e.code;
         } else {
             out->root = paging.root;
+            out->second_root = DTE_MODE(w.dte[0]) ? w.dte[0] & DTE_ROOT : 0;
             guest_level(&r, &paging, paging.root, paging.levels - 1u, 0, ~UINT64_C(0), true);
         }
     } else {

@@ -276,6 +276,14 @@ enum nw_status nw_vtd_reach(const struct nw_vtd_tables *t, const struct nw_reach
     const struct vtd_domain *d = &w.domain;
     out->identity = d->identity;
     out->identity_rights = d->identity ? NW_REACH_BOTH : 0;
+    if (!d->identity) {
+        const bool first = d->translation != NW_VTD_SECOND_STAGE;
+        out->root = first ? d->first.root : d->second.root;
+        out->second_root = d->translation == NW_VTD_NESTED ? d->second.root : 0;
+        out->key = nw_mix64(out->second_root ^ (uint64_t)d->translation << 60 ^ (uint64_t)d->privileged << 1 ^
+                            (uint64_t)d->walk_snoops << 2 ^ (uint64_t)d->domain_id << 4);
+        out->key = nw_mix64(out->key ^ (first ? d->first.levels : 0) ^ (first ? 0 : d->second.levels << 4));
+    }
     out->translation = (uint8_t)d->translation;
     out->domain_id = d->domain_id;
     out->pasid = d->pasid;
@@ -284,10 +292,8 @@ enum nw_status nw_vtd_reach(const struct nw_vtd_tables *t, const struct nw_reach
     struct reach r = { .t = &tables, .d = d, .out = { .tell = tell_fn, .context = context, .once = q->targets_once } };
     if (d->translation == NW_VTD_SECOND_STAGE) {
         const struct path p = { .allowed = ~UINT64_C(0), .wanted = NW_REACH_BOTH };
-        out->root = d->second.root;
         second_range(&r, 0, UINT64_MAX, &p);
     } else {
-        out->root = d->first.root;
         first_level(&r, d->first.root, d->first.levels - 1u, 0, ~UINT64_C(0), false, true);
     }
     iommu_collect_end(&r.out);

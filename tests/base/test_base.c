@@ -10,6 +10,7 @@
 #include <nestwalk/base/metric.h>
 #include <nestwalk/base/physmem.h>
 #include <nestwalk/base/rng.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>

@@ -41,10 +41,12 @@ struct nw_reach_summary {
     uint8_t identity_rights;
     uint8_t translation; /* enum nw_vtd_translation or nw_amdvi_translation */
     uint16_t domain_id;
-    uint32_t pasid;  /* that is used: the request's, or RID_PASID */
-    uint64_t root;   /* of the tables: first stage's where there is one */
-    uint64_t tables; /* table pages read */
-    bool stopped;    /* the function said so */
+    uint32_t pasid;       /* that is used: the request's, or RID_PASID */
+    uint64_t root;        /* of the tables: first stage's where there is one */
+    uint64_t second_root; /* nested: the second stage's, the host's */
+    uint64_t key;         /* requesters with the same key and the same root reach the same */
+    uint64_t tables;      /* table pages read */
+    bool stopped;         /* the function said so */
 };
 
 /* Windows of one requester. NW_ERR_NOMEM. */
@@ -59,6 +61,38 @@ enum { NW_REACH_SOURCES_MAX = 1 << 20 };
 typedef bool (*nw_reach_source_fn)(void *context, const struct nw_reach_request *q);
 void nw_vtd_reach_sources(const struct nw_vtd_tables *t, nw_reach_source_fn tell, void *context, bool *more);
 void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, nw_reach_source_fn tell, void *context, bool *more);
+
+/* ---- surveys ------------------------------------------------------------------------------------ */
+
+/* Who reaches what, all at once: requesters, and the domains that they are in. Owned by the survey; do not change. */
+struct nw_survey_requester {
+    uint16_t source_id;
+    bool has_pasid;
+    uint32_t pasid;
+    unsigned reason; /* of every request: see nw_reach_summary; 0: none */
+    int domain;      /* index; -1: there is none, with a reason */
+};
+struct nw_survey_domain {
+    struct nw_reach_summary summary;
+    unsigned requesters;
+    struct nw_reach_window *window; /* in rising order; of a first stage the upper half last */
+    unsigned windows;
+    bool more;                   /* there are others than the first `most` */
+    struct nw_frame_set *memory; /* NULL: passed through */
+};
+struct nw_survey {
+    struct nw_survey_requester *requester;
+    size_t requesters;
+    struct nw_survey_domain *domain;
+    size_t domains;
+    bool more; /* there are more requesters than NW_REACH_SOURCES_MAX */
+};
+/* Windows of each domain up to `most`, and all of its memory. NW_ERR_NOMEM; there is nothing to free then. */
+enum nw_status nw_vtd_survey(const struct nw_vtd_tables *t, unsigned most, struct nw_survey *out,
+                             struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_amdvi_survey(const struct nw_amdvi_tables *t, unsigned most, struct nw_survey *out,
+                               struct nw_error *err) NW_MUST_USE;
+void nw_survey_fini(struct nw_survey *s);
 
 /* ---- sets of memory ----------------------------------------------------------------------------- */
 
