@@ -7,7 +7,7 @@
 enum { OPT_FROM, OPT_OUT, OPT_WORKLOAD, OPT_JSON };
 static const struct nw_option options[] = {
     [OPT_FROM] = { "from", 'f', "FORMAT",
-                   "The format of the input: raw64, lackey, csv, ftrace-dma, ftrace-iommu, qemu-vtd." },
+                   "The format of the input: raw64, lackey, csv, ftrace-dma, ftrace-iommu, their -raw, qemu-vtd." },
     [OPT_OUT] = { "output", 'o', "OUT.nwt", "The trace to write." },
     [OPT_WORKLOAD] = { "workload", 'w', "TEXT", "What ran; kept in the trace's header." },
     [OPT_JSON] = { "json", 0, NULL, "Print what was written as JSON." },
@@ -75,7 +75,10 @@ const struct nw_command nw_cmd_import = {
         "and sizes are "
         "decimal, or hexadecimal with 0x; user is 0 or 1 (default 1). A heading and # comments are allowed.\n\n"
         "ftrace-dma, ftrace-iommu: text of Linux's trace events dma:*, or iommu:* and intel_iommu:qi_submit, from "
-        "/sys/kernel/tracing/trace or trace-cmd report. qemu-vtd: QEMU's log of its vtd_* events. Their traces have "
+        "/sys/kernel/tracing/trace or trace-cmd report. ftrace-dma-raw, ftrace-iommu-raw: the same in binary, a "
+        "directory with "
+        "events/header_page, events/SYSTEM/EVENT/format and per_cpu/cpuN/trace_pipe_raw. qemu-vtd: QEMU's log of its "
+        "vtd_* events. Their traces have "
         "events of devices and no accesses (docs/dma-traces.md).\n\n"
         "Inputs may be compressed with gzip, xz, lzma, zstd, bzip2 or lz4; that is recognised by content.",
     .examples = "valgrind --tool=lackey --trace-mem=yes --log-file=ls.txt ls\n"

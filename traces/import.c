@@ -92,15 +92,23 @@ static enum nw_status open_csv(struct nw_source **out, const char *path, struct 
 
 static enum nw_status open_ftrace_dma(struct nw_source **out, const char *path, struct nw_error *err)
 {
-    return nw_import_events_open(out, path, "ftrace-dma", nw_import_ftrace_dma, err);
+    return nw_import_events_open(out, path, "ftrace-dma", nw_import_ftrace_dma, false, err);
 }
 static enum nw_status open_ftrace_iommu(struct nw_source **out, const char *path, struct nw_error *err)
 {
-    return nw_import_events_open(out, path, "ftrace-iommu", nw_import_ftrace_iommu, err);
+    return nw_import_events_open(out, path, "ftrace-iommu", nw_import_ftrace_iommu, false, err);
+}
+static enum nw_status open_ftrace_dma_raw(struct nw_source **out, const char *path, struct nw_error *err)
+{
+    return nw_import_events_open(out, path, "ftrace-dma-raw", nw_import_ftrace_dma, true, err);
+}
+static enum nw_status open_ftrace_iommu_raw(struct nw_source **out, const char *path, struct nw_error *err)
+{
+    return nw_import_events_open(out, path, "ftrace-iommu-raw", nw_import_ftrace_iommu, true, err);
 }
 static enum nw_status open_qemu_vtd(struct nw_source **out, const char *path, struct nw_error *err)
 {
-    return nw_import_events_open(out, path, "qemu-vtd", nw_import_qemu_vtd, err);
+    return nw_import_events_open(out, path, "qemu-vtd", nw_import_qemu_vtd, false, err);
 }
 
 const struct nw_importer nw_importers[] = {
@@ -109,6 +117,9 @@ const struct nw_importer nw_importers[] = {
     { "csv", "lines type,address,size[,user]; type is fetch, load or store, or F, I, L, R, S, W", open_csv },
     { "ftrace-dma", "text of Linux's dma:* trace events, of ftrace or trace-cmd report", open_ftrace_dma },
     { "ftrace-iommu", "... of iommu:map, unmap and io_page_fault, and intel_iommu:qi_submit", open_ftrace_iommu },
+    { "ftrace-dma-raw", "a directory as tracefs has it: formats of dma:* events, and trace_pipe_raw of each processor",
+      open_ftrace_dma_raw },
+    { "ftrace-iommu-raw", "... of the events of ftrace-iommu", open_ftrace_iommu_raw },
     { "qemu-vtd", "QEMU's log of its vtd_* trace events", open_qemu_vtd },
 };
 const size_t nw_importer_count = NW_ARRAY_LEN(nw_importers);

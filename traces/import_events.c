@@ -3,6 +3,7 @@
  * Sources: Linux, include/trace/events/dma.h, iommu.h and intel_iommu.h, the formats of the events; Documentation/trace/ftrace.rst, the lines; QEMU,
  * hw/i386/trace-events. */
 #include "import_events.h"
+#include "import_ftrace_raw.h"
 #include <inttypes.h>
 #include <nestwalk/base/bits.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@ struct importer {
     struct nw_source source;
     struct nw_trace_info info;
     struct nw_block_builder builder; /* of no accesses */
-    struct nw_input *input;
+    struct nw_input *input;          /* one of the two is NULL */
+    struct nw_ftrace_raw *raw;
     event_line_fn *line;
     struct event_out out;
     bool over, lines; /* lines: there were some */
@@ -78,21 +80,34 @@ bool event_device(const char *at, uint16_t *bdf)
 
 /* ---- the source ---- */
 
+/* *line NULL at the end; *from: the file that it is from. */
+static enum nw_status next_line(struct importer *im, const char **line, struct nw_input **from, struct nw_error *err)
+{
+    char *text;
+    size_t length;
+    if (im->raw)
+        return nw_ftrace_raw_line(im->raw, line, from, err);
+    enum nw_status s = nw_input_line(im->input, &text, &length, err);
+    *line = text;
+    *from = im->input;
+    return s;
+}
+
 static enum nw_status importer_next(struct nw_source *self, struct nw_block *block, struct nw_error *err)
 {
     struct importer *im = (struct importer *)self;
     im->out.count = 0;
     while (!im->over && im->out.count < BLOCK_EVENTS) {
-        char *line;
-        size_t length;
-        enum nw_status s = nw_input_line(im->input, &line, &length, err);
+        const char *line = NULL;
+        struct nw_input *from = NULL;
+        enum nw_status s = next_line(im, &line, &from, err);
         if (!s && !line) {
             im->over = true;
-            if (!im->out.total && im->lines)
+            if (!im->out.total && im->lines && !im->raw)
                 return nw_input_fail(im->input, err, "the input ends, and had none of the events that this format has");
         } else if (!s) {
             im->lines = true;
-            s = im->line(im->input, line, &im->out, err);
+            s = im->line(from, line, &im->out, err);
         }
         if (s)
             return s;
@@ -109,7 +124,7 @@ static enum nw_status importer_rewind(struct nw_source *self, struct nw_error *e
     im->out = (struct event_out){ .event = event, .sg = sg };
     im->over = im->lines = false;
     im->builder.first_access = im->builder.count = 0;
-    return nw_input_rewind(im->input, err);
+    return im->raw ? nw_ftrace_raw_rewind(im->raw, err) : nw_input_rewind(im->input, err);
 }
 
 static const struct nw_trace_info *importer_info(const struct nw_source *self)
@@ -128,6 +143,7 @@ static void importer_destroy(struct nw_source *self)
     nw_block_builder_fini(&im->builder);
     nw_trace_info_fini(&im->info);
     nw_input_close(im->input);
+    nw_ftrace_raw_close(im->raw);
     free(im->out.event);
     free(im->out.sg);
     free(im);
@@ -140,7 +156,7 @@ static const struct nw_source_ops importer_ops = { .next = importer_next,
                                                    .destroy = importer_destroy };
 
 enum nw_status nw_import_events_open(struct nw_source **out, const char *path, const char *name, event_line_fn *line,
-                                     struct nw_error *err)
+                                     bool raw, struct nw_error *err)
 {
     struct importer *im = calloc(1, sizeof *im);
     if (!im)
@@ -154,7 +170,7 @@ enum nw_status nw_import_events_open(struct nw_source **out, const char *path, c
     enum nw_status s =
         im->out.event && im->out.sg ? nw_block_builder_init(&im->builder, 64, err) : nw_fail_nomem(err, "an importer");
     if (!s)
-        s = nw_input_open(&im->input, path, err);
+        s = raw ? nw_ftrace_raw_open(&im->raw, path, err) : nw_input_open(&im->input, path, err);
     if (s)
         importer_destroy(&im->source);
     else

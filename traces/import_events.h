@@ -32,8 +32,9 @@ bool event_device(const char *at, uint16_t *bdf);
 /* One line into events. A line of no interest is NW_OK; one that is, and lacks what it should have, NW_ERR_INPUT. */
 typedef enum nw_status event_line_fn(struct nw_input *in, const char *line, struct event_out *out,
                                      struct nw_error *err);
+/* raw: the path is a directory of binary trace events, which are brought into lines. */
 enum nw_status nw_import_events_open(struct nw_source **out, const char *path, const char *name, event_line_fn *line,
-                                     struct nw_error *err) NW_MUST_USE;
+                                     bool raw, struct nw_error *err) NW_MUST_USE;
 
 event_line_fn nw_import_ftrace_dma, nw_import_ftrace_iommu, nw_import_qemu_vtd;
 

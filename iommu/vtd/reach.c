@@ -282,7 +282,7 @@ enum nw_status nw_vtd_reach(const struct nw_vtd_tables *t, const struct nw_reach
         out->second_root = d->translation == NW_VTD_NESTED ? d->second.root : 0;
         out->key = nw_mix64(out->second_root ^ (uint64_t)d->translation << 60 ^ (uint64_t)d->privileged << 1 ^
                             (uint64_t)d->walk_snoops << 2 ^ (uint64_t)d->domain_id << 4);
-        out->key = nw_mix64(out->key ^ (first ? d->first.levels : 0) ^ (first ? 0 : d->second.levels << 4));
+        out->key = nw_mix64(out->key ^ (first ? d->first.levels : (uint64_t)d->second.levels << 4));
     }
     out->translation = (uint8_t)d->translation;
     out->domain_id = d->domain_id;
