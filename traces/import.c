@@ -112,15 +112,16 @@ static enum nw_status open_qemu_vtd(struct nw_source **out, const char *path, st
 }
 
 const struct nw_importer nw_importers[] = {
-    { "raw64", "little-endian 64-bit virtual addresses, one an access; all are 8-byte loads", open_raw64 },
-    { "lackey", "text of Valgrind's --tool=lackey --trace-mem=yes", open_lackey },
-    { "csv", "lines type,address,size[,user]; type is fetch, load or store, or F, I, L, R, S, W", open_csv },
-    { "ftrace-dma", "text of Linux's dma:* trace events, of ftrace or trace-cmd report", open_ftrace_dma },
-    { "ftrace-iommu", "... of iommu:map, unmap and io_page_fault, and intel_iommu:qi_submit", open_ftrace_iommu },
+    { "raw64", "little-endian 64-bit virtual addresses, one an access; all are 8-byte loads", open_raw64, false },
+    { "lackey", "text of Valgrind's --tool=lackey --trace-mem=yes", open_lackey, false },
+    { "csv", "lines type,address,size[,user]; type is fetch, load or store, or F, I, L, R, S, W", open_csv, false },
+    { "ftrace-dma", "text of Linux's dma:* trace events, of ftrace or trace-cmd report", open_ftrace_dma, false },
+    { "ftrace-iommu", "... of iommu:map, unmap and io_page_fault, and intel_iommu:qi_submit", open_ftrace_iommu,
+      false },
     { "ftrace-dma-raw", "a directory as tracefs has it: formats of dma:* events, and trace_pipe_raw of each processor",
-      open_ftrace_dma_raw },
-    { "ftrace-iommu-raw", "... of the events of ftrace-iommu", open_ftrace_iommu_raw },
-    { "qemu-vtd", "QEMU's log of its vtd_* trace events", open_qemu_vtd },
+      open_ftrace_dma_raw, true },
+    { "ftrace-iommu-raw", "... of the events of ftrace-iommu", open_ftrace_iommu_raw, true },
+    { "qemu-vtd", "QEMU's log of its vtd_* trace events", open_qemu_vtd, false },
 };
 const size_t nw_importer_count = NW_ARRAY_LEN(nw_importers);
 

@@ -144,12 +144,14 @@ static void importer__an_empty_file_is_an_empty_trace(void **state)
     (void)state;
     write_file(in_scratch(0, "empty"), "", 0);
     for (size_t i = 0; i < nw_importer_count; i++)
-        assert_accesses(nw_importers[i].name, in_scratch(0, "empty"), NULL, NULL, 0);
+        if (!nw_importers[i].directory)
+            assert_accesses(nw_importers[i].name, in_scratch(0, "empty"), NULL, NULL, 0);
     char command[256];
     snprintf(command, sizeof command, "gzip -c <%s >%s", in_scratch(0, "empty"), in_scratch(1, "empty.gz"));
     assert_int_equal(system(command), 0);
     for (size_t i = 0; i < nw_importer_count; i++)
-        assert_accesses(nw_importers[i].name, in_scratch(1, "empty.gz"), NULL, NULL, 0);
+        if (!nw_importers[i].directory)
+            assert_accesses(nw_importers[i].name, in_scratch(1, "empty.gz"), NULL, NULL, 0);
     assert_null(nw_importer_find("valgrind"));
     struct nw_source *source = NULL;
     struct nw_error why;

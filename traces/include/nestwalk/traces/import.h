@@ -23,6 +23,7 @@
 struct nw_importer {
     const char *name, *doc;
     enum nw_status (*open)(struct nw_source **out, const char *path, struct nw_error *err);
+    bool directory; /* the input is one; false: a file */
 };
 extern const struct nw_importer nw_importers[];
 extern const size_t nw_importer_count;
