@@ -134,15 +134,15 @@ static void make(struct bench *b, const struct kind *k, uint64_t requests)
     build_tables(b);
     if (k->amd) {
         struct nw_amdvi_config amd = nw_amdvi_config_default(b->pm);
-        amd.cache[NW_AMDVI_IOTLB] = (struct nw_iommu_cache_shape){ ENTRIES, WAYS };
-        amd.cache[NW_AMDVI_PDE_CACHE] = (struct nw_iommu_cache_shape){ k->paging_entries, 4 };
+        amd.cache[NW_AMDVI_IOTLB] = (struct nw_iommu_cache_shape){ .entries = ENTRIES, .ways = WAYS };
+        amd.cache[NW_AMDVI_PDE_CACHE] = (struct nw_iommu_cache_shape){ .entries = k->paging_entries, .ways = 4 };
         must(nw_amdvi_unit_create(&b->amd, &amd, &err), &err);
         nw_amdvi_unit_write(b->amd, NW_AMDVI_DEVICE_TABLE, 8, ROOT);
         nw_amdvi_unit_write(b->amd, NW_AMDVI_CONTROL, 8, NW_AMDVI_CONTROL_IOMMU_EN | NW_AMDVI_CONTROL_GT_EN);
     }
     struct nw_vtd_config c = nw_vtd_config_default(b->pm);
-    c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ ENTRIES, WAYS };
-    c.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ k->paging_entries, 4 };
+    c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ .entries = ENTRIES, .ways = WAYS };
+    c.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ .entries = k->paging_entries, .ways = 4 };
     must(nw_vtd_unit_create(&b->u, &c, &err), &err);
     nw_vtd_unit_write(b->u, NW_VTD_RTADDR, 8, ROOT | (k->pgtt ? 0x400 : 0));
     nw_vtd_unit_write(b->u, NW_VTD_GCMD, 4, NW_VTD_GCMD_SRTP);

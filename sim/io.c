@@ -46,10 +46,11 @@ static enum nw_status make_dma(struct io *io, struct nw_error *err)
     struct nw_dma_config d = nw_dma_config_default(io->pm, &io->frames);
     d.strategy = (enum nw_dma_strategy)c->iommu.strategy;
     d.unit = (enum nw_dma_unit)c->iommu.unit;
-    d.cache[NW_VTD_IOTLB] =
-        (struct nw_iommu_cache_shape){ (unsigned)c->dmar.iotlb_entries, (unsigned)c->dmar.iotlb_ways };
-    d.cache[NW_VTD_PAGING_CACHE] =
-        (struct nw_iommu_cache_shape){ (unsigned)c->dmar.paging_cache_entries, (unsigned)c->dmar.paging_cache_ways };
+    d.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ .entries = (unsigned)c->dmar.iotlb_entries,
+                                                           .ways = (unsigned)c->dmar.iotlb_ways,
+                                                           .policy = (enum nw_iommu_policy)c->dmar.iotlb_policy };
+    d.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ .entries = (unsigned)c->dmar.paging_cache_entries,
+                                                                  .ways = (unsigned)c->dmar.paging_cache_ways };
     d.deferred_ranges = c->iommu.deferred_ranges;
     d.deferred_ns = c->iommu.deferred_ns;
     d.optimistic_ns = c->iommu.optimistic_ns;

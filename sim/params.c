@@ -41,6 +41,7 @@ static const char *const prefetch_choices[] = { "none", "next-page", NULL };
 /* In the order of enum nw_dma_strategy and enum nw_dma_unit: io.c holds them to it. */
 static const char *const strategy_choices[] = { "strict",     "deferred", "identity", "persistent", "shared",
                                                 "optimistic", "huge",     "swiotlb",  "grant-copy", NULL };
+static const char *const iotlb_policy_choices[] = { "lru", "fifo", "random", NULL };
 static const char *const unit_choices[] = { "hardware", "emulated", "sidecore", "nested", NULL };
 static const char *const iommu_choices[] = { "none", "vtd", NULL };
 static const char *const device_choices[] = { "passed-through", "paravirtual", "emulated", NULL };
@@ -278,6 +279,8 @@ static const struct nw_param table[] = {
     COUNT_ROW(NW_GROUP_MACHINE, "dmar.iotlb.entries", CFG(dmar.iotlb_entries), "entries", 0, 1 << 20, "256",
               "IOTLB; 0: none"),
     COUNT_ROW(NW_GROUP_MACHINE, "dmar.iotlb.ways", CFG(dmar.iotlb_ways), "ways", 1, 1 << 20, "4", "its associativity"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_MACHINE, "dmar.iotlb.policy", CFG(dmar.iotlb_policy), iotlb_policy_choices,
+               "lru", "which entry of a full set makes room"),
     COUNT_ROW(NW_GROUP_MACHINE, "dmar.paging_cache.entries", CFG(dmar.paging_cache_entries), "entries", 0, 1 << 20,
               "64", "the remapping unit's paging-structure caches, one array for all levels; 0: none"),
     COUNT_ROW(NW_GROUP_MACHINE, "dmar.paging_cache.ways", CFG(dmar.paging_cache_ways), "ways", 1, 1 << 20, "4",

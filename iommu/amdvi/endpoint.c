@@ -16,7 +16,7 @@ struct nw_amdvi_device *amdvi_device_of(const struct nw_amdvi_unit *u, uint16_t 
 enum nw_status nw_amdvi_device_create(struct nw_amdvi_device **out, struct nw_amdvi_unit *u,
                                       const struct nw_amdvi_device_config *config, struct nw_error *err)
 {
-    const struct nw_iommu_cache_shape shape = { config->entries, config->ways };
+    const struct nw_iommu_cache_shape shape = { .entries = config->entries, .ways = config->ways };
     if (amdvi_device_of(u, config->device_id))
         return nw_fail(err, NW_ERR_INPUT, "the remapping unit has a device of id 0x%x already; one is allowed",
                        config->device_id);

@@ -1,9 +1,10 @@
-/* One set-associative array with LRU. */
+/* One set-associative array. */
 #include "cache_array.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { ENTRIES_MAX = 1 << 20 };
+const char *const nw_iommu_policy_name[NW_IOMMU_POLICIES] = { "lru", "fifo", "random" };
 
 enum nw_status iommu_array_init(struct iommu_array *c, const struct nw_iommu_cache_shape *shape, unsigned words,
                                 const char *what, struct nw_error *err)
@@ -16,6 +17,10 @@ enum nw_status iommu_array_init(struct iommu_array *c, const struct nw_iommu_cac
         return nw_fail(err, NW_ERR_INPUT,
                        "%s: %u entries in %u ways; entries must be a multiple of ways and at most %d", what, entries,
                        ways, ENTRIES_MAX);
+    if ((unsigned)shape->policy >= NW_IOMMU_POLICIES)
+        return nw_fail(err, NW_ERR_INPUT, "%s: replacement policy %d; lru (0), fifo (1) and random (2) are allowed",
+                       what, (int)shape->policy);
+    c->policy = shape->policy;
     c->line_bytes = sizeof(struct iommu_line) + words * sizeof(uint64_t);
     c->key = malloc(entries * sizeof *c->key);
     c->used = calloc(entries, sizeof *c->used);
@@ -64,7 +69,7 @@ const struct iommu_line *iommu_lookup(struct iommu_array *c, struct iommu_key k)
     return line;
 }
 
-/* Which entry makes room: the old one of that key, a free place, or the least recently used. */
+/* Which entry makes room: the old one of that key, a free place, or the policy's victim. */
 static size_t victim(struct iommu_array *c, struct iommu_key k)
 {
     int64_t own = iommu_peek(c, k);
@@ -78,6 +83,10 @@ static size_t victim(struct iommu_array *c, struct iommu_key k)
             best = at;
     }
     c->counts.evictions++;
+    if (c->policy == NW_IOMMU_RANDOM) {
+        c->random = nw_mix64(c->random + UINT64_C(0x9e3779b97f4a7c15));
+        best = set + (size_t)((c->random >> 32) * c->ways >> 32);
+    }
     return best;
 }
 
@@ -98,7 +107,7 @@ struct iommu_line *iommu_place(struct iommu_array *c, struct iommu_key k, unsign
         iommu_forget(c, at);
     c->counts.fills++;
     c->key[at] = k;
-    iommu_touch(c, (int64_t)at);
+    c->used[at] = ++c->clock;
     c->pages_of[log2 & 63]++;
     c->sizes |= NW_BIT(log2 & 63);
     struct iommu_line *line = iommu_line_at(c, at);

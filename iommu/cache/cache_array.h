@@ -1,4 +1,4 @@
-/* cache_array.h - one set-associative array of a remapping unit with LRU; what its entries mean is the unit's. Never leaves
+/* cache_array.h - one set-associative array of a remapping unit; what its entries mean is the unit's. Never leaves
  * iommu/. */
 #ifndef NESTWALK_IOMMU_CACHE_ARRAY_H
 #define NESTWALK_IOMMU_CACHE_ARRAY_H
@@ -28,18 +28,19 @@ struct iommu_line {
 /* Keys, uses and entries of one set each lie side by side, so that a look-up touches few lines of the host's cache. */
 struct iommu_array {
     struct iommu_key *key;
-    uint64_t *used; /* by LRU */
+    uint64_t *used; /* by LRU: last use; by FIFO: fill */
     unsigned char *line;
     size_t line_bytes;
     unsigned sets, ways;
-    uint64_t clock;
+    enum nw_iommu_policy policy;
+    uint64_t clock, random;
     struct nw_iommu_cache_counts counts;
     uint64_t sizes;        /* bit n: there are entries with log2 = n; others are not looked for */
     unsigned pages_of[64]; /* how many */
     bool frozen;           /* look-ups leave no trace, and nothing is filled: for who only looks */
 };
 
-/* `what` names it in errors. NW_ERR_INPUT: ways that do not divide the entries, or too many of those. */
+/* `what` names it in errors. NW_ERR_INPUT: ways that do not divide the entries, too many of those, or no such policy. */
 enum nw_status iommu_array_init(struct iommu_array *c, const struct nw_iommu_cache_shape *shape, unsigned words,
                                 const char *what, struct nw_error *err) NW_MUST_USE;
 void iommu_array_fini(struct iommu_array *c);
@@ -69,7 +70,11 @@ static inline int64_t iommu_peek(const struct iommu_array *c, struct iommu_key k
     return IOMMU_ABSENT;
 }
 
-static inline void iommu_touch(struct iommu_array *c, int64_t at) { c->used[at] = ++c->clock; }
+static inline void iommu_touch(struct iommu_array *c, int64_t at)
+{
+    if (NW_LIKELY(c->policy == NW_IOMMU_LRU))
+        c->used[at] = ++c->clock;
+}
 
 /* The entry of the key, used now; NULL when it is not there. It is not counted: what one look-up is, the caller says. */
 struct iommu_line *iommu_probe(struct iommu_array *c, struct iommu_key k);
@@ -77,7 +82,7 @@ void iommu_count(struct iommu_array *c, bool hit);
 /* The two in one. */
 const struct iommu_line *iommu_lookup(struct iommu_array *c, struct iommu_key k);
 
-/* The place of an entry for the key, all zero but for log2: its old one, a free one, or the least recently used. NULL: there is
+/* The place of an entry for the key, all zero but for log2: its old one, a free one, or the policy's victim. NULL: there is
  * no cache, or it is frozen. */
 struct iommu_line *iommu_place(struct iommu_array *c, struct iommu_key k, unsigned log2);
 /* Frees the place. */

@@ -30,7 +30,7 @@ enum nw_status nw_vtd_device_create(struct nw_vtd_device **out, struct nw_vtd_un
         return nw_fail_nomem(err, "a device");
     d->config = *config;
     d->config.groups += !d->config.groups;
-    const struct nw_iommu_cache_shape shape = { config->entries, config->ways };
+    const struct nw_iommu_cache_shape shape = { .entries = config->entries, .ways = config->ways };
     enum nw_status s = iommu_device_tlb_init(&d->tlb, &shape, config->policy, config->seed, &d->counts, err);
     if (s) {
         free(d);

@@ -27,6 +27,8 @@ struct vtd_walk {
     const struct nw_vtd_tables *t;
     struct vtd_caches *caches; /* NULL: every table is read anew */
     unsigned references;
+    uint64_t region; /* number of the region of memory that was read last, plus 1; 0: none */
+    const uint64_t *region_base;
     bool context_cached; /* the context entry came from its cache */
     bool hit;            /* the IOTLB had the translation: vtd_find_domain() has put it into `found` */
     struct nw_vtd_result found;
@@ -59,7 +61,18 @@ static inline bool vtd_load(struct vtd_walk *w, uint64_t address, uint64_t *out)
         return vtd_load_checked(w, address, out);
     w->references++;
     w->load_failed = false;
-    *out = nw_physmem_read64(w->t->memory.pm, nw_hpa(address));
+    /* Tables lie close together: the way to their region is gone once. */
+    const uint64_t region = (address >> NW_REGION_LOG2) + 1;
+    if (NW_UNLIKELY(region != w->region)) {
+        const uint64_t *word = nw_physmem_find(w->t->memory.pm, nw_hpa(address & ~nw_mask(NW_REGION_LOG2 - 1, 0)));
+        if (!word) {
+            *out = 0;
+            return true;
+        }
+        w->region = region;
+        w->region_base = word;
+    }
+    *out = w->region_base[(address & nw_mask(NW_REGION_LOG2 - 1, 0)) >> 3];
     return true;
 }
 /* The words read from here on are those of the entry of this kind at `address`. */

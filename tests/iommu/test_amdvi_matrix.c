@@ -89,9 +89,11 @@ static void add(struct matrix *m, struct item i) { m->item[m->items++] = i; }
 
 static void begin(struct matrix *m)
 {
-    static const struct nw_iommu_cache_shape shape[NW_AMDVI_CACHES] = {
-        { 256, 256 }, { 256, 256 }, { 256, 256 }, { 256, 256 }, { 256, 256 }
-    };
+    static const struct nw_iommu_cache_shape shape[NW_AMDVI_CACHES] = { { .entries = 256, .ways = 256 },
+                                                                        { .entries = 256, .ways = 256 },
+                                                                        { .entries = 256, .ways = 256 },
+                                                                        { .entries = 256, .ways = 256 },
+                                                                        { .entries = 256, .ways = 256 } };
     memset(m, 0, sizeof *m);
     m->b = begin_bench(shape);
     m->next = TREES;

@@ -156,7 +156,9 @@ static void begin(struct sequence *s, uint64_t seed)
     s->next = TREES;
     for (unsigned i = 0; i < NW_AMDVI_CACHES; i++) {
         const unsigned ways = 1 + (unsigned)below(s, 4);
-        shape[i] = (struct nw_iommu_cache_shape){ ways * (unsigned)below(s, 12), ways };
+        shape[i] = (struct nw_iommu_cache_shape){ .entries = ways * (unsigned)below(s, 12),
+                                                  .ways = ways,
+                                                  .policy = (enum nw_iommu_policy)below(s, NW_IOMMU_POLICIES) };
     }
     s->b = begin_bench(shape);
     wr(s->b, NW_AMDVI_CONTROL, all_on() & ~NW_AMDVI_CONTROL_EVENT_LOG_EN);

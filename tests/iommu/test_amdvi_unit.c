@@ -36,7 +36,7 @@ static void unit__capabilities_and_shapes(void **state)
     c.unit.pa_bits = 20;
     assert_int_equal(nw_amdvi_unit_create(&u, &c, &err), NW_ERR_INPUT);
     c = nw_amdvi_config_default(NULL);
-    c.cache[NW_AMDVI_IOTLB] = (struct nw_iommu_cache_shape){ 10, 4 };
+    c.cache[NW_AMDVI_IOTLB] = (struct nw_iommu_cache_shape){ .entries = 10, .ways = 4 };
     assert_int_equal(nw_amdvi_unit_create(&u, &c, &err), NW_ERR_INPUT);
     assert_non_null(strstr(err.text, "AMD-Vi IOTLB: 10 entries in 4 ways"));
     nw_amdvi_unit_destroy(NULL);

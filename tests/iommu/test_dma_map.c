@@ -379,7 +379,7 @@ static void all__random_drivers_reach_their_buffers(void **state)
             struct nw_dma_config c = begin(&w, strategy);
             c.unit = (enum nw_dma_unit)(seed - 1);
             c.deferred_ranges = 1 + nw_rng_below(&rng, 20);
-            c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ 16, 4 };
+            c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ .entries = 16, .ways = 4 };
             start(&w, &c);
             for (unsigned step = 0; step < STEPS; step++) {
                 must(nw_dma_time(w.d, now += nw_rng_below(&rng, 400000), err));

@@ -179,13 +179,61 @@ static void caches__a_clean_translation_does_not_serve_writes(void **state)
     finish(&b);
 }
 
+/* Three pages in three ways, the first used again, then a fourth: who is left? */
+static void caches__policies_choose_who_makes_room(void **state)
+{
+    (void)state;
+    static const bool stays[][3] = { [NW_IOMMU_LRU] = { true, false, true }, [NW_IOMMU_FIFO] = { false, true, true } };
+    unsigned gone[3] = { 0 };
+    struct bench b;
+    for (unsigned round = 0; round < 40; round++) {
+        const enum nw_iommu_policy policy = round < 2 ? (enum nw_iommu_policy)round : NW_IOMMU_RANDOM;
+        begin(&b, 0, false);
+        nw_vtd_unit_destroy(b.u);
+        b.config.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ .entries = 3, .ways = 3, .policy = policy };
+        b.config.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ 0 };
+        for (unsigned i = 0; i < 4 + round; i++)
+            put64(b.pm, b.leaf[0] + i * 8, (OLD + i * 0x1000) | 3);
+        start(&b, false, NW_VTD_GCMD_QIE);
+        for (unsigned i = 0; i < round; i++) /* the random choices go on from there */
+            dma(&b, IOVA + (4 + i) * 0x1000);
+        nw_vtd_unit_flush(b.u);
+        for (unsigned i = 0; i < 3; i++)
+            dma(&b, IOVA + i * 0x1000);
+        dma(&b, IOVA);
+        dma(&b, IOVA + 0x3000);
+        for (unsigned i = 0; i < 3 && policy != NW_IOMMU_RANDOM; i++) {
+            const bool there = stays[policy][i];
+            if (there) /* an absent one would drive out another */
+                assert_int_equal(dma(&b, IOVA + i * 0x1000).references, 0);
+        }
+        if (policy == NW_IOMMU_RANDOM) {
+            struct nw_iommu_cache_counts before = nw_vtd_unit_counts(b.u, NW_VTD_IOTLB);
+            const unsigned asked = round % 3;
+            dma(&b, IOVA + asked * 0x1000);
+            gone[asked] += nw_vtd_unit_counts(b.u, NW_VTD_IOTLB).hits == before.hits;
+        }
+        finish(&b);
+    }
+    assert_true(gone[0] + gone[1] + gone[2] > 3 && gone[0] + gone[1] + gone[2] < 25);
+    struct nw_error error;
+    begin(&b, 0, false);
+    nw_vtd_unit_destroy(b.u);
+    b.config.cache[NW_VTD_IOTLB].policy = NW_IOMMU_POLICIES;
+    assert_int_equal(nw_vtd_unit_create(&b.u, &b.config, &error), NW_ERR_INPUT);
+    assert_non_null(strstr(error.text, "VT-d IOTLB: replacement policy 3"));
+    b.u = NULL;
+    finish(&b);
+    assert_string_equal(nw_iommu_policy_name[NW_IOMMU_FIFO], "fifo");
+}
+
 static void caches__entries_and_ways_bound_what_is_kept(void **state)
 {
     (void)state;
     struct bench b;
     begin(&b, 0, false);
     nw_vtd_unit_destroy(b.u);
-    b.config.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ 3, 3 };
+    b.config.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ .entries = 3, .ways = 3 };
     b.config.cache[NW_VTD_PAGING_CACHE] = (struct nw_iommu_cache_shape){ 0 };
     for (unsigned i = 0; i < 4; i++)
         put64(b.pm, b.leaf[0] + i * 8, (OLD + i * 0x1000) | 3);
@@ -277,6 +325,7 @@ int main(void)
                                         cmocka_unit_test(caches__pasid_entries_stay_until_covered),
                                         cmocka_unit_test(caches__tags_of_source_come_before_the_pasid_table),
                                         cmocka_unit_test(caches__a_clean_translation_does_not_serve_writes),
+                                        cmocka_unit_test(caches__policies_choose_who_makes_room),
                                         cmocka_unit_test(caches__entries_and_ways_bound_what_is_kept),
                                         cmocka_unit_test(caches__a_walk_continues_where_the_caches_end),
                                         cmocka_unit_test(caches__registers_invalidate_in_legacy_mode),

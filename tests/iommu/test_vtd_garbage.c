@@ -171,7 +171,7 @@ static void begin(struct garbage *g, uint64_t seed)
     c.under_way = (unsigned)below(g, 5);
     for (unsigned i = 0; i < NW_VTD_CACHES; i++) {
         unsigned ways = 1 + (unsigned)below(g, 4);
-        c.cache[i] = (struct nw_iommu_cache_shape){ ways * (unsigned)below(g, 20), ways };
+        c.cache[i] = (struct nw_iommu_cache_shape){ .entries = ways * (unsigned)below(g, 20), .ways = ways };
     }
     must(nw_vtd_unit_create(&g->u, &c, err));
     must(nw_vtd_stale_create(&g->stale, g->u, NULL, NULL, err));

@@ -213,7 +213,7 @@ static void begin(struct matrix *m, bool legacy)
     struct nw_vtd_config c = nw_vtd_config_default(m->pm);
     c.unit.ecap |= NW_VTD_ECAP_PDS;
     for (unsigned i = 0; i < NW_VTD_CACHES; i++)
-        c.cache[i] = (struct nw_iommu_cache_shape){ 256, 256 };
+        c.cache[i] = (struct nw_iommu_cache_shape){ .entries = 256, .ways = 256 };
     must(nw_vtd_unit_create(&m->u, &c, err));
     nw_vtd_unit_write(m->u, NW_VTD_RTADDR, 8, ROOT | (legacy ? 0 : 0x400));
     nw_vtd_unit_write(m->u, NW_VTD_IRTA, 8, IRT | 7);

@@ -140,7 +140,7 @@ static void vtd__caches_are_transparent(void **state)
         c.unit.ecap |= UINT64_C(0xf) << 8;
         for (unsigned k = 0; k < NW_VTD_CACHES; k++) {
             unsigned ways = 1 + (unsigned)below(w, 3);
-            c.cache[k] = (struct nw_iommu_cache_shape){ ways * (unsigned)below(w, 12), ways };
+            c.cache[k] = (struct nw_iommu_cache_shape){ .entries = ways * (unsigned)below(w, 12), .ways = ways };
         }
         must(nw_vtd_unit_create(&u, &c, err));
         nw_vtd_unit_write(u, NW_VTD_RTADDR, 8, w->t.rtaddr);

@@ -98,7 +98,7 @@ static void begin(struct sequence *s, uint64_t seed)
     must(nw_physmem_create(&s->pm, err));
     struct nw_vtd_config c = nw_vtd_config_default(s->pm);
     for (unsigned i = 0; i < NW_VTD_CACHES; i++)
-        c.cache[i] = (struct nw_iommu_cache_shape){ 512, 512 }; /* never full */
+        c.cache[i] = (struct nw_iommu_cache_shape){ .entries = 512, .ways = 512 }; /* never full */
     must(nw_vtd_unit_create(&s->u, &c, err));
     must(nw_vtd_stale_create(&s->stale, s->u, on_use, s, err));
     put64(s->pm, ROOT, CONTEXT | 1);

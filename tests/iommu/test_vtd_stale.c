@@ -321,7 +321,7 @@ static void stale__a_table_exposes_all_its_pages(void **state)
     struct seen seen;
     begin(&b, 0, false);
     nw_vtd_unit_destroy(b.u);
-    b.config.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ 4096, 4096 };
+    b.config.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ .entries = 4096, .ways = 4096 };
     start(&b, false, NW_VTD_GCMD_QIE);
     struct nw_vtd_stale *s = watch(&b, &seen);
     uint64_t table = b.leaf[0] & ~UINT64_C(0xfff), region = IOVA & ~UINT64_C(0x1fffff);

@@ -168,7 +168,7 @@ static void unit__refuses_impossible_configurations(void **state)
     assert_int_equal(nw_vtd_unit_create(&u, &c, &err), NW_ERR_INPUT);
     assert_non_null(strstr(err.text, "32 to 52"));
     c = b->config;
-    c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ 10, 4 };
+    c.cache[NW_VTD_IOTLB] = (struct nw_iommu_cache_shape){ .entries = 10, .ways = 4 };
     assert_int_equal(nw_vtd_unit_create(&u, &c, &err), NW_ERR_INPUT);
     assert_non_null(strstr(err.text, "IOTLB: 10 entries in 4 ways"));
     c = b->config;

@@ -57,7 +57,7 @@ enum nw_status nw_amdvi_reach(const struct nw_amdvi_tables *t, const struct nw_r
 
 /* Every requester that the tables have an entry for: without a PASID, then with each. At most NW_REACH_SOURCES_MAX are told of.
  * *more: there are others. */
-enum { NW_REACH_SOURCES_MAX = 1 << 20 };
+enum { NW_REACH_SOURCES_MAX = 1 << 17 };
 typedef bool (*nw_reach_source_fn)(void *context, const struct nw_reach_request *q);
 void nw_vtd_reach_sources(const struct nw_vtd_tables *t, nw_reach_source_fn tell, void *context, bool *more);
 void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, nw_reach_source_fn tell, void *context, bool *more);

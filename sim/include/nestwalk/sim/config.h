@@ -171,6 +171,7 @@ struct nw_config {
     } cost;
     /* The remapping unit of the machine. */
     struct nw_dmar_config {
+        uint64_t iotlb_policy; /* enum nw_iommu_policy */
         uint64_t iotlb_entries, iotlb_ways, paging_cache_entries, paging_cache_ways, walkers;
         double reference_ns; /* reading one word of a table */
     } dmar;
