@@ -7,6 +7,7 @@
 #include "trace_common.h"
 #include <inttypes.h>
 #include <nestwalk/iommu/check.h>
+#include <nestwalk/iommu/dump.h>
 #include <nestwalk/reports/export.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,17 +23,65 @@ static const struct nw_option options[] = {
 };
 
 struct input {
-    const char *file;
-    enum nw_acpi_kind kind;
+    const char *file, *kind;
+    bool text; /* of a running machine; else a table */
     uint64_t line;
-    size_t structures;
+    size_t structures;   /* of a text: rows */
     size_t first, count; /* of the findings */
 };
 struct checked {
     struct input *input;
     size_t inputs;
     struct nw_iommu_findings found;
+    struct nw_dump dump; /* what the texts say, and the DMAR tables */
 };
+
+static struct input *add_input(struct checked *c, struct nw_error *err)
+{
+    struct input *more = realloc(c->input, (c->inputs + 1) * sizeof *more);
+    if (!more) {
+        (void)!nw_fail_nomem(err, "the list of inputs");
+        return NULL;
+    }
+    c->input = more;
+    return &more[c->inputs++];
+}
+
+/* A text of a running machine: its facts are judged when all are there. */
+static enum nw_status take_text(struct checked *c, const char *path, const char *text, size_t size,
+                                struct nw_error *err)
+{
+    struct input *in = add_input(c, err);
+    if (!in)
+        return NW_ERR_NOMEM;
+    *in = (struct input){ .file = path, .kind = nw_dump_kind_name[nw_dump_recognise(text, size)], .text = true };
+    return nw_dump_add(&c->dump, text, size, path, (unsigned)(c->inputs - 1), &in->structures, err);
+}
+
+static enum nw_status take_dmar(struct checked *c, const struct nw_acpi_table *table, struct nw_error *err)
+{
+    struct nw_dmar dmar;
+    enum nw_status s = nw_dmar_decode(table, &dmar, err);
+    if (s)
+        return s;
+    s = nw_dump_add_dmar(&c->dump, &dmar, err);
+    nw_dmar_fini(&dmar);
+    return s;
+}
+
+static enum nw_status judge_texts(struct checked *c, struct nw_error *err)
+{
+    enum nw_status s = NW_OK;
+    for (size_t i = 0; i < c->inputs && !s; i++) {
+        struct input *in = &c->input[i];
+        if (!in->text)
+            continue;
+        in->first = c->found.count;
+        s = nw_iommu_check_dump(&c->dump, (unsigned)i, &c->found, err);
+        in->count = c->found.count - in->first;
+    }
+    return s;
+}
 
 static enum nw_status check_file(struct checked *c, const char *path, struct nw_error *err)
 {
@@ -42,21 +91,27 @@ static enum nw_status check_file(struct checked *c, const char *path, struct nw_
     enum nw_status s = iommu_file_read(path, &bytes, &size, err);
     if (s)
         return s;
+    if (nw_dump_recognise((const char *)bytes, size) != NW_DUMP_NONE) {
+        s = take_text(c, path, (const char *)bytes, size, err);
+        free(bytes);
+        return s;
+    }
     s = nw_acpi_load(bytes, size, path, &file, err);
     free(bytes);
     for (size_t i = 0; i < file.count && !s; i++) {
-        struct input *more = realloc(c->input, (c->inputs + 1) * sizeof *more);
-        if (!more) {
-            s = nw_fail_nomem(err, "the list of tables");
+        struct input *in = add_input(c, err);
+        if (!in) {
+            s = NW_ERR_NOMEM;
             break;
         }
-        c->input = more;
-        struct input *in = &more[c->inputs++];
-        *in = (struct input){
-            .file = path, .kind = file.table[i].kind, .line = file.table[i].line, .first = c->found.count
-        };
+        *in = (struct input){ .file = path,
+                              .kind = nw_acpi_kind_name(file.table[i].kind),
+                              .line = file.table[i].line,
+                              .first = c->found.count };
         s = nw_iommu_check_table(&file.table[i], &c->found, &in->structures, err);
         in->count = c->found.count - in->first;
+        if (!s && file.table[i].kind == NW_ACPI_DMAR)
+            s = take_dmar(c, &file.table[i], err);
     }
     nw_acpi_file_fini(&file);
     return s;
@@ -73,8 +128,10 @@ static void print_wrapped(const char *lead, const char *text, unsigned indent)
 
 static void print_finding(const struct nw_iommu_finding *f)
 {
-    char text[sizeof f->where + sizeof f->detail + 2];
-    snprintf(text, sizeof text, "%s: %s", f->where, f->detail);
+    char text[sizeof f->where + sizeof f->detail + 24], line[20] = "";
+    if (f->line)
+        snprintf(line, sizeof line, "line %" PRIu32 ", ", f->line);
+    snprintf(text, sizeof text, "%s%s: %s", line, f->where, f->detail);
     print_wrapped("", text, 4);
 }
 
@@ -85,7 +142,8 @@ static void print_input(const struct checked *c, const struct input *in)
     printf("%s", in->file);
     if (in->line)
         printf(":%" PRIu64, in->line);
-    printf(": %s, %zu structure%s, ", nw_acpi_kind_name(in->kind), in->structures, in->structures == 1 ? "" : "s");
+    printf(": %s, %zu %s%s, ", in->kind, in->structures, in->text ? "row" : "structure",
+           in->structures == 1 ? "" : "s");
     if (!in->count) {
         puts("no findings");
         return;
@@ -118,9 +176,12 @@ static void print_text(const struct checked *c)
     }
     for (size_t i = 0; i < c->found.count; i++)
         count[c->found.at[i].rule->severity]++;
-    printf("\n%zu error%s, %zu warning%s, %zu info in %zu table%s\n", count[NW_IOMMU_ERROR],
+    bool texts = false;
+    for (size_t i = 0; i < c->inputs; i++)
+        texts |= c->input[i].text;
+    printf("\n%zu error%s, %zu warning%s, %zu info in %zu %s%s\n", count[NW_IOMMU_ERROR],
            count[NW_IOMMU_ERROR] == 1 ? "" : "s", count[NW_IOMMU_WARNING], count[NW_IOMMU_WARNING] == 1 ? "" : "s",
-           count[NW_IOMMU_INFO], c->inputs, c->inputs == 1 ? "" : "s");
+           count[NW_IOMMU_INFO], c->inputs, texts ? "input" : "table", c->inputs == 1 ? "" : "s");
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------ */
@@ -137,21 +198,22 @@ static void json_text(FILE *out, const struct checked *c)
     for (size_t i = 0; i < c->inputs; i++) {
         fprintf(out, "%s\n  { \"file\": ", i ? "," : "");
         nw_cli_json_string(out, c->input[i].file);
-        json_pair(out, "kind", nw_acpi_kind_name(c->input[i].kind));
+        json_pair(out, "kind", c->input[i].kind);
         if (c->input[i].line)
             fprintf(out, ", \"line\": %" PRIu64, c->input[i].line);
         fprintf(out, ", \"structures\": %zu }", c->input[i].structures);
     }
     fprintf(out, "%s],\n  \"findings\": [", c->inputs ? "\n  " : "");
+    size_t told = 0;
     for (size_t i = 0; i < c->inputs; i++)
         for (size_t j = c->input[i].first; j < c->input[i].first + c->input[i].count; j++) {
             const struct nw_iommu_finding *f = &c->found.at[j];
-            fprintf(out, "%s\n  { \"rule\": \"%s\"", j ? "," : "", f->rule->id);
+            fprintf(out, "%s\n  { \"rule\": \"%s\"", told++ ? "," : "", f->rule->id);
             json_pair(out, "severity", nw_iommu_severity_name(f->rule->severity));
             json_pair(out, "title", f->rule->title);
             json_pair(out, "file", c->input[i].file);
             json_pair(out, "where", f->where);
-            fprintf(out, ", \"offset\": %" PRIu32, f->offset);
+            fprintf(out, ", \"%s\": %" PRIu32, f->line ? "line" : "offset", f->line ? f->line : f->offset);
             json_pair(out, "detail", f->detail);
             json_pair(out, "remedy", f->rule->remedy);
             json_pair(out, "source", f->rule->source);
@@ -241,12 +303,14 @@ static int run(const struct nw_command *self, int argc, char **argv)
         goto out;
     }
     if (!files) {
-        exit_status = nw_cli_usage(self, "name a file with a DMAR or IVRS table");
+        exit_status = nw_cli_usage(self, "name a file with a DMAR or IVRS table, or a text of a running machine");
         goto out;
     }
     enum nw_status s = NW_OK;
     for (int i = 0; i < files && !s; i++)
         s = check_file(&c, file[i], &err);
+    if (!s)
+        s = judge_texts(&c, &err);
     if (!s && json)
         s = write_json(&c, json, &err);
     if (s) {
@@ -259,6 +323,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
         exit_status |= c.found.at[i].rule->severity >= fail_on;
 out:
     nw_iommu_findings_fini(&c.found);
+    nw_dump_fini(&c.dump);
     free(c.input);
     free(file);
     return exit_status;
@@ -267,17 +332,21 @@ out:
 const struct nw_command nw_cmd_iommu = {
     .name = "iommu check",
     .synopsis = "FILE... [--json FILE|-] [--explain RULE] [--fail-on error|warning|info]",
-    .summary = "the firmware's tables of remapping units against rules",
+    .summary = "the firmware's tables and a machine's state of remapping units against rules",
     .details =
         "Decodes ACPI DMAR (Intel VT-d) and IVRS (AMD-Vi) tables and judges them by rules. A file is a binary table, "
         "as "
         "/sys/firmware/acpi/tables has it, or the text of acpidump with one table or all; it may be compressed with "
-        "gzip, xz or zstd. Prints the findings by rule, the severest first: where, what, and what to do. "
-        "Only what the tables say is judged: not against the machine's devices, memory and registers.\n\n"
+        "gzip, xz or zstd. Or it is a text of a running machine, known by its content: iommu_regset, "
+        "dmar_translation_struct or "
+        "ir_translation_struct of /sys/kernel/debug/iommu/intel, /proc/iomem, /proc/cmdline, or lspci -vvv. What "
+        "several inputs say of "
+        "one machine is compared. Prints the findings by rule, the severest first: where, what, and what to do.\n\n"
         "Exit status: 0 when nothing of the severity of --fail-on or above was found, 1 otherwise, 3 when a file has "
-        "no such table.",
+        "nothing that is known here.",
     .examples = "nestwalk iommu check /sys/firmware/acpi/tables/DMAR\n"
                 "nestwalk iommu check --fail-on warning --json findings.json acpidump.txt\n"
+                "nestwalk iommu check dmar.bin iommu_regset dmar_translation_struct lspci.txt\n"
                 "nestwalk iommu check --explain D05",
     .options = options,
     .run = run,

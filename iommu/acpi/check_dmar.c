@@ -105,7 +105,7 @@ static void check_any(const struct dmar_check *k, const struct nw_dmar_structure
                          k->d->scope[i].type);
 }
 
-_Static_assert(RULES <= 64, "a rule is a bit of `reported`");
+_Static_assert(D03 <= 64, "a rule is a bit of `reported`");
 
 static const struct nw_dmar_scope *find_device(const struct nw_dmar *d, const struct nw_dmar_structure *x,
                                                const struct nw_dmar_scope *wanted)

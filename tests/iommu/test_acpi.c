@@ -515,7 +515,9 @@ static void rules__each_fires_alone_and_not_without_cause(void **state)
 static void rules__every_one_has_a_pair_and_a_text(void **state)
 {
     (void)state;
-    for (size_t r = 0; r < nw_iommu_rule_count; r++) {
+    /* Those of running machines have theirs in test_dump.c. */
+    const size_t table_rules = (size_t)(nw_iommu_rule_find("V18") - nw_iommu_rules) + 1;
+    for (size_t r = 0; r < table_rules; r++) {
         const struct nw_iommu_rule *rule = &nw_iommu_rules[r];
         bool paired = false;
         for (size_t i = 0; i < NW_ARRAY_LEN(pairs); i++)

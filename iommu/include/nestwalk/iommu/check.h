@@ -32,6 +32,7 @@ const struct nw_iommu_rule *nw_iommu_rule_find(const char *id); /* NULL when the
 struct nw_iommu_finding {
     const struct nw_iommu_rule *rule;
     uint32_t offset;  /* in the table */
+    uint32_t line;    /* of a text; 0: it is a table */
     char where[96];   /* "DMAR+0x30 DRHD fed90000" */
     char detail[256]; /* what is there, and what is allowed */
 };
