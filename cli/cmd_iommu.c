@@ -9,12 +9,17 @@
 #include <nestwalk/iommu/check.h>
 #include <nestwalk/iommu/dump.h>
 #include <nestwalk/reports/export.h>
+#include <nestwalk/reports/findings.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_JSON, OPT_EXPLAIN, OPT_FAIL_ON };
+enum { OPT_JSON, OPT_SARIF, OPT_BASELINE, OPT_WRITE_BASELINE, OPT_DIFF, OPT_EXPLAIN, OPT_FAIL_ON };
 static const struct nw_option options[] = {
     [OPT_JSON] = { "json", 'j', "FILE|-", "Write the findings as JSON, to a file or to standard output." },
+    [OPT_SARIF] = { "sarif", 's', "FILE|-", "Write the findings as SARIF 2.1.0, which build systems show." },
+    [OPT_BASELINE] = { "baseline", 'b', "FILE", "Leave out the findings that this file accepts." },
+    [OPT_WRITE_BASELINE] = { "write-baseline", 0, "FILE|-", "Write a file that accepts all findings of this run." },
+    [OPT_DIFF] = { "diff", 'd', NULL, "Of two inputs, OLD and NEW: which findings have come, and which have gone." },
     [OPT_EXPLAIN] = { "explain", 'e', "RULE",
                       "Say what a rule, such as D05, looks for, and why; \"all\" lists the rules." },
     [OPT_FAIL_ON] = { "fail-on", 'f', "error|warning|info",
@@ -22,28 +27,27 @@ static const struct nw_option options[] = {
     { 0 },
 };
 
-struct input {
-    const char *file, *kind;
-    bool text; /* of a running machine; else a table */
-    uint64_t line;
-    size_t structures;   /* of a text: rows */
-    size_t first, count; /* of the findings */
-};
 struct checked {
-    struct input *input;
+    struct nw_checked_input *input;
+    bool *text;     /* of each: of a running machine, and its structures are rows; else a table */
+    bool *accepted; /* of each finding; NULL: there is no baseline */
     size_t inputs;
     struct nw_iommu_findings found;
     struct nw_dump dump; /* what the texts say, and the DMAR tables */
 };
 
-static struct input *add_input(struct checked *c, struct nw_error *err)
+static struct nw_checked_input *add_input(struct checked *c, bool is_text, struct nw_error *err)
 {
-    struct input *more = realloc(c->input, (c->inputs + 1) * sizeof *more);
-    if (!more) {
+    struct nw_checked_input *more = realloc(c->input, (c->inputs + 1) * sizeof *more);
+    if (more)
+        c->input = more;
+    bool *text = more ? realloc(c->text, (c->inputs + 1) * sizeof *text) : NULL;
+    if (!text) {
         (void)!nw_fail_nomem(err, "the list of inputs");
         return NULL;
     }
-    c->input = more;
+    c->text = text;
+    text[c->inputs] = is_text;
     return &more[c->inputs++];
 }
 
@@ -51,10 +55,10 @@ static struct input *add_input(struct checked *c, struct nw_error *err)
 static enum nw_status take_text(struct checked *c, const char *path, const char *text, size_t size,
                                 struct nw_error *err)
 {
-    struct input *in = add_input(c, err);
+    struct nw_checked_input *in = add_input(c, true, err);
     if (!in)
         return NW_ERR_NOMEM;
-    *in = (struct input){ .file = path, .kind = nw_dump_kind_name[nw_dump_recognise(text, size)], .text = true };
+    *in = (struct nw_checked_input){ .file = path, .kind = nw_dump_kind_name[nw_dump_recognise(text, size)] };
     return nw_dump_add(&c->dump, text, size, path, (unsigned)(c->inputs - 1), &in->structures, err);
 }
 
@@ -73,8 +77,8 @@ static enum nw_status judge_texts(struct checked *c, struct nw_error *err)
 {
     enum nw_status s = NW_OK;
     for (size_t i = 0; i < c->inputs && !s; i++) {
-        struct input *in = &c->input[i];
-        if (!in->text)
+        struct nw_checked_input *in = &c->input[i];
+        if (!c->text[i])
             continue;
         in->first = c->found.count;
         s = nw_iommu_check_dump(&c->dump, (unsigned)i, &c->found, err);
@@ -99,15 +103,15 @@ static enum nw_status check_file(struct checked *c, const char *path, struct nw_
     s = nw_acpi_load(bytes, size, path, &file, err);
     free(bytes);
     for (size_t i = 0; i < file.count && !s; i++) {
-        struct input *in = add_input(c, err);
+        struct nw_checked_input *in = add_input(c, false, err);
         if (!in) {
             s = NW_ERR_NOMEM;
             break;
         }
-        *in = (struct input){ .file = path,
-                              .kind = nw_acpi_kind_name(file.table[i].kind),
-                              .line = file.table[i].line,
-                              .first = c->found.count };
+        *in = (struct nw_checked_input){ .file = path,
+                                         .kind = nw_acpi_kind_name(file.table[i].kind),
+                                         .line = file.table[i].line,
+                                         .first = c->found.count };
         s = nw_iommu_check_table(&file.table[i], &c->found, &in->structures, err);
         in->count = c->found.count - in->first;
         if (!s && file.table[i].kind == NW_ACPI_DMAR)
@@ -135,32 +139,39 @@ static void print_finding(const struct nw_iommu_finding *f)
     print_wrapped("", text, 4);
 }
 
-static void print_input(const struct checked *c, const struct input *in)
+static bool is_accepted(const struct checked *c, size_t finding) { return c->accepted && c->accepted[finding]; }
+
+static void print_input(const struct checked *c, const struct nw_checked_input *in)
 {
     static const char *const colour[] = { "\033[36m", "\033[33m", "\033[1;31m" };
     bool coloured = nw_cli_colour(stdout);
     printf("%s", in->file);
     if (in->line)
         printf(":%" PRIu64, in->line);
-    printf(": %s, %zu %s%s, ", in->kind, in->structures, in->text ? "row" : "structure",
+    printf(": %s, %zu %s%s, ", in->kind, in->structures, c->text[in - c->input] ? "row" : "structure",
            in->structures == 1 ? "" : "s");
-    if (!in->count) {
-        puts("no findings");
-        return;
-    }
-    printf("%zu finding%s\n", in->count, in->count == 1 ? "" : "s");
+    size_t told = 0;
+    for (size_t i = in->first; i < in->first + in->count; i++)
+        told += !is_accepted(c, i);
+    if (told)
+        printf("%zu finding%s", told, told == 1 ? "" : "s");
+    else
+        printf("no findings");
+    if (told < in->count)
+        printf(", %zu accepted", in->count - told);
+    putchar('\n');
     /* The findings are in order of severity, then of place: those of a rule are brought together at its first. */
     for (size_t i = in->first; i < in->first + in->count; i++) {
         const struct nw_iommu_rule *rule = c->found.at[i].rule;
-        bool shown = false;
+        bool shown = is_accepted(c, i);
         for (size_t j = in->first; j < i && !shown; j++)
-            shown = c->found.at[j].rule == rule;
+            shown = c->found.at[j].rule == rule && !is_accepted(c, j);
         if (shown)
             continue;
         printf("%s%s%s %s  %s\n", coloured ? colour[rule->severity] : "", nw_iommu_severity_name(rule->severity),
                coloured ? "\033[0m" : "", rule->id, rule->title);
         for (size_t j = i; j < in->first + in->count; j++)
-            if (c->found.at[j].rule == rule)
+            if (c->found.at[j].rule == rule && !is_accepted(c, j))
                 print_finding(&c->found.at[j]);
         print_wrapped("-> ", rule->remedy, 7);
     }
@@ -175,65 +186,73 @@ static void print_text(const struct checked *c)
         print_input(c, &c->input[i]);
     }
     for (size_t i = 0; i < c->found.count; i++)
-        count[c->found.at[i].rule->severity]++;
+        count[c->found.at[i].rule->severity] += !is_accepted(c, i);
     bool texts = false;
     for (size_t i = 0; i < c->inputs; i++)
-        texts |= c->input[i].text;
+        texts |= c->text[i];
     printf("\n%zu error%s, %zu warning%s, %zu info in %zu %s%s\n", count[NW_IOMMU_ERROR],
            count[NW_IOMMU_ERROR] == 1 ? "" : "s", count[NW_IOMMU_WARNING], count[NW_IOMMU_WARNING] == 1 ? "" : "s",
            count[NW_IOMMU_INFO], c->inputs, texts ? "input" : "table", c->inputs == 1 ? "" : "s");
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------ */
+/* ---- files ----------------------------------------------------------------------------------------- */
 
-static void json_pair(FILE *out, const char *key, const char *value)
+typedef enum nw_status text_fn(const struct nw_checked_input *input, size_t inputs,
+                               const struct nw_iommu_findings *found, const bool *accepted, char **out,
+                               struct nw_error *err);
+
+static enum nw_status baseline_text(const struct nw_checked_input *input, size_t inputs,
+                                    const struct nw_iommu_findings *found, const bool *accepted, char **out,
+                                    struct nw_error *err)
 {
-    fprintf(out, ", \"%s\": ", key);
-    nw_cli_json_string(out, value);
+    (void)accepted;
+    return nw_findings_baseline_text(input, inputs, found, out, err);
 }
 
-static void json_text(FILE *out, const struct checked *c)
-{
-    fprintf(out, "{ \"inputs\": [");
-    for (size_t i = 0; i < c->inputs; i++) {
-        fprintf(out, "%s\n  { \"file\": ", i ? "," : "");
-        nw_cli_json_string(out, c->input[i].file);
-        json_pair(out, "kind", c->input[i].kind);
-        if (c->input[i].line)
-            fprintf(out, ", \"line\": %" PRIu64, c->input[i].line);
-        fprintf(out, ", \"structures\": %zu }", c->input[i].structures);
-    }
-    fprintf(out, "%s],\n  \"findings\": [", c->inputs ? "\n  " : "");
-    size_t told = 0;
-    for (size_t i = 0; i < c->inputs; i++)
-        for (size_t j = c->input[i].first; j < c->input[i].first + c->input[i].count; j++) {
-            const struct nw_iommu_finding *f = &c->found.at[j];
-            fprintf(out, "%s\n  { \"rule\": \"%s\"", told++ ? "," : "", f->rule->id);
-            json_pair(out, "severity", nw_iommu_severity_name(f->rule->severity));
-            json_pair(out, "title", f->rule->title);
-            json_pair(out, "file", c->input[i].file);
-            json_pair(out, "where", f->where);
-            fprintf(out, ", \"%s\": %" PRIu32, f->line ? "line" : "offset", f->line ? f->line : f->offset);
-            json_pair(out, "detail", f->detail);
-            json_pair(out, "remedy", f->rule->remedy);
-            json_pair(out, "source", f->rule->source);
-            fprintf(out, " }");
-        }
-    fprintf(out, "%s] }\n", c->found.count ? "\n  " : "");
-}
-
-static enum nw_status write_json(const struct checked *c, const char *path, struct nw_error *err)
+static enum nw_status write_text(const struct checked *c, const char *path, text_fn *make, struct nw_error *err)
 {
     char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return nw_fail_nomem(err, "the JSON text");
-    json_text(out, c);
-    bool bad = ferror(out) != 0;
-    bad |= fclose(out) != 0;
-    enum nw_status s = bad ? nw_fail_nomem(err, "the JSON text") : nw_report_write(path, text, size, err);
+    if (!path)
+        return NW_OK;
+    enum nw_status s = make(c->input, c->inputs, &c->found, c->accepted, &text, err);
+    if (!s)
+        s = nw_report_write(path, text, strlen(text), err);
     free(text);
+    return s;
+}
+
+/* A key at the beginning of a line; '#' begins a remark. */
+static enum nw_status read_baseline(struct checked *c, const char *path, struct nw_error *err)
+{
+    uint8_t *bytes;
+    size_t size, number = 0;
+    enum nw_status s = iommu_file_read(path, &bytes, &size, err);
+    if (s)
+        return s;
+    c->accepted = calloc(c->found.count + 1, sizeof *c->accepted);
+    if (!c->accepted)
+        s = nw_fail_nomem(err, "the findings that are accepted");
+    for (size_t at = 0; !s && at < size;) {
+        const char *line = (const char *)bytes + at, *end = memchr(line, '\n', size - at);
+        const size_t length = end ? (size_t)(end - line) : size - at;
+        char key[17] = "";
+        at += length + 1;
+        number++;
+        if (!length || *line == '#')
+            continue;
+        if (length < 16 || strspn(memcpy(key, line, 16), "0123456789abcdef") != 16) {
+            s = nw_fail(err, NW_ERR_INPUT,
+                        "%s:%zu: expected a key of 16 hexadecimal digits, as --write-baseline writes it", path, number);
+            break;
+        }
+        for (size_t i = 0; i < c->inputs; i++)
+            for (size_t j = c->input[i].first; j < c->input[i].first + c->input[i].count; j++) {
+                char own[17];
+                nw_finding_key(&c->input[i], &c->found.at[j], own);
+                c->accepted[j] |= !strcmp(own, key);
+            }
+    }
+    free(bytes);
     return s;
 }
 
@@ -272,81 +291,174 @@ static bool parse_severity(const char *text, enum nw_iommu_severity *out)
     return false;
 }
 
-static int run(const struct nw_command *self, int argc, char **argv)
+/* ---- two inputs ------------------------------------------------------------------------------------ */
+
+static void release(struct checked *c)
 {
-    struct nw_cli_parser parser;
-    struct checked c = { 0 };
-    struct nw_error err = { 0 };
-    enum nw_iommu_severity fail_on = NW_IOMMU_ERROR;
-    const char *value, *json = NULL, *rule = NULL, **file = calloc((size_t)argc + 1, sizeof *file);
-    int option, files = 0, exit_status = 0;
-    if (!file)
-        return nw_cli_fail(self, nw_fail_nomem(&err, "the list of files"), &err);
-    nw_cli_parser_init(&parser, self, argc, argv);
-    while ((option = nw_cli_next(&parser, &value)) != NW_CLI_DONE) {
-        switch (option) {
-        case NW_CLI_EXIT: exit_status = parser.exit_status; goto out;
-        case NW_CLI_ARGUMENT: file[files++] = value; break;
-        case OPT_JSON: json = value; break;
-        case OPT_EXPLAIN: rule = value; break;
-        case OPT_FAIL_ON:
-            if (!parse_severity(value, &fail_on)) {
-                exit_status = nw_cli_usage(self, "--fail-on takes error, warning or info, not \"%s\"", value);
-                goto out;
-            }
-            break;
-        default: break;
+    nw_iommu_findings_fini(&c->found);
+    nw_dump_fini(&c->dump);
+    free(c->input);
+    free(c->text);
+    free(c->accepted);
+}
+
+static bool has_key(const struct checked *c, const char *key)
+{
+    for (size_t i = 0; i < c->inputs; i++)
+        for (size_t j = c->input[i].first; j < c->input[i].first + c->input[i].count; j++) {
+            char own[17];
+            nw_finding_key(&c->input[i], &c->found.at[j], own);
+            if (!strcmp(own, key))
+                return true;
         }
-    }
-    if (rule) {
-        exit_status = files ? nw_cli_usage(self, "--explain takes no files") : explain(self, rule);
-        goto out;
-    }
-    if (!files) {
-        exit_status = nw_cli_usage(self, "name a file with a DMAR or IVRS table, or a text of a running machine");
-        goto out;
-    }
+    return false;
+}
+
+/* Findings of `a` that `b` lacks; how many of them count. */
+static size_t print_only(const struct checked *a, const struct checked *b, char sign, enum nw_iommu_severity fail_on)
+{
+    size_t severe = 0;
+    for (size_t i = 0; i < a->inputs; i++)
+        for (size_t j = a->input[i].first; j < a->input[i].first + a->input[i].count; j++) {
+            const struct nw_iommu_finding *f = &a->found.at[j];
+            char key[17], lead[64];
+            nw_finding_key(&a->input[i], f, key);
+            if (has_key(b, key))
+                continue;
+            snprintf(lead, sizeof lead, "%c %s %s  ", sign, nw_iommu_severity_name(f->rule->severity), f->rule->id);
+            printf("%s%s: %s\n", lead, f->where, f->detail);
+            severe += f->rule->severity >= fail_on;
+        }
+    return severe;
+}
+
+static int diff(const struct nw_command *self, const char *const file[2], enum nw_iommu_severity fail_on)
+{
+    struct checked c[2] = { { .input = NULL }, { .input = NULL } };
+    struct nw_error err = { 0 };
     enum nw_status s = NW_OK;
-    for (int i = 0; i < files && !s; i++)
-        s = check_file(&c, file[i], &err);
-    if (!s)
-        s = judge_texts(&c, &err);
-    if (!s && json)
-        s = write_json(&c, json, &err);
+    int exit_status = 0;
+    for (unsigned i = 0; i < 2 && !s; i++) {
+        s = check_file(&c[i], file[i], &err);
+        if (!s)
+            s = judge_texts(&c[i], &err);
+    }
     if (s) {
         exit_status = nw_cli_fail(self, s, &err);
-        goto out;
+    } else {
+        exit_status = print_only(&c[1], &c[0], '+', fail_on) > 0;
+        print_only(&c[0], &c[1], '-', fail_on);
     }
-    if (!json || strcmp(json, "-"))
+    release(&c[0]);
+    release(&c[1]);
+    return exit_status;
+}
+
+/* ---- the command ----------------------------------------------------------------------------------- */
+
+struct request {
+    const char *value[OPT_FAIL_ON + 1], **file;
+    int files;
+    enum nw_iommu_severity fail_on;
+};
+
+/* -1: go on; else the exit status. */
+static int parse(const struct nw_command *self, int argc, char **argv, struct request *r)
+{
+    struct nw_cli_parser parser;
+    const char *value;
+    int option, to_stdout = 0;
+    nw_cli_parser_init(&parser, self, argc, argv);
+    while ((option = nw_cli_next(&parser, &value)) != NW_CLI_DONE) {
+        if (option == NW_CLI_EXIT)
+            return parser.exit_status;
+        if (option == NW_CLI_ARGUMENT)
+            r->file[r->files++] = value;
+        else
+            r->value[option] = value ? value : "";
+    }
+    if (r->value[OPT_FAIL_ON] && !parse_severity(r->value[OPT_FAIL_ON], &r->fail_on))
+        return nw_cli_usage(self, "--fail-on takes error, warning or info, not \"%s\"", r->value[OPT_FAIL_ON]);
+    if (r->value[OPT_EXPLAIN])
+        return r->files ? nw_cli_usage(self, "--explain takes no files") : explain(self, r->value[OPT_EXPLAIN]);
+    for (int i = OPT_JSON; i <= OPT_WRITE_BASELINE; i++)
+        to_stdout += i != OPT_BASELINE && r->value[i] && !strcmp(r->value[i], "-");
+    if (to_stdout > 1)
+        return nw_cli_usage(self, "only one of --json -, --sarif - and --write-baseline - can have standard output");
+    if (r->value[OPT_DIFF] && (r->files != 2 || r->value[OPT_JSON] || r->value[OPT_SARIF] || r->value[OPT_BASELINE] ||
+                               r->value[OPT_WRITE_BASELINE]))
+        return nw_cli_usage(self, "--diff takes two inputs, OLD and NEW, and of the other options --fail-on");
+    if (!r->files)
+        return nw_cli_usage(self, "name a file with a DMAR or IVRS table, or a text of a running machine");
+    return -1;
+}
+
+static int check(const struct nw_command *self, const struct request *r)
+{
+    struct checked c = { .input = NULL };
+    struct nw_error err = { 0 };
+    enum nw_status s = NW_OK;
+    int exit_status = 0;
+    bool text = true;
+    for (int i = 0; i < r->files && !s; i++)
+        s = check_file(&c, r->file[i], &err);
+    if (!s)
+        s = judge_texts(&c, &err);
+    if (!s && r->value[OPT_BASELINE])
+        s = read_baseline(&c, r->value[OPT_BASELINE], &err);
+    if (!s)
+        s = write_text(&c, r->value[OPT_JSON], nw_findings_json_text, &err);
+    if (!s)
+        s = write_text(&c, r->value[OPT_SARIF], nw_findings_sarif_text, &err);
+    if (!s)
+        s = write_text(&c, r->value[OPT_WRITE_BASELINE], baseline_text, &err);
+    for (int i = OPT_JSON; i <= OPT_WRITE_BASELINE; i++)
+        text &= i == OPT_BASELINE || !r->value[i] || strcmp(r->value[i], "-") != 0;
+    if (s)
+        exit_status = nw_cli_fail(self, s, &err);
+    else if (text)
         print_text(&c);
-    for (size_t i = 0; i < c.found.count; i++)
-        exit_status |= c.found.at[i].rule->severity >= fail_on;
-out:
-    nw_iommu_findings_fini(&c.found);
-    nw_dump_fini(&c.dump);
-    free(c.input);
-    free(file);
+    for (size_t i = 0; !s && i < c.found.count; i++)
+        exit_status |= c.found.at[i].rule->severity >= r->fail_on && !is_accepted(&c, i);
+    release(&c);
+    return exit_status;
+}
+
+static int run(const struct nw_command *self, int argc, char **argv)
+{
+    struct request r = { .fail_on = NW_IOMMU_ERROR, .file = calloc((size_t)argc + 1, sizeof *r.file) };
+    struct nw_error err = { 0 };
+    if (!r.file)
+        return nw_cli_fail(self, nw_fail_nomem(&err, "the command line"), &err);
+    int exit_status = parse(self, argc, argv, &r);
+    if (exit_status < 0)
+        exit_status = r.value[OPT_DIFF] ? diff(self, r.file, r.fail_on) : check(self, &r);
+    free(r.file);
     return exit_status;
 }
 
 const struct nw_command nw_cmd_iommu = {
     .name = "iommu check",
-    .synopsis = "FILE... [--json FILE|-] [--explain RULE] [--fail-on error|warning|info]",
+    .synopsis = "FILE... [--json FILE|-] [--sarif FILE|-] [--baseline FILE] [--write-baseline FILE|-] [--diff] "
+                "[--explain RULE] [--fail-on error|warning|info]",
     .summary = "the firmware's tables and a machine's state of remapping units against rules",
     .details =
         "Decodes ACPI DMAR (Intel VT-d) and IVRS (AMD-Vi) tables and judges them by rules. A file is a binary table, "
         "as "
         "/sys/firmware/acpi/tables has it, or the text of acpidump with one table or all; it may be compressed with "
         "gzip, xz or zstd. Or it is a text of a running machine, known by its content: iommu_regset, "
-        "dmar_translation_struct or "
-        "ir_translation_struct of /sys/kernel/debug/iommu/intel, /proc/iomem, /proc/cmdline, or lspci -vvv. What "
-        "several inputs say of "
-        "one machine is compared. Prints the findings by rule, the severest first: where, what, and what to do.\n\n"
-        "Exit status: 0 when nothing of the severity of --fail-on or above was found, 1 otherwise, 3 when a file has "
-        "nothing that is known here.",
+        "dmar_translation_struct or ir_translation_struct of /sys/kernel/debug/iommu/intel, /proc/iomem, "
+        "/proc/cmdline, "
+        "or lspci -vvv. What several inputs say of one machine is compared. Prints the findings by rule, the severest "
+        "first: where, what, and what to do.\n\n"
+        "With --diff, findings that only NEW has begin with \"+\", and those that only OLD has with \"-\".\n\n"
+        "Exit status: 0 when nothing of the severity of --fail-on or above was found (with --diff: has come; with "
+        "--baseline: that it does not accept), 1 otherwise, 3 when a file has nothing that is known here.",
     .examples = "nestwalk iommu check /sys/firmware/acpi/tables/DMAR\n"
                 "nestwalk iommu check --fail-on warning --json findings.json acpidump.txt\n"
                 "nestwalk iommu check dmar.bin iommu_regset dmar_translation_struct lspci.txt\n"
+                "nestwalk iommu check --baseline accepted.txt --sarif findings.sarif /sys/firmware/acpi/tables/DMAR\n"
+                "nestwalk iommu check --diff --fail-on info old.bin new.bin\n"
                 "nestwalk iommu check --explain D05",
     .options = options,
     .run = run,
@@ -383,10 +495,9 @@ const struct nw_command nw_cmd_iommu_draw = {
     .details = "Reads all tables that the unit would: every requester that has an entry, with and without PASID, the "
                "domain that it is in, and what "
                "that maps. A window is a run of addresses that lead to a run of memory with the same rights. The bytes "
-               "that a domain reads and "
-               "writes are those of memory, each page counted once, and all of its tables are looked at, however few "
-               "windows are told. A page counts "
-               "when the unit would let a request through (nestwalk iommu walk asks for one).\n\n"
+               "that a domain reads and writes are those of memory, each page counted once, and all of its tables are "
+               "looked at, however few windows are told. A page counts when the unit would let a request through "
+               "(nestwalk iommu walk asks for one).\n\n"
                "Exit status: 0, or 3 when the file cannot be used.",
     .examples = "nestwalk iommu draw --image memory.bin --rtaddr 0x1000 --svg iommu.svg\n"
                 "nestwalk iommu draw --image memory.bin --device-table 0x10000f --json -",

@@ -78,6 +78,58 @@ has out '^error V01 ' "a register base that is not aligned"
 has out '^    -> ' "comes with a remedy"
 [ "$(awk '{ if (length > most) most = length } END { print most }' out)" -le 100 ] || fail "findings fit 100 columns"
 
+# Texts of a running machine: one row each, findings with their line, and what several of them say together.
+printf 'BOOT_IMAGE=/vmlinuz root=/dev/sda1 intel_iommu=on iommu=pt\n' >cmdline
+expect 0 "$NESTWALK" iommu check dmar cmdline --json -
+is '.inputs[1].kind' '"cmdline"' "a text is known by its content"
+is '[.findings[] | select(.rule == "P05") | [.file, .line, has("offset")]]' '[["cmdline",1,false]]' "a finding in a text has its line"
+is '[.findings[].key | test("^[0-9a-f]{16}$")] | all' true "findings have keys"
+
+# SARIF: the rules that found something, each result with its rule, its place and its key.
+expect 0 "$NESTWALK" iommu check dmar cmdline --sarif -
+is '[.version, (.runs | length), .runs[0].tool.driver.name]' '["2.1.0",1,"nestwalk"]' "one run"
+is '.runs[0] | .tool.driver.rules as $r | [.results[] | $r[.ruleIndex].id == .ruleId] | all' true "results point at their rules"
+is '[.runs[0].results[] | [.ruleId, .level]]' '[["D17","note"],["P05","warning"]]' "levels are SARIF's"
+is '[.runs[0].results[].locations[0].physicalLocation.region | keys[0]]' '["byteOffset","startLine"]' "places in bytes and in text"
+is '.runs[0].results[0].locations[0].logicalLocations[0].fullyQualifiedName' '"DMAR+0x30 DRHD fed90000"' "and the structure"
+is '[.runs[0].results[] | has("suppressions")] | any' false "nothing is suppressed without a baseline"
+cp dmar 'a b%'
+expect 0 "$NESTWALK" iommu check 'a b%' --sarif -
+is '.runs[0].results[0].locations[0].physicalLocation.artifactLocation.uri' '"a%20b%25"' "paths are escaped"
+
+# A baseline: what it accepts is left out and does not count; what comes later does.
+expect 1 "$NESTWALK" iommu check dmar cmdline --fail-on info --write-baseline accepted.txt
+has accepted.txt '^[0-9a-f]{16} D17 DMAR\+0x30 ' "a key, and what it stands for"
+expect 0 "$NESTWALK" iommu check dmar cmdline --fail-on info --baseline accepted.txt
+has out '^dmar: DMAR, 1 structure, no findings, 1 accepted$' "what is accepted is counted"
+has out '^0 errors, 0 warnings, 0 info ' "and not told"
+expect 0 "$NESTWALK" iommu check dmar cmdline --baseline accepted.txt --json -
+is .findings '[]' "in JSON it is left out"
+expect 0 "$NESTWALK" iommu check dmar cmdline --baseline accepted.txt --sarif -
+is '[.runs[0].results[].suppressions[0].kind]' '["external","external"]' "in SARIF it is suppressed"
+cp dmar dmar.bad && byte dmar.bad 9 00
+expect 1 "$NESTWALK" iommu check dmar.bad --baseline accepted.txt
+has out '^dmar.bad: DMAR, 1 structure, 1 finding, 1 accepted$' "what is new is told"
+has out '^error T01 ' "by its rule"
+{ echo '# a remark'; echo; cat accepted.txt; echo 'D17 all of them'; } >accepted.bad
+expect 3 "$NESTWALK" iommu check dmar --baseline accepted.bad --json kept.json
+has err "accepted.bad:$(($(wc -l <accepted.txt) + 3)): expected a key of 16 hexadecimal digits" "a line that is none"
+[ ! -e kept.json ] || fail "a bad baseline leaves no result"
+expect 3 "$NESTWALK" iommu check dmar --baseline nowhere
+has err nowhere "a baseline that is not there is named"
+
+# Two inputs: what has come counts, what has gone does not.
+expect 1 "$NESTWALK" iommu check --diff dmar dmar.bad
+has out '^\+ error T01 +DMAR\+0x9 checksum: ' "what has come"
+[ "$(wc -l <out)" -eq 1 ] || fail "what both have is not told"
+expect 0 "$NESTWALK" iommu check --diff dmar.bad dmar
+has out '^- error T01 ' "what has gone"
+expect 0 "$NESTWALK" iommu check --diff --fail-on info dmar dmar
+empty out "nothing has changed"
+expect 0 "$NESTWALK" iommu check --diff ivrs dmar
+expect 1 "$NESTWALK" iommu check --diff --fail-on info ivrs dmar
+expect 3 "$NESTWALK" iommu check --diff dmar nowhere
+
 # Rules.
 expect 0 "$NESTWALK" iommu check --explain all
 [ "$(wc -l <out)" -ge 30 ] || fail "all rules are listed"
@@ -107,6 +159,11 @@ has err 'DMAR or IVRS' "what is needed"
 expect 2 "$NESTWALK" iommu check --fail-on fatal dmar
 has err 'error, warning or info' "a wrong severity"
 expect 2 "$NESTWALK" iommu check --explain D05 dmar
+expect 2 "$NESTWALK" iommu check --diff dmar
+has err 'two inputs, OLD and NEW' "--diff of one input"
+expect 2 "$NESTWALK" iommu check --diff dmar ivrs --json -
+expect 2 "$NESTWALK" iommu check dmar --json - --sarif -
+has err 'only one of' "two outputs to one place"
 expect 3 "$NESTWALK" iommu check nowhere
 has err 'nowhere' "a file that is not there is named"
 : >nothing
