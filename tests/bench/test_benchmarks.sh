@@ -12,6 +12,6 @@ expect 0 "$NW_SOURCE_DIR/bench/replay.sh" "$build" 262144 1
 has out '^counters equal those of --engine reference' "the engines are compared"
 has out '^no walk cache ' "every feature has a row"
 expect 0 "$build/bench/dma" 20000 1 # it compares every address with a loop of its own
-[ "$(grep -cE '^\| (hits|misses), ' out)" = 8 ] || fail "dma prints eight rows: $(cat out)"
+[ "$(grep -cE '^\| (hits|misses), ' out)" = 13 ] || fail "dma prints thirteen rows: $(cat out)"
 expect 2 "$build/bench/dma" 0
 finish
