@@ -12,11 +12,11 @@ struct nw_amdvi_config nw_amdvi_config_default(struct nw_physmem *pm)
                   .pa_bits = 48 },
         .memory = { .pm = pm },
         .remote_iotlbs = true,
-        .cache = { [NW_AMDVI_DEVICE_CACHE] = { 64, 4 },
-                   [NW_AMDVI_GCR3_CACHE] = { 64, 4 },
-                   [NW_AMDVI_IOTLB] = { 256, 4 },
-                   [NW_AMDVI_PDE_CACHE] = { 64, 4 },
-                   [NW_AMDVI_INTERRUPT_CACHE] = { 64, 4 } },
+        .cache = { [NW_AMDVI_DEVICE_CACHE] = { .entries = 64, .ways = 4 },
+                   [NW_AMDVI_GCR3_CACHE] = { .entries = 64, .ways = 4 },
+                   [NW_AMDVI_IOTLB] = { .entries = 256, .ways = 4 },
+                   [NW_AMDVI_PDE_CACHE] = { .entries = 64, .ways = 4 },
+                   [NW_AMDVI_INTERRUPT_CACHE] = { .entries = 64, .ways = 4 } },
     };
 }
 

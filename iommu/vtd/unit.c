@@ -12,11 +12,11 @@ struct nw_vtd_config nw_vtd_config_default(struct nw_physmem *pm)
         .unit = { .cap = UINT64_C(0x09d2078c222f0606), .ecap = UINT64_C(0x0001ed9cc4f00f5e), .haw = 48 },
         .memory = { .pm = pm },
         .version = 0x40,
-        .cache = { [NW_VTD_CONTEXT_CACHE] = { 64, 4 },
-                   [NW_VTD_PASID_CACHE] = { 64, 4 },
-                   [NW_VTD_IOTLB] = { 256, 4 },
-                   [NW_VTD_PAGING_CACHE] = { 64, 4 },
-                   [NW_VTD_INTERRUPT_CACHE] = { 64, 4 } },
+        .cache = { [NW_VTD_CONTEXT_CACHE] = { .entries = 64, .ways = 4 },
+                   [NW_VTD_PASID_CACHE] = { .entries = 64, .ways = 4 },
+                   [NW_VTD_IOTLB] = { .entries = 256, .ways = 4 },
+                   [NW_VTD_PAGING_CACHE] = { .entries = 64, .ways = 4 },
+                   [NW_VTD_INTERRUPT_CACHE] = { .entries = 64, .ways = 4 } },
     };
 }
 
