@@ -489,8 +489,8 @@ const struct nw_command nw_cmd_iommu_walk = {
 
 const struct nw_command nw_cmd_iommu_draw = {
     .name = "iommu draw",
-    .synopsis = "--image FILE [--start ADDRESS] --rtaddr VALUE|--device-table VALUE [--windows N] [--json FILE|-] "
-                "[--dot FILE|-] [--svg FILE|-]",
+    .synopsis = "(--image FILE [--start ADDRESS] --rtaddr VALUE|--device-table VALUE | --cases FILE --id ID|--line N) "
+                "[--windows N] [--json FILE|-] [--dot FILE|-] [--svg FILE|-]",
     .summary = "who reaches what through a remapping unit: devices, domains and their windows",
     .details = "Reads all tables that the unit would: every requester that has an entry, with and without PASID, the "
                "domain that it is in, and what "
@@ -500,7 +500,8 @@ const struct nw_command nw_cmd_iommu_draw = {
                "(nestwalk iommu walk asks for one).\n\n"
                "Exit status: 0, or 3 when the file cannot be used.",
     .examples = "nestwalk iommu draw --image memory.bin --rtaddr 0x1000 --svg iommu.svg\n"
-                "nestwalk iommu draw --image memory.bin --device-table 0x10000f --json -",
+                "nestwalk iommu draw --image memory.bin --device-table 0x10000f --json -\n"
+                "nestwalk iommu draw --cases vtd-scalable.jsonl.xz --line 1",
     .options = iommu_draw_options,
     .run = iommu_draw,
 };

@@ -1,4 +1,5 @@
-/* iommu_draw.c - `nestwalk iommu draw`: devices, domains and what they reach, from a dump of memory. */
+/* iommu_draw.c - `nestwalk iommu draw`: devices, domains and what they reach, from a dump of memory or a recorded
+ * case. */
 #include "iommu_draw.h"
 #include "internal.h"
 #include "iommu_image.h"
@@ -7,12 +8,16 @@
 #include <nestwalk/reports/draw.h>
 #include <nestwalk/reports/export.h>
 #include <nestwalk/reports/survey.h>
+#include <nestwalk/reports/vtd_walk.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     OPT_IMAGE,
     OPT_START,
+    OPT_CASES,
+    OPT_ID,
+    OPT_LINE,
     OPT_RTADDR,
     OPT_DEVICE_TABLE,
     OPT_CAP,
@@ -29,6 +34,9 @@ enum {
 const struct nw_option iommu_draw_options[] = {
     [OPT_IMAGE] = { "image", 'i', "FILE", "A dump of physical memory: raw binary, whole 4 KiB pages." },
     [OPT_START] = { "start", 0, "ADDRESS", "Physical address of the dump's first byte. Default: 0." },
+    [OPT_CASES] = { "cases", 'c', "FILE", "Recorded cases of DMA remapping (VT-d): JSON lines, compressed or not." },
+    [OPT_ID] = { "id", 0, "ID", "The case with this id." },
+    [OPT_LINE] = { "line", 0, "N", "The case in this line (from 1)." },
     [OPT_RTADDR] = { "rtaddr", 'r', "VALUE", "VT-d: Root Table Address Register, bits 11:10 (table mode) included." },
     [OPT_DEVICE_TABLE] = { "device-table", 'd', "VALUE",
                            "AMD-Vi: Device Table Base Address Register, size (bits 8:0) included." },
@@ -58,6 +66,7 @@ static const char *number_problem(struct draw *d)
         const char *problem;
     } numbers[] = {
         { OPT_START, 0, UINT64_MAX, "--start takes an address" },
+        { OPT_LINE, 1, UINT64_MAX, "--line takes the number of a line, from 1" },
         { OPT_RTADDR, 0, UINT64_MAX, "--rtaddr takes a register's value, like 0x1000" },
         { OPT_DEVICE_TABLE, 0, UINT64_MAX, "--device-table takes a register's value, like 0x10000f" },
         { OPT_CAP, 0, UINT64_MAX, "--cap takes a register's value" },
@@ -84,11 +93,19 @@ static const char *usage_problem(struct draw *d)
     const char *problem = number_problem(d);
     if (problem)
         return problem;
-    if (!v[OPT_IMAGE] || !v[OPT_RTADDR] == !v[OPT_DEVICE_TABLE])
-        return "needs --image FILE, and --rtaddr (VT-d) or --device-table (AMD-Vi)";
+    if (!v[OPT_IMAGE] == !v[OPT_CASES])
+        return "needs tables: either --image FILE or --cases FILE";
+    if (v[OPT_IMAGE] && !v[OPT_RTADDR] == !v[OPT_DEVICE_TABLE])
+        return "--image needs --rtaddr (VT-d) or --device-table (AMD-Vi)";
+    if (v[OPT_IMAGE] && (v[OPT_ID] || v[OPT_LINE]))
+        return "--id and --line go with --cases";
+    if (v[OPT_CASES] && (v[OPT_START] || v[OPT_DEVICE_TABLE]))
+        return "--start and --device-table go with --image";
+    if (v[OPT_CASES] && !v[OPT_ID] == !v[OPT_LINE])
+        return "--cases needs one of --id ID and --line N";
     if (v[OPT_DEVICE_TABLE] && (v[OPT_CAP] || v[OPT_ECAP]))
         return "--cap and --ecap go with --rtaddr";
-    if (v[OPT_RTADDR] && (v[OPT_EFR] || v[OPT_CONTROL]))
+    if (!v[OPT_DEVICE_TABLE] && (v[OPT_EFR] || v[OPT_CONTROL]))
         return "--efr and --control go with --device-table";
     if (to_stdout(v[OPT_JSON]) + to_stdout(v[OPT_DOT]) + to_stdout(v[OPT_SVG]) > 1)
         return "only one of --json -, --dot - and --svg - can have standard output";
@@ -104,18 +121,31 @@ static uint64_t given(const struct draw *d, int option, uint64_t otherwise)
     return d->value[option] ? d->number[option] : otherwise;
 }
 
-static enum nw_status survey_vtd(const struct draw *d, struct iommu_image *image, struct nw_survey *out,
-                                 struct nw_error *err)
+static enum nw_status survey_vtd(const struct draw *d, struct nw_vtd_tables *t, struct iommu_image *image,
+                                 struct nw_survey *out, struct nw_error *err)
 {
-    struct nw_vtd_tables t = { .unit = nw_vtd_config_default(NULL).unit, .rtaddr = d->number[OPT_RTADDR] };
-    t.unit.cap = given(d, OPT_CAP, t.unit.cap);
-    t.unit.ecap = given(d, OPT_ECAP, t.unit.ecap);
-    t.unit.haw = (uint8_t)given(d, OPT_HAW, t.unit.haw);
-    enum nw_status s = nw_vtd_capabilities_check(&t.unit, err);
-    if (!s)
-        s = iommu_image_open(image, d->value[OPT_IMAGE], d->number[OPT_START], t.unit.haw, err);
-    t.memory = (struct nw_vtd_memory){ .pm = image->pm, .ram = &image->range, .ram_count = 1 };
-    return s ? s : nw_vtd_survey(&t, most_of(d), out, err);
+    t->rtaddr = given(d, OPT_RTADDR, t->rtaddr);
+    t->unit.cap = given(d, OPT_CAP, t->unit.cap);
+    t->unit.ecap = given(d, OPT_ECAP, t->unit.ecap);
+    t->unit.haw = (uint8_t)given(d, OPT_HAW, t->unit.haw);
+    enum nw_status s = nw_vtd_capabilities_check(&t->unit, err);
+    if (!s && image) {
+        s = iommu_image_open(image, d->value[OPT_IMAGE], d->number[OPT_START], t->unit.haw, err);
+        t->memory = (struct nw_vtd_memory){ .pm = image->pm, .ram = &image->range, .ram_count = 1 };
+    }
+    return s ? s : nw_vtd_survey(t, most_of(d), out, err);
+}
+
+/* The tables of a case; which of its requests it is that comes with them is of no matter. */
+static enum nw_status survey_case(const struct draw *d, struct nw_survey *out, struct nw_error *err)
+{
+    struct nw_vtd_case c;
+    enum nw_status s = nw_vtd_case_load(&c, d->value[OPT_CASES], d->value[OPT_ID], d->number[OPT_LINE], 1, err);
+    if (s)
+        return s;
+    s = survey_vtd(d, &c.tables, NULL, out, err);
+    nw_vtd_case_fini(&c);
+    return s;
 }
 
 static enum nw_status survey_amdvi(const struct draw *d, struct iommu_image *image, struct nw_survey *out,
@@ -135,6 +165,15 @@ static enum nw_status survey_amdvi(const struct draw *d, struct iommu_image *ima
     const struct nw_amdvi_range range = { image->range.start, image->range.end };
     t.memory = (struct nw_amdvi_memory){ .pm = image->pm, .ram = &range, .ram_count = 1 };
     return s ? s : nw_amdvi_survey(&t, most_of(d), out, err);
+}
+
+static enum nw_status survey(const struct draw *d, enum nw_survey_kind kind, struct iommu_image *image,
+                             struct nw_survey *out, struct nw_error *err)
+{
+    struct nw_vtd_tables t = { .unit = nw_vtd_config_default(NULL).unit };
+    if (kind == NW_SURVEY_AMDVI)
+        return survey_amdvi(d, image, out, err);
+    return d->value[OPT_CASES] ? survey_case(d, out, err) : survey_vtd(d, &t, image, out, err);
 }
 
 /* ---- output ------------------------------------------------------------------------------------- */
@@ -230,7 +269,7 @@ int iommu_draw(const struct nw_command *self, int argc, char **argv)
     struct draw d = { .value = { NULL } };
     struct nw_cli_parser parser;
     struct iommu_image image = { .pm = NULL };
-    struct nw_survey survey = { .more = false };
+    struct nw_survey found = { .more = false };
     const char *value = NULL, *problem;
     int option;
     nw_cli_parser_init(&parser, self, argc, argv);
@@ -242,12 +281,11 @@ int iommu_draw(const struct nw_command *self, int argc, char **argv)
         return nw_cli_usage(self, "unexpected argument \"%s\"", value);
     if ((problem = usage_problem(&d)) != NULL)
         return nw_cli_usage(self, "%s", problem);
-    const enum nw_survey_kind kind = d.value[OPT_RTADDR] ? NW_SURVEY_VTD : NW_SURVEY_AMDVI;
-    enum nw_status s =
-        kind == NW_SURVEY_VTD ? survey_vtd(&d, &image, &survey, &err) : survey_amdvi(&d, &image, &survey, &err);
+    const enum nw_survey_kind kind = d.value[OPT_DEVICE_TABLE] ? NW_SURVEY_AMDVI : NW_SURVEY_VTD;
+    enum nw_status s = survey(&d, kind, &image, &found, &err);
     if (!s)
-        s = write_outputs(&d, kind, &survey, &err);
-    nw_survey_fini(&survey);
+        s = write_outputs(&d, kind, &found, &err);
+    nw_survey_fini(&found);
     iommu_image_close(&image);
     return s ? nw_cli_fail(self, s, &err) : 0;
 }

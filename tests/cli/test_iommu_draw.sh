@@ -100,15 +100,27 @@ has out '^00:06.0: every request faults, ILLEGAL_DEV_TABLE_ENTRY$' "a reserved b
 expect 0 draw --image amd --device-table 0x1001 --json -
 is '[.unit, .domains[0].windows[0].bytes]' '["amdvi",4096]' "as JSON"
 
+# A recorded case: the window that its third request, of 0x1b84b4f358, is recorded to go through to 0x64aae358.
+cases=$NW_SOURCE_DIR/tests/data/conform/vtd-legacy.jsonl.xz
+for which in "--line 1" "--id legacy48/1/0"; do
+  # shellcheck disable=SC2086
+  expect 0 draw --cases "$cases" $which
+  has out '^domain 0x9d59, second stage at 0x[0-9a-f]+: 81:00.0$' "the case's domain ($which)"
+  has out '^    0x1b84b4f000 +-> 0x64aae000 +4 KiB  r$' "its window ($which)"
+done
+
 # What cannot be used.
 for bad in "" "--image vtd" "--rtaddr 0" "--image vtd --rtaddr 0 --device-table 0" "--image vtd --rtaddr 0 --efr 1" \
   "--image amd --device-table 0 --cap 1" "--image vtd --rtaddr x" "--image vtd --rtaddr 0 --haw 53" "--image vtd --rtaddr 0 --windows -1" \
-  "--image vtd --rtaddr 0 --json - --dot -" "--image vtd --rtaddr 0 more"; do
+  "--cases c" "--cases c --id x --line 1" "--cases c --line 0" "--cases c --line 1 --start 0" \
+  "--cases c --line 1 --image vtd" "--cases c --line 1 --device-table 0" "--image vtd --rtaddr 0 --line 1" "--image vtd --rtaddr 0 --json - --dot -" "--image vtd --rtaddr 0 more"; do
   # shellcheck disable=SC2086
   expect 2 draw $bad
 done
 expect 3 draw --image missing --rtaddr 0x1000
 has err 'missing' "no such file"
+expect 3 draw --cases "$cases" --id nobody
+has err 'nobody' "no such case"
 expect 3 draw --image amd --device-table 0x1001 --efr 0xc00
 has err 'HATS' "an EFR that cannot be"
 expect 4 draw --image vtd --rtaddr 0x1000 --svg nowhere/x.svg
