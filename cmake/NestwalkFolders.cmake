@@ -16,6 +16,9 @@ if(NESTWALK_SANITIZE)
                          -fno-omit-frame-pointer)
   target_link_options(nestwalk_flags INTERFACE -fsanitize=address,undefined)
 endif()
+if(NESTWALK_FUZZ)
+  target_compile_options(nestwalk_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 set_property(GLOBAL PROPERTY NESTWALK_FOLDERS "")
 

@@ -176,7 +176,7 @@ static void check_unit(const struct dmar_check *k, size_t index, bool any_affini
 {
     const struct nw_dmar *d = k->d;
     const struct nw_dmar_structure *x = &d->structure[index];
-    const struct nw_dmar_scope *scope = &d->scope[x->first_scope];
+    const struct nw_dmar_scope *only = x->scopes == 1 ? &d->scope[x->first_scope] : NULL;
     char name[NAME_BYTES];
     name_of(x, name);
     reserved(k, x, "flags", x->flags, NW_DRHD_INCLUDE_PCI_ALL);
@@ -190,7 +190,7 @@ static void check_unit(const struct dmar_check *k, size_t index, bool any_affini
         nw_check_add(k->c, D12, x->offset, name, "no device scope, and INCLUDE_PCI_ALL is clear");
     if (any_affinity && !has_affinity(d, x->base))
         nw_check_add(k->c, D16, x->offset, name, "no RHSA names this unit; others have one");
-    if (x->scopes == 1 && scope->type == NW_DMAR_SCOPE_ENDPOINT && is_device(scope, 0, 2, 0) && !x->segment &&
+    if (only && only->type == NW_DMAR_SCOPE_ENDPOINT && is_device(only, 0, 2, 0) && !x->segment &&
         !has_region(d, x->segment, 0, 2, 0))
         nw_check_add(k->c, R06, x->offset, name, "only 00:02.0 is behind the unit; no RMRR is for 00:02.0");
 }

@@ -41,10 +41,11 @@ static const char *name_of(const struct nw_ivrs_block *b, char name[NAME_BYTES])
 /* A start must be followed by its end; padding may stand between. */
 static void check_ranges(const struct ivrs_check *k, const struct nw_ivrs_block *b)
 {
-    const struct nw_ivhd_entry *start = NULL, *e = &k->v->entry[b->first_entry];
+    const struct nw_ivhd_entry *start = NULL;
     char name[NAME_BYTES], id[16], first[16];
     name_of(b, name);
-    for (const struct nw_ivhd_entry *end = e + b->entries; e < end; e++) {
+    for (size_t i = 0; i < b->entries; i++) {
+        const struct nw_ivhd_entry *e = &k->v->entry[b->first_entry + i];
         if (e->type == NW_IVHD_PAD4 || e->type == NW_IVHD_PAD8)
             continue;
         if (e->type == NW_IVHD_RANGE_END) {
@@ -187,7 +188,8 @@ static void check_unit(const struct ivrs_check *k, size_t index)
     check_against_earlier(k, index, name);
     check_features(k, index, name);
     check_ranges(k, b);
-    for (const struct nw_ivhd_entry *e = &k->v->entry[b->first_entry], *end = e + b->entries; e < end; e++) {
+    for (size_t i = 0; i < b->entries; i++) {
+        const struct nw_ivhd_entry *e = &k->v->entry[b->first_entry + i];
         if (e->type == NW_IVHD_SPECIAL)
             check_special(k, e, name);
         else if (e->type == NW_IVHD_ACPI_HID)

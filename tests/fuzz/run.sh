@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# run.sh TARGET SECONDS: a fuzz target for so long, from seeds that are real inputs; what it finds is left in the working directory.
+set -euo pipefail
+target=$1 seconds=$2
+data=${NW_SOURCE_DIR:?the source tree}/tests/data
+name=$(basename "$target")
+mkdir -p seeds corpus
+seed() { cat >"seeds/$1"; }
+put() { # FILE OFFSET BYTES VALUE, least significant byte first
+  local i escaped=
+  for ((i = 0; i < $3; i++)); do escaped+=$(printf '\\x%02x' $((($4 >> 8 * i) & 255))); done
+  printf '%b' "$escaped" | dd of="$1" bs=1 seek=$(($2)) conv=notrunc status=none
+}
+tables() { # NAME FLAGS ROOT ADDRESS PASID REQUESTER [OFFSET WORD]...
+  local file=seeds/$1
+  head -c $((17 + 0xb000)) /dev/zero >"$file"
+  put "$file" 0 1 "$2" && put "$file" 1 3 "$3" && put "$file" 4 8 "$4" && put "$file" 12 3 "$5" && put "$file" 15 2 "$6"
+  for (( ; $# > 7; )); do
+    put "$file" $(($7 + 17)) 8 "$8"
+    set -- "${@:1:6}" "${@:9}"
+  done
+}
+case $name in
+fuzz_acpi)
+  for f in "$data"/iommu/*.xz; do xz -dc "$f" | seed "$(basename "$f" .xz)"; done
+  ;;
+fuzz_dump)
+  printf 'IOMMU: dmar0 Register Base Address: fed90000\nName\t\t\tOffset\t\tContents\nCAP             \t0x08\t\t0x01d2008c222f0686\nECAP            \t0x10\t\t0x0000000000f00f4a\n' | seed regset
+  printf 'IOMMU dmar0: Root Table Address: 0x103027000\nB.D.F\tRoot_entry\t\t\t\tContext_entry\n00:02.0\t0x0000000000000000:0x000000010302d001\t0x0000000000000102:0x0000000103fdc005\n' | seed translation
+  printf 'Remapped Interrupt supported on IOMMU: dmar0\n IR table address:100900000\n Entry SrcID   DstID    Vct IRTE_high\t\tIRTE_low\n 0     00:02.0 00000100 24  0000000000040010\t000001000024000d\n' | seed interrupts
+  printf '00000000-00000fff : Reserved\n00001000-0009ffff : System RAM\nfed90000-fed90fff : dmar0\n' | seed iomem
+  printf 'BOOT_IMAGE=/vmlinuz root=/dev/sda1 intel_iommu=on,igfx_off iommu=pt\n' | seed cmdline
+  printf '00:01.0 PCI bridge: x (prog-if 00 [Normal decode])\n\tBus: primary=00, secondary=01, subordinate=01, sec-latency=0\n\tCapabilities: [140 v1] Access Control Services\n\t\tACSCap:\tSrcValid+ TransBlk+\n\t\tACSCtl:\tSrcValid+ TransBlk-\n' | seed lspci
+  ;;
+fuzz_fault_log)
+  printf 'DMAR: DRHD: handling fault status reg 2\nDMAR: [DMA Read NO_PASID] Request device [03:00.0] fault addr 0x1000 [fault reason 0x06] PTE Read access is not set\nDMAR: INTR-REMAP: Request device [f0:1f.0] fault index 0x25 [fault reason 0x26]\n' | seed intel
+  printf 'AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:03:00.0 domain=0x000b address=0xfffffffdf8000000 flags=0x0008]\n' | seed amd
+  ;;
+fuzz_tables)
+  # A device of each kind of unit behind tables of a few levels. Before memory: flags, root, address, PASID, requester.
+  tables vtd 0 0x1000 0x80000 0 0x20 0x1000 0x2001 0x2200 0x3001 0x2208 0x701 0x3000 0x4003 0x4000 0x5003 0x5400 0xa003
+  tables scalable 4 0x1400 0x2000 5 0x10 0x1008 0x2001 0x2200 0x3009 0x3000 0x4001 0x4140 0x49 0x4148 0x3 0x4150 0x5000 \
+    0x5000 0x6007 0x6000 0x7007 0x7000 0x8007 0x8010 0xa007
+  tables amd 1 0x1001 0x7f000 0 0x20 0x1400 0x6000000000003603 0x1408 0x7 0x3000 0x6000000000004401 0x4000 0x6000000000005201 \
+    0x53f8 0x2000000000009001
+  ;;
+fuzz_trace)
+  find "$NW_SOURCE_DIR/traces" "$data/traces" -type f -size -64k \( -name '*.nwt' -o -name '*.txt' -o -name '*.xz' \) -print0 | while IFS= read -r -d '' f; do
+    for first in 0 1 2 3 4 5 6 7 8; do { printf '%b' "\\x0$first" && cat "$f"; } | seed "$(basename "$f").$first"; done
+  done
+  ;;
+esac
+# Memory is limited by what a target may need, not by what the machine has.
+exec "$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 corpus seeds
