@@ -7,7 +7,8 @@
 #include <string.h>
 
 const char *const nw_dump_kind_name[NW_DUMP_KINDS] = {
-    "unknown", "iommu_regset", "dmar_translation_struct", "ir_translation_struct", "iomem", "cmdline", "lspci"
+    "unknown", "iommu_regset", "dmar_translation_struct", "domain_translation_struct", "ir_translation_struct", "iomem",
+    "cmdline", "lspci"
 };
 
 /* ---- lines and words ---------------------------------------------------------------------------- */
@@ -185,6 +186,78 @@ static enum nw_status translation(struct reader *r, struct nw_error *err)
     return NW_OK;
 }
 
+/* ---- domain_translation_struct ------------------------------------------------------------------ */
+
+/* "Device 0000:00:02.0 @0x1017f8000", "Device 0000:00:0a.0 with pasid 1 @0x..." */
+static bool device_line(const struct reader *r, struct nw_dump_mapping *m)
+{
+    uint16_t segment;
+    if (r->count < 3 || strcmp(r->word[0], "Device") != 0 || !function_name(r->word[1], &segment, &m->source_id))
+        return false;
+    m->device++;
+    m->has_pasid = r->count >= 5 && !strcmp(r->word[3], "pasid");
+    m->pasid = m->has_pasid ? (uint32_t)strtoul(r->word[4], NULL, 16) : 0;
+    return true;
+}
+
+/* Two runs are one when the second goes on where the first ends. */
+static bool goes_on(const struct nw_dump_mapping *a, const struct nw_dump_mapping *b)
+{
+    return a->place.input == b->place.input && a->device == b->device && a->read == b->read && a->write == b->write &&
+           a->iova + a->bytes == b->iova && a->target + a->bytes == b->target;
+}
+
+/* "0x<IOVA page> | PML5E PML4E PDPE [PDE [PTE]]": the last that is not 0 maps the page. Bits 0 and 1 are read and write in the entries of
+ * the second stage, present and writable in those of the first. */
+static enum nw_status mappings(struct reader *r, struct nw_error *err)
+{
+    static const unsigned size_log2[] = { 48, 39, 30, 21, 12 };
+    struct nw_dump_mapping next = { .device = 0 };
+    while (next_line(r)) {
+        uint64_t page, entry = 0;
+        unsigned columns = 0, level = 0;
+        if (device_line(r, &next) || !r->count || strncmp(r->word[0], "0x", 2) != 0)
+            continue;
+        if (!next.device)
+            return bad(r, err, "\"Device SSSS:BB:DD.F @...\" before the first row");
+        bool sound = hex(r->word[0] + 2, &page) && page < NW_BIT(52);
+        for (unsigned i = 1; i < r->count && sound && columns < NW_ARRAY_LEN(size_log2); i++) {
+            uint64_t value;
+            if (!strcmp(r->word[i], "|"))
+                continue;
+            sound = !strncmp(r->word[i], "0x", 2) && hex(r->word[i] + 2, &value);
+            if (sound && value) {
+                entry = value;
+                level = columns;
+            }
+            columns++;
+        }
+        if (!sound || columns < 3 || (entry && level < 2))
+            return bad(
+                r, err,
+                "an IOVA page and the entries PML5E, PML4E, PDPE, PDE, PTE, of which one of the last three maps");
+        r->items++;
+        if (!(entry & 3))
+            continue;
+        next.iova = page << 12;
+        next.bytes = NW_BIT(size_log2[level]);
+        next.target = entry & nw_mask(51, size_log2[level]);
+        next.read = entry & 1;
+        next.write = entry & 2;
+        next.place = here(r);
+        struct nw_dump_mapping *last = r->d->mappings ? &r->d->mapping[r->d->mappings - 1] : NULL;
+        if (last && goes_on(last, &next)) {
+            last->bytes += next.bytes;
+            continue;
+        }
+        struct nw_dump_mapping *m = grow(&r->d->mapping, &r->d->mappings, sizeof *m);
+        if (!m)
+            return nw_fail_nomem(err, "the mappings of a dump");
+        *m = next;
+    }
+    return NW_OK;
+}
+
 /* ---- ir_translation_struct ---------------------------------------------------------------------- */
 
 /* "Remapped Interrupt supported on IOMMU: dmar0", rows "INDEX BB:DD.F DST VECTOR HIGH LOW"; posted ones "INDEX BB:DD.F PDA_HIGH
@@ -325,6 +398,9 @@ enum nw_dump_kind nw_dump_recognise(const char *text, size_t size)
             return NW_DUMP_REGSET;
         if (strstr(r.line, "Root Table Address:") || strstr(r.line, "DMA Remapping is not enabled"))
             return NW_DUMP_TRANSLATION;
+        if (r.count > 2 && !strcmp(r.word[0], "Device") && function_name(r.word[1], &segment, &bdf) &&
+            strstr(r.line, "@0x"))
+            return NW_DUMP_MAPPINGS;
         if (strstr(r.line, "Interrupt supported on IOMMU:") || strstr(r.line, "Interrupt Remapping is not enabled"))
             return NW_DUMP_INTERRUPTS;
         if (begins_with_range(r.line))
@@ -340,19 +416,20 @@ enum nw_dump_kind nw_dump_recognise(const char *text, size_t size)
 enum nw_status nw_dump_add(struct nw_dump *d, const char *text, size_t size, const char *file, unsigned input,
                            size_t *items, struct nw_error *err)
 {
-    static enum nw_status (*const parse[NW_DUMP_KINDS])(struct reader *, struct nw_error *) = {
-        [NW_DUMP_REGSET] = regset, [NW_DUMP_TRANSLATION] = translation, [NW_DUMP_INTERRUPTS] = interrupts,
-        [NW_DUMP_IOMEM] = iomem,   [NW_DUMP_CMDLINE] = cmdline,         [NW_DUMP_LSPCI] = lspci
-    };
+    static enum nw_status (*const parse[NW_DUMP_KINDS])(
+        struct reader *, struct nw_error *) = { [NW_DUMP_REGSET] = regset,     [NW_DUMP_TRANSLATION] = translation,
+                                                [NW_DUMP_MAPPINGS] = mappings, [NW_DUMP_INTERRUPTS] = interrupts,
+                                                [NW_DUMP_IOMEM] = iomem,       [NW_DUMP_CMDLINE] = cmdline,
+                                                [NW_DUMP_LSPCI] = lspci };
     const enum nw_dump_kind kind = nw_dump_recognise(text, size);
     struct reader r = { .d = d, .at = text, .end = text + size, .file = file, .input = input };
     *items = 0;
     if (kind == NW_DUMP_NONE)
-        return nw_fail(
-            err, NW_ERR_INPUT,
-            "%s: not a text that is known here; iommu_regset, dmar_translation_struct, ir_translation_struct, "
-            "/proc/iomem, /proc/cmdline and lspci -vvv are",
-            file);
+        return nw_fail(err, NW_ERR_INPUT,
+                       "%s: not a text that is known here; iommu_regset, dmar_translation_struct, "
+                       "domain_translation_struct, ir_translation_struct, "
+                       "/proc/iomem, /proc/cmdline and lspci -vvv are",
+                       file);
     enum nw_status s = parse[kind](&r, err);
     *items = r.items;
     return s;
@@ -398,6 +475,7 @@ void nw_dump_fini(struct nw_dump *d)
 {
     free(d->unit);
     free(d->context);
+    free(d->mapping);
     free(d->irte);
     free(d->range);
     free(d->rmrr);

@@ -28,6 +28,14 @@ static const char translation[] =
 static const char scalable[] =
     "IOMMU dmar0: Root Table Address: 0x103812400\n"
     "00:02.0\t0x0:0x103813001\t0x0:0x103ec3009\t5\t0x0000000000000000:0x0000000000000003:0x0000000105000089\n";
+static const char mappings[] =
+    "Device 0000:00:02.0 @0x103ec3000\n"
+    "IOVA_PFN\t\tPML5E\t\t\tPML4E\t\t\tPDPE\t\t\tPDE\t\t\tPTE\n"
+    "0x00000000000fffff |\t0x0\t0x000000010aeb8003\t0x000000010aeb9003\t0x000000010aeba003\t0x000000010aebb003\n"
+    "0x0000000000100000 |\t0x0\t0x000000010aeb8003\t0x000000010aeb9003\t0x000000010aebc003\t0x000000010aebc003\n"
+    "0x0000000000140000 |\t0x0\t0x000000010aeb8003\t0x0000000080000083\n"
+    "Device 0000:00:14.0 @0x103ec4000\n"
+    "0x0000000000000200 |\t0x0\t0x000000010aec8003\t0x000000010aec9003\t0x0000000007600083\n";
 static const char interrupts[] = "Remapped Interrupt supported on IOMMU: dmar0\n"
                                  " IR table address:100900000\n"
                                  " Entry SrcID   DstID    Vct IRTE_high\t\tIRTE_low\n"
@@ -97,6 +105,16 @@ static const struct pair pairs[] = {
     { "X08", { translation, regset }, "0x0000000000000202:", "0x0000000000012302:", 0, 0 },
     { "X09", { translation, lspci }, "00:14.0", "00:15.0", 0, 0 },
     { "X11", { translation }, "0x0000000103ec3001", "0x0000000103ec3003", 0, 0 },
+    { "X13", { mappings }, "0x000000010aebb003", "0x000000010aebb002", 0, 0 },
+    { "X14", { mappings, translation }, "0x000000010aebb003", "0x0000000103813003", 0, 0 },
+    { "X14", { mappings, translation }, "0x0000000080000083", "0x0000000100000083", 0, 0 },
+    { "X14", { mappings, scalable }, "0x000000010aebb003", "0x0000000105000003", 0, 0 },
+    { "X14", { mappings, regset }, "0x000000010aebb003", "0x00000000fed91003", 0, 0 },
+    { "X14", { mappings, regset }, "0x000000010aebb003", "0x000000010097f003", 0, 0 },
+    { "X14", { mappings, regset }, "0x000000010aebb003", "0x0000000100a00003", 0, 0 },
+    { "X15", { mappings }, "0x000000010aebb003", "0x00000000fee01003", 0, 0 },
+    { "X16", { mappings }, "0x00000000000fffff", "0x00000000000fee00", 0, 0 },
+    { "X18", { mappings }, "0x0000000000140000", "0x0000000000080000", 0, 0 },
     { "I05", { interrupts }, "000000000004f0f8", "000000000000f0f8", 0, 0 },
     { "I06", { interrupts }, "000000000004f0f8", "000000000007f0f8", 0, 0 },
     { "I06", { interrupts }, "000000000004f0f8", "0000000000080206", 0, 0 },
@@ -233,6 +251,8 @@ static void texts__are_known_by_their_content(void **state)
     } row[] = { { regset, NW_DUMP_REGSET },
                 { translation, NW_DUMP_TRANSLATION },
                 { "DMA Remapping is not enabled on dmar0\n", NW_DUMP_TRANSLATION },
+                { mappings, NW_DUMP_MAPPINGS },
+                { "Device 0000:00:0a.0 with pasid 1 @0x1017f8000\n", NW_DUMP_MAPPINGS },
                 { interrupts, NW_DUMP_INTERRUPTS },
                 { iomem, NW_DUMP_IOMEM },
                 { cmdline, NW_DUMP_CMDLINE },
@@ -247,6 +267,47 @@ static void texts__are_known_by_their_content(void **state)
                      nw_dump_kind_name[nw_dump_recognise(row[i].text, strlen(row[i].text))]);
 }
 
+/* Rows that go on where the one before ends are one mapping; what is behind a large page's entry may be missing or 0. */
+static void texts__neighbouring_rows_are_one_mapping(void **state)
+{
+    (void)state;
+    static const char text[] = "Device 0000:00:02.0 with pasid 1a @0x1\n"
+                               "0x1000 |\t0x0\t0x1003\t0x2003\t0x3003\t0x7000003\n"
+                               "0x1001 |\t0x0\t0x1003\t0x2003\t0x3003\t0x7001003\n" /* goes on */
+                               "0x1002 |\t0x0\t0x1003\t0x2003\t0x3003\t0x7002001\n" /* other rights */
+                               "0x1003 |\t0x0\t0x1003\t0x2003\t0x3003\t0x7004001\n" /* elsewhere */
+                               "0x1200 |\t0x0\t0x1003\t0x2003\t0x8000883\t0x0\n"    /* 2 MiB */
+                               "0x1400 |\t0x0\t0x1003\t0x2003\t0x8200883\n"
+                               "0x1600 |\t0x0\t0x0\t0x0\t0x0\t0x0\n" /* nothing */
+                               "Device 0000:00:14.0 @0x2\n"
+                               "0x1600 |\t0x0\t0x1003\t0x2003\t0x8400883\n";
+    static const struct {
+        uint64_t iova, target, bytes;
+        bool write, has_pasid;
+        uint32_t line;
+    } row[] = { { 0x1000000, 0x7000000, 0x2000, true, true, 2 },
+                { 0x1002000, 0x7002000, 0x1000, false, true, 4 },
+                { 0x1003000, 0x7004000, 0x1000, false, true, 5 },
+                { 0x1200000, 0x8000000, 0x400000, true, true, 6 },
+                { 0x1600000, 0x8400000, 0x200000, true, false, 10 } };
+    struct nw_dump d = { .has_dmar = false };
+    size_t items;
+    must(nw_dump_add(&d, text, strlen(text), "t", 0, &items, err));
+    assert_int_equal(items, 8);
+    assert_int_equal(d.mappings, NW_ARRAY_LEN(row));
+    for (size_t i = 0; i < NW_ARRAY_LEN(row); i++) {
+        const struct nw_dump_mapping *m = &d.mapping[i];
+        assert_int_equal(m->iova, row[i].iova);
+        assert_int_equal(m->target, row[i].target);
+        assert_int_equal(m->bytes, row[i].bytes);
+        assert_true(m->read && m->write == row[i].write);
+        assert_int_equal(m->pasid, row[i].has_pasid ? 0x1a : 0);
+        assert_true(m->has_pasid == row[i].has_pasid);
+        assert_int_equal(m->place.line, row[i].line);
+    }
+    nw_dump_fini(&d);
+}
+
 static void texts__errors_have_their_line(void **state)
 {
     (void)state;
@@ -257,6 +318,10 @@ static void texts__errors_have_their_line(void **state)
         { "IOMMU: dmar0 Register Base Address: fed90000\nCAP 0x08 zz\n", "t:2: expected a register's name" },
         { "IOMMU dmar0: Root Table Address: 0x1\n00:02.0 0x0 0x0\n", "t:2: expected BB:DD.F" },
         { "IOMMU dmar0: Root Table Address: 0x1\n00:02.0 0x0:0x1 0x0:0x1 5 0x0:0x1\n", "t:2: expected a PASID-table" },
+        { "Device 0000:00:02.0 @0x1\n0x1 | 0x0 0x3\n", "t:2: expected an IOVA page" },
+        { "Device 0000:00:02.0 @0x1\n0x1 | 0x0 0x3 0x0 0x0 0x0\n", "t:2: expected an IOVA page" },
+        { "Device 0000:00:02.0 @0x1\n0x1 | 0x0 0x3 0x3 0x3 3\n", "t:2: expected an IOVA page" },
+        { "0x1 | 0x0 0x3 0x3 0x3 0x3\nDevice 0000:00:02.0 @0x1\n", "t:1: expected \"Device" },
         { "Remapped Interrupt supported on IOMMU: dmar0\n 0 f0:1f.0 00000100 24 zz 1\n", "t:2: expected an interrupt" },
         { "what\n", "not a text that is known" }
     };
@@ -275,7 +340,7 @@ static void texts__errors_have_their_line(void **state)
 static void texts__damaged_ones_are_survived(void **state)
 {
     (void)state;
-    const char *const texts[] = { regset, translation, scalable, interrupts, iomem, cmdline, lspci };
+    const char *const texts[] = { regset, translation, scalable, mappings, interrupts, iomem, cmdline, lspci };
     struct nw_rng rng = nw_rng_seeded(11);
     unsigned errors = 0, findings = 0;
     for (unsigned i = 0; i < 6000; i++) {
@@ -307,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(rules__each_fires_and_not_without_cause),
                                         cmocka_unit_test(rules__every_one_has_a_pair_and_a_text),
                                         cmocka_unit_test(texts__are_known_by_their_content),
+                                        cmocka_unit_test(texts__neighbouring_rows_are_one_mapping),
                                         cmocka_unit_test(texts__errors_have_their_line),
                                         cmocka_unit_test(texts__damaged_ones_are_survived) };
     return cmocka_run_group_tests(tests, NULL, NULL);

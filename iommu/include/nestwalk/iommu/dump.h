@@ -18,6 +18,7 @@ enum nw_dump_kind {
     NW_DUMP_NONE,
     NW_DUMP_REGSET,      /* /sys/kernel/debug/iommu/intel/iommu_regset */
     NW_DUMP_TRANSLATION, /* .../dmar_translation_struct */
+    NW_DUMP_MAPPINGS,    /* .../domain_translation_struct, of all devices or of one */
     NW_DUMP_INTERRUPTS,  /* .../ir_translation_struct */
     NW_DUMP_IOMEM,       /* /proc/iomem */
     NW_DUMP_CMDLINE,     /* /proc/cmdline */
@@ -64,6 +65,15 @@ struct nw_dump_context {
     uint64_t entry[3];            /* words 0 to 2 of the PASID-table entry */
     struct nw_dump_place place;
 };
+/* Neighbouring rows of one device that lead to neighbouring memory with the same rights. */
+struct nw_dump_mapping {
+    unsigned device; /* which "Device" line of the input */
+    uint16_t source_id;
+    bool has_pasid, read, write;
+    uint32_t pasid;
+    uint64_t iova, target, bytes;
+    struct nw_dump_place place; /* of the first row */
+};
 struct nw_dump_irte {
     char unit[NW_DUMP_UNIT_NAME];
     unsigned index;
@@ -103,13 +113,14 @@ struct nw_dump_scope {
 struct nw_dump {
     struct nw_dump_unit *unit;
     struct nw_dump_context *context;
+    struct nw_dump_mapping *mapping;
     struct nw_dump_irte *irte;
     struct nw_dump_range *range, *rmrr; /* rmrr: of a DMAR table */
     struct nw_dump_option *option;
     struct nw_dump_function *function;
     struct nw_dump_drhd *drhd;
     struct nw_dump_scope *scope;
-    size_t units, contexts, irtes, ranges, rmrrs, options, functions, drhds, scopes;
+    size_t units, contexts, mappings, irtes, ranges, rmrrs, options, functions, drhds, scopes;
     bool has_dmar;
     uint8_t dmar_flags;
 };
