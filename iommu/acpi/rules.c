@@ -341,6 +341,18 @@ const struct nw_iommu_rule nw_iommu_rules[] = {
               "The unit stops with an error at the next descriptor.",
               "VT-d specification, \"Invalidation Queue Address Register\"",
               "Set IQA.DW in scalable mode, and only in units that have it." },
+    [Q07] = { "Q07", "Descriptor that the unit refuses", ERROR,
+              "A descriptor in the invalidation queue has an unknown type, or masks more address or index bits than "
+              "the unit "
+              "can (CAP.MAMV, ECAP.MHMV).",
+              "The queue stops there with an error, or stale mappings stay.",
+              "VT-d specification, \"Queued Invalidation Interface\"",
+              "Split the invalidation, or invalidate the whole domain; an unknown type is a damaged queue." },
+    [Q08] = { "Q08", "Status of invalidations can be forged", WARNING,
+              "A device can write to where a wait descriptor puts its status.",
+              "The device can make software believe that its mappings are gone.",
+              "VT-d specification, \"Invalidation Wait Descriptor\"",
+              "Keep the status words in memory that no device is given." },
     [F01] = { "F01", "Faults are waiting", WARNING, "A fault record is pending or faults were lost (FSTS.PPF, PFO).",
               "A device has done, or is doing, DMA that its tables do not allow.",
               "VT-d specification, \"Fault Status Register\"",

@@ -6,10 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const nw_dump_kind_name[NW_DUMP_KINDS] = {
-    "unknown", "iommu_regset", "dmar_translation_struct", "domain_translation_struct", "ir_translation_struct", "iomem",
-    "cmdline", "lspci"
-};
+const char *const nw_dump_kind_name[NW_DUMP_KINDS] = { "unknown",
+                                                       "iommu_regset",
+                                                       "dmar_translation_struct",
+                                                       "domain_translation_struct",
+                                                       "ir_translation_struct",
+                                                       "invalidation_queue",
+                                                       "iomem",
+                                                       "cmdline",
+                                                       "lspci" };
 
 /* ---- lines and words ---------------------------------------------------------------------------- */
 
@@ -291,6 +296,40 @@ static enum nw_status interrupts(struct reader *r, struct nw_error *err)
     return NW_OK;
 }
 
+/* ---- invalidation_queue --------------------------------------------------------------------------- */
+
+/* "Invalidation queue on IOMMU: dmar0", then "INDEX QW0 QW1 [QW2 QW3] STATUS"; the status is the kernel's. Slots that are 0 were never
+ * used. */
+static enum nw_status queue(struct reader *r, struct nw_error *err)
+{
+    while (next_line(r)) {
+        const char *unit = strstr(r->line, "queue on IOMMU:");
+        uint64_t word[4] = { 0 };
+        if (unit) {
+            unit += strlen("queue on IOMMU:");
+            unit += strspn(unit, " ");
+            snprintf(r->unit, sizeof r->unit, "%.*s", (int)(strcspn(unit, " ") < 15 ? strcspn(unit, " ") : 15), unit);
+            continue;
+        }
+        if ((r->count != 4 && r->count != 6) || !isdigit((unsigned char)*r->word[0]))
+            continue;
+        for (unsigned i = 0; i < r->count - 2; i++)
+            if (!hex(r->word[i + 1], &word[i]))
+                return bad(r, err, "an index, a descriptor of two or four words, and a status");
+        r->items++;
+        if (!(word[0] | word[1] | word[2] | word[3]))
+            continue;
+        struct nw_dump_descriptor *q = grow(&r->d->descriptor, &r->d->descriptors, sizeof *q);
+        if (!q)
+            return nw_fail_nomem(err, "the descriptors of a dump");
+        memcpy(q->unit, r->unit, sizeof q->unit);
+        memcpy(q->word, word, sizeof q->word);
+        q->index = (unsigned)strtoul(r->word[0], NULL, 10);
+        q->place = here(r);
+    }
+    return NW_OK;
+}
+
 /* ---- /proc ---------------------------------------------------------------------------------------- */
 
 /* "  00001000-0009ffff : System RAM" */
@@ -403,6 +442,8 @@ enum nw_dump_kind nw_dump_recognise(const char *text, size_t size)
             return NW_DUMP_MAPPINGS;
         if (strstr(r.line, "Interrupt supported on IOMMU:") || strstr(r.line, "Interrupt Remapping is not enabled"))
             return NW_DUMP_INTERRUPTS;
+        if (strstr(r.line, "Invalidation queue on IOMMU:"))
+            return NW_DUMP_QUEUE;
         if (begins_with_range(r.line))
             return NW_DUMP_IOMEM;
         if (r.line[0] != ' ' && r.line[0] != '\t' && r.count > 1 && function_name(r.word[0], &segment, &bdf))
@@ -419,15 +460,15 @@ enum nw_status nw_dump_add(struct nw_dump *d, const char *text, size_t size, con
     static enum nw_status (*const parse[NW_DUMP_KINDS])(
         struct reader *, struct nw_error *) = { [NW_DUMP_REGSET] = regset,     [NW_DUMP_TRANSLATION] = translation,
                                                 [NW_DUMP_MAPPINGS] = mappings, [NW_DUMP_INTERRUPTS] = interrupts,
-                                                [NW_DUMP_IOMEM] = iomem,       [NW_DUMP_CMDLINE] = cmdline,
-                                                [NW_DUMP_LSPCI] = lspci };
+                                                [NW_DUMP_QUEUE] = queue,       [NW_DUMP_IOMEM] = iomem,
+                                                [NW_DUMP_CMDLINE] = cmdline,   [NW_DUMP_LSPCI] = lspci };
     const enum nw_dump_kind kind = nw_dump_recognise(text, size);
     struct reader r = { .d = d, .at = text, .end = text + size, .file = file, .input = input };
     *items = 0;
     if (kind == NW_DUMP_NONE)
         return nw_fail(err, NW_ERR_INPUT,
                        "%s: not a text that is known here; iommu_regset, dmar_translation_struct, "
-                       "domain_translation_struct, ir_translation_struct, "
+                       "domain_translation_struct, ir_translation_struct, invalidation_queue, "
                        "/proc/iomem, /proc/cmdline and lspci -vvv are",
                        file);
     enum nw_status s = parse[kind](&r, err);
@@ -477,6 +518,7 @@ void nw_dump_fini(struct nw_dump *d)
     free(d->context);
     free(d->mapping);
     free(d->irte);
+    free(d->descriptor);
     free(d->range);
     free(d->rmrr);
     free(d->option);

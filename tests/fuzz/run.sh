@@ -28,6 +28,7 @@ fuzz_dump)
   printf 'IOMMU: dmar0 Register Base Address: fed90000\nName\t\t\tOffset\t\tContents\nCAP             \t0x08\t\t0x01d2008c222f0686\nECAP            \t0x10\t\t0x0000000000f00f4a\n' | seed regset
   printf 'IOMMU dmar0: Root Table Address: 0x103027000\nB.D.F\tRoot_entry\t\t\t\tContext_entry\n00:02.0\t0x0000000000000000:0x000000010302d001\t0x0000000000000102:0x0000000103fdc005\n' | seed translation
   printf 'Device 0000:00:02.0 @0x103ec3000\n0x00000000000fffff |\t0x0\t0x10aeb8003\t0x10aeb9003\t0x10aeba003\t0x10aebb003\n' | seed mappings
+  printf 'Invalidation queue on IOMMU: dmar0\n Base: 0x100a00000\tHead: 3\tTail: 3\n    0\t0000000000010032\t00000000fffff001\t0000000000000002\n' | seed queue
   printf 'Remapped Interrupt supported on IOMMU: dmar0\n IR table address:100900000\n Entry SrcID   DstID    Vct IRTE_high\t\tIRTE_low\n 0     00:02.0 00000100 24  0000000000040010\t000001000024000d\n' | seed interrupts
   printf '00000000-00000fff : Reserved\n00001000-0009ffff : System RAM\nfed90000-fed90fff : dmar0\n' | seed iomem
   printf 'BOOT_IMAGE=/vmlinuz root=/dev/sda1 intel_iommu=on,igfx_off iommu=pt\n' | seed cmdline

@@ -41,6 +41,12 @@ static const char interrupts[] = "Remapped Interrupt supported on IOMMU: dmar0\n
                                  " Entry SrcID   DstID    Vct IRTE_high\t\tIRTE_low\n"
                                  " 0     f0:1f.0 00000100 24  000000000004f0f8\t000001000024000d\n"
                                  " 1     00:14.0 00000200 25  00000000000400a0\t000002000025000d\n";
+static const char queue[] = "Invalidation queue on IOMMU: dmar0\n Base: 0x100a00000\tHead: 3\tTail: 3\n"
+                            "Index\t\tqw0\t\t\tqw1\t\t\tstatus\n"
+                            "    0\t0000000000010032\t00000000fffff001\t0000000000000002\n"
+                            "    1\t0000000010010014\t0000000000000000\t0000000000000002\n"
+                            "    2\t0000000200000025\t0000000100aa0008\t0000000000000002\n"
+                            "    3\t0000000000000000\t0000000000000000\t0000000000000000\n";
 static const char iomem[] =
     "00001000-0009ffff : System RAM\n000a0000-000fffff : Reserved\n00100000-7fffffff : System RAM\n"
     "  01000000-01ffffff : Kernel code\n80000000-8fffffff : Reserved\n";
@@ -74,6 +80,12 @@ static const struct pair pairs[] = {
     { "X24", { regset }, "0x0000000103812000", "0x0000000103812400", 0, 0 },
     { "X24", { regset }, "0x0000000103812000", "0x0000000103812800", 0, 0 },
     { "Q03", { regset }, "0x0000000100a00000", "0x0000000100a00800", 0, 0 },
+    { "Q07", { queue }, "0000000000010032", "000000000001003d", 0, 0 },
+    { "Q07", { queue }, "0000000000010032", "0000000000010232", 0, 0 },
+    { "Q07", { queue, regset }, "00000000fffff001", "00000000fffff013", 0, 0 },
+    { "Q07", { queue, regset }, "0000000000010032\t00000000fffff001", "0000000000010036\t00000000fffff013", 0, 0 },
+    { "Q07", { queue, regset }, "0000000010010014", "0000000080010014", 0, 0 },
+    { "Q08", { queue, mappings }, "0000000100aa0008", "000000010aebb008", 0, 0 },
     { "Q01", { regset }, "0x34\t\t0x0000000000000000", "0x34\t\t0x0000000000000010", 0, 0 },
     { "F01", { regset }, "0x34\t\t0x0000000000000000", "0x34\t\t0x0000000000000002", 0, 0 },
     { "P01", { regset }, "0x64\t\t0x0000000000000000", "0x64\t\t0x0000000080000001", 0, 0 },
@@ -254,6 +266,7 @@ static void texts__are_known_by_their_content(void **state)
                 { mappings, NW_DUMP_MAPPINGS },
                 { "Device 0000:00:0a.0 with pasid 1 @0x1017f8000\n", NW_DUMP_MAPPINGS },
                 { interrupts, NW_DUMP_INTERRUPTS },
+                { queue, NW_DUMP_QUEUE },
                 { iomem, NW_DUMP_IOMEM },
                 { cmdline, NW_DUMP_CMDLINE },
                 { lspci, NW_DUMP_LSPCI },
@@ -323,6 +336,7 @@ static void texts__errors_have_their_line(void **state)
         { "Device 0000:00:02.0 @0x1\n0x1 | 0x0 0x3 0x3 0x3 3\n", "t:2: expected an IOVA page" },
         { "0x1 | 0x0 0x3 0x3 0x3 0x3\nDevice 0000:00:02.0 @0x1\n", "t:1: expected \"Device" },
         { "Remapped Interrupt supported on IOMMU: dmar0\n 0 f0:1f.0 00000100 24 zz 1\n", "t:2: expected an interrupt" },
+        { "Invalidation queue on IOMMU: dmar0\n 0 12 zz 0\n", "t:2: expected an index" },
         { "what\n", "not a text that is known" }
     };
     for (size_t i = 0; i < NW_ARRAY_LEN(row); i++) {
@@ -340,7 +354,7 @@ static void texts__errors_have_their_line(void **state)
 static void texts__damaged_ones_are_survived(void **state)
 {
     (void)state;
-    const char *const texts[] = { regset, translation, scalable, mappings, interrupts, iomem, cmdline, lspci };
+    const char *const texts[] = { regset, translation, scalable, mappings, interrupts, queue, iomem, cmdline, lspci };
     struct nw_rng rng = nw_rng_seeded(11);
     unsigned errors = 0, findings = 0;
     for (unsigned i = 0; i < 6000; i++) {

@@ -20,6 +20,7 @@ enum nw_dump_kind {
     NW_DUMP_TRANSLATION, /* .../dmar_translation_struct */
     NW_DUMP_MAPPINGS,    /* .../domain_translation_struct, of all devices or of one */
     NW_DUMP_INTERRUPTS,  /* .../ir_translation_struct */
+    NW_DUMP_QUEUE,       /* .../invalidation_queue */
     NW_DUMP_IOMEM,       /* /proc/iomem */
     NW_DUMP_CMDLINE,     /* /proc/cmdline */
     NW_DUMP_LSPCI,       /* lspci -vvv, with -n or -nn or neither */
@@ -81,6 +82,12 @@ struct nw_dump_irte {
     bool posted;
     struct nw_dump_place place;
 };
+struct nw_dump_descriptor {
+    char unit[NW_DUMP_UNIT_NAME];
+    unsigned index;   /* of its slot */
+    uint64_t word[4]; /* of 128 bits: two, and 0 */
+    struct nw_dump_place place;
+};
 struct nw_dump_range {
     uint64_t start, last;
     char what[48];
@@ -115,12 +122,13 @@ struct nw_dump {
     struct nw_dump_context *context;
     struct nw_dump_mapping *mapping;
     struct nw_dump_irte *irte;
+    struct nw_dump_descriptor *descriptor;
     struct nw_dump_range *range, *rmrr; /* rmrr: of a DMAR table */
     struct nw_dump_option *option;
     struct nw_dump_function *function;
     struct nw_dump_drhd *drhd;
     struct nw_dump_scope *scope;
-    size_t units, contexts, mappings, irtes, ranges, rmrrs, options, functions, drhds, scopes;
+    size_t units, contexts, mappings, irtes, descriptors, ranges, rmrrs, options, functions, drhds, scopes;
     bool has_dmar;
     uint8_t dmar_flags;
 };
