@@ -121,6 +121,8 @@ static uint32_t take_slot(struct nw_hostmem *h)
 
 static void give_slot(struct nw_hostmem *h, uint32_t slot)
 {
+    if (h->config.slot_given)
+        h->config.slot_given(h->config.context, slot);
     h->slot[slot] = (struct nw_slot){ .page = h->free_slot };
     h->free_slot = slot;
     h->free_slots++;

@@ -101,6 +101,7 @@ struct nw_hostmem_config {
     /* Called when a frame begins and ceases to be one that may be taken from its pages (guest or shared); `user` is the page that stands for it. NULL allowed. */
     void (*gained)(void *context, uint32_t frame);
     void (*lost)(void *context, uint32_t frame);
+    void (*slot_given)(void *context, uint32_t slot); /* a slot is free again. NULL allowed */
     void *context;
 };
 
