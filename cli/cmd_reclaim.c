@@ -3,6 +3,7 @@
 #include "result_files.h"
 #include <inttypes.h>
 #include <nestwalk/base/compiler.h>
+#include <nestwalk/reports/reclaim.h>
 #include <nestwalk/swap/replacement.h>
 #include <nestwalk/traces/nwt.h>
 #include <stdio.h>
@@ -25,7 +26,8 @@ struct study {
     const struct nw_replacement_policy *policy[POLICIES_MAX];
     uint64_t frames[SIZES_MAX], seed, accesses;
     size_t policies, sizes;
-    struct nw_replacement **state; /* [policies * sizes], by policy */
+    unsigned policies_asked, sizes_asked; /* with repetitions; "all" counts as several */
+    struct nw_replacement **state;        /* [policies * sizes], by policy */
     uint64_t *faults;
 };
 
@@ -33,6 +35,7 @@ struct study {
 
 static const char *add_policy(struct study *s, const char *name)
 {
+    s->policies_asked++;
     static char problem[512];
     const struct nw_replacement_policy *policy = nw_replacement_policy_find(name);
     if (!policy) {
@@ -57,6 +60,7 @@ static const char *add_all(struct study *s)
 
 static const char *add_frames(struct study *s, const char *text)
 {
+    s->sizes_asked++;
     static char problem[160];
     uint64_t frames;
     if (!nw_cli_parse_u64(text, &frames) || !frames || frames > NW_REPLACEMENT_FRAMES_MAX) {
@@ -143,26 +147,19 @@ out:
 
 static enum nw_status write_json(const struct study *s, struct nw_error *err)
 {
-    char *text = NULL;
-    size_t length, count = s->policies * s->sizes;
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
+    char *text;
+    const size_t count = s->policies * s->sizes;
+    struct nw_reclaim_row *row = calloc(count, sizeof *row);
+    if (!row)
         return nw_fail_nomem(err, "the result");
-    if (count == 1)
-        fprintf(out, "{ \"accesses\": %" PRIu64 ", \"faults\": %" PRIu64 " }\n", s->accesses, s->faults[0]);
-    else
-        fprintf(out, "{ \"results\": [");
-    for (size_t i = 0; count > 1 && i < count; i++)
-        fprintf(out,
-                "%s\n  { \"policy\": \"%s\", \"frames\": %" PRIu64 ", \"accesses\": %" PRIu64 ", \"faults\": %" PRIu64
-                " }%s",
-                i ? "," : "", s->policy[i / s->sizes]->name, s->frames[i % s->sizes], s->accesses, s->faults[i],
-                i + 1 == count ? "\n] }\n" : "");
-    if (fclose(out)) {
-        free(text);
-        return nw_fail_nomem(err, "the result");
-    }
-    return nw_cli_write_text(text, s->json, err);
+    for (size_t i = 0; i < count; i++)
+        row[i] = (struct nw_reclaim_row){ .policy = s->policy[i / s->sizes]->name,
+                                          .frames = s->frames[i % s->sizes],
+                                          .accesses = s->accesses,
+                                          .faults = s->faults[i] };
+    enum nw_status status = nw_reclaim_json_text(row, count, s->policies_asked > 1 || s->sizes_asked > 1, &text, err);
+    free(row);
+    return status ? status : nw_cli_write_text(text, s->json, err);
 }
 
 static void print_table(const struct study *s)

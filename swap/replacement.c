@@ -5,11 +5,11 @@
 #include <string.h>
 
 extern const struct nw_replacement_policy replacement_lru, replacement_fifo, replacement_clock, replacement_random,
-    replacement_arc, replacement_s3fifo, replacement_sieve;
-const struct nw_replacement_policy *const nw_replacement_policies[] = { &replacement_lru,   &replacement_fifo,
-                                                                        &replacement_clock, &replacement_random,
-                                                                        &replacement_arc,   &replacement_s3fifo,
-                                                                        &replacement_sieve, NULL };
+    replacement_arc, replacement_s3fifo, replacement_sieve, replacement_two_list, replacement_mglru;
+const struct nw_replacement_policy *const nw_replacement_policies[] = {
+    &replacement_lru,    &replacement_fifo,  &replacement_clock,    &replacement_random, &replacement_arc,
+    &replacement_s3fifo, &replacement_sieve, &replacement_two_list, &replacement_mglru,  NULL
+};
 
 const struct nw_replacement_policy *nw_replacement_policy_find(const char *name)
 {
@@ -90,6 +90,7 @@ static void link_newest(struct nw_replacement *r, uint32_t node, unsigned list)
         l->oldest = node;
     l->newest = node;
     l->length++;
+    r->resident_pages += r->resident >> list & 1;
 }
 
 static void unlink_node(struct nw_replacement *r, uint32_t node)
@@ -99,6 +100,7 @@ static void unlink_node(struct nw_replacement *r, uint32_t node)
     *(n->newer != NO_NODE ? &r->node[n->newer].older : &l->newest) = n->older;
     *(n->older != NO_NODE ? &r->node[n->older].newer : &l->oldest) = n->newer;
     l->length--;
+    r->resident_pages -= r->resident >> n->list & 1;
 }
 
 uint32_t replacement_find(const struct nw_replacement *r, uint64_t page) { return r->slot[find_slot(r, page)]; }
@@ -122,6 +124,7 @@ void replacement_drop(struct nw_replacement *r, uint32_t node)
 {
     unlink_node(r, node);
     empty_slot(r, find_slot(r, r->node[node].page));
+    r->node[node].list = NO_LIST;
     r->node[node].older = r->node_free;
     r->node_free = node;
 }
@@ -151,6 +154,8 @@ enum nw_status nw_replacement_create(struct nw_replacement **out, const struct n
         r->list[i] = (struct list){ NO_NODE, NO_NODE, 0 };
     if (policy->init)
         policy->init(r);
+    if (policy->scale)
+        policy->scale(r);
     *out = r;
     return NW_OK;
 }
@@ -163,11 +168,41 @@ enum nw_status nw_replacement_touch(struct nw_replacement *r, uint64_t page, boo
         r->policy->hit(r, node);
         return NW_OK;
     }
+    if (r->resident_pages >= r->frames)
+        r->policy->evict(r, page);
+    return nw_replacement_admit(r, page, &node, err);
+}
+
+enum nw_status nw_replacement_admit(struct nw_replacement *r, uint64_t page, uint32_t *node, struct nw_error *err)
+{
     enum nw_status s = make_room(r, err);
     if (!s)
-        r->policy->fault(r, page);
+        *node = r->policy->admit(r, page);
     return s;
 }
+
+void nw_replacement_hit(struct nw_replacement *r, uint32_t node) { r->policy->hit(r, node); }
+
+uint64_t nw_replacement_evict(struct nw_replacement *r, uint64_t incoming)
+{
+    return r->resident_pages ? r->policy->evict(r, incoming) : NW_REPLACEMENT_NO_PAGE;
+}
+
+void nw_replacement_remove(struct nw_replacement *r, uint32_t node)
+{
+    if (r->policy->leave)
+        r->policy->leave(r, node);
+    replacement_drop(r, node);
+}
+
+void nw_replacement_resize(struct nw_replacement *r, uint64_t frames)
+{
+    r->frames = frames;
+    if (r->policy->scale)
+        r->policy->scale(r);
+}
+
+uint64_t nw_replacement_resident(const struct nw_replacement *r) { return r->resident_pages; }
 
 void nw_replacement_destroy(struct nw_replacement *r)
 {

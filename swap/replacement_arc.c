@@ -15,11 +15,14 @@ static void init(struct nw_replacement *r) { r->resident = 1 << T1 | 1 << T2; }
 
 static void hit(struct nw_replacement *r, uint32_t node) { replacement_move(r, node, T2); }
 
-static void replace(struct arc *a, bool in_b2)
+/* After removals T2 may be empty where the paper's never is. */
+static uint64_t replace(struct arc *a, bool in_b2)
 {
     const double once = (double)size(a, T1);
-    const unsigned from = size(a, T1) && (once > a->p || (in_b2 && once >= a->p)) ? T1 : T2;
-    replacement_move(&a->r, a->r.list[from].oldest, from == T1 ? B1 : B2);
+    const bool first = size(a, T1) && (once > a->p || (in_b2 && once >= a->p) || !size(a, T2));
+    const uint32_t node = a->r.list[first ? T1 : T2].oldest;
+    replacement_move(&a->r, node, first ? B1 : B2);
+    return a->r.node[node].page;
 }
 
 static double ratio(const struct arc *a, unsigned other, unsigned own)
@@ -27,30 +30,41 @@ static double ratio(const struct arc *a, unsigned other, unsigned own)
     return fmax(1, (double)size(a, other) / (double)size(a, own));
 }
 
-static void fault(struct nw_replacement *r, uint64_t page)
+static uint64_t evict(struct nw_replacement *r, uint64_t incoming)
+{
+    struct arc *a = (struct arc *)r;
+    const uint64_t c = r->frames;
+    const uint32_t node = replacement_find(r, incoming);
+    if (node != NO_NODE) { /* cases II and III */
+        const bool in_b2 = r->node[node].list == B2;
+        a->p = in_b2 ? fmax(0, a->p - ratio(a, B1, B2)) : fmin((double)c, a->p + ratio(a, B2, B1));
+        return replace(a, in_b2);
+    }
+    const uint64_t once = size(a, T1) + size(a, B1), all = once + size(a, T2) + size(a, B2);
+    if (once >= c && !size(a, B1)) /* case IV A, without a history to shorten */
+        return replacement_give_up(r, r->list[T1].oldest);
+    if (once >= c)
+        replacement_drop(r, r->list[B1].oldest);
+    else if (all >= 2 * c && size(a, B2)) /* case IV B */
+        replacement_drop(r, r->list[B2].oldest);
+    return replace(a, false);
+}
+
+static uint32_t admit(struct nw_replacement *r, uint64_t page)
 {
     struct arc *a = (struct arc *)r;
     const uint64_t c = r->frames;
     const uint32_t node = replacement_find(r, page);
-    if (node != NO_NODE) { /* cases II and III */
-        const bool in_b2 = r->node[node].list == B2;
-        a->p = in_b2 ? fmax(0, a->p - ratio(a, B1, B2)) : fmin((double)c, a->p + ratio(a, B2, B1));
-        replace(a, in_b2);
+    if (node != NO_NODE) {
         replacement_move(r, node, T2);
-        return;
+        return node;
     }
-    const uint64_t once = size(a, T1) + size(a, B1), all = once + size(a, T2) + size(a, B2);
-    if (once == c && size(a, T1) == c) { /* case IV A, without a history to shorten */
-        replacement_drop(r, r->list[T1].oldest);
-    } else if (once == c) {
+    /* Only where frames were free although pages are remembered: the histories keep their bounds. */
+    if (size(a, B1) && size(a, T1) + size(a, B1) >= c)
         replacement_drop(r, r->list[B1].oldest);
-        replace(a, false);
-    } else if (all >= c) { /* case IV B */
-        if (all == 2 * c)
-            replacement_drop(r, r->list[B2].oldest);
-        replace(a, false);
-    }
-    replacement_add(r, T1, page);
+    if (size(a, B2) && size(a, T1) + size(a, B1) + size(a, T2) + size(a, B2) >= 2 * c)
+        replacement_drop(r, r->list[B2].oldest);
+    return replacement_add(r, T1, page);
 }
 
 const struct nw_replacement_policy replacement_arc = { .name = "arc",
@@ -59,4 +73,5 @@ const struct nw_replacement_policy replacement_arc = { .name = "arc",
                                                        .bytes = sizeof(struct arc),
                                                        .init = init,
                                                        .hit = hit,
-                                                       .fault = fault };
+                                                       .evict = evict,
+                                                       .admit = admit };

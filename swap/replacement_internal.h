@@ -8,6 +8,7 @@
 #define NO_NODE UINT32_MAX
 enum { LISTS_MAX = 4 };
 
+enum { NO_LIST = 0xff }; /* of a node that is on the free chain */
 struct node {
     uint64_t page;
     uint32_t newer, older; /* neighbours on its list; NO_NODE at the ends */
@@ -28,6 +29,7 @@ struct nw_replacement {
     struct nw_rng rng;
     struct node *node; /* [node_capacity]; those in use are [0, node_used) without the ones on the free chain */
     uint32_t node_capacity, node_used, node_free;
+    uint32_t resident_pages;
     uint32_t *slot; /* hash table with linear probing: node numbers */
     uint32_t slot_mask, slot_used;
 };
@@ -40,5 +42,13 @@ void replacement_drop(struct nw_replacement *r, uint32_t node);
 void replacement_move(struct nw_replacement *r, uint32_t node, unsigned list);
 /* The node of a page that has no frame, if it is remembered; else NO_NODE. */
 uint32_t replacement_find(const struct nw_replacement *r, uint64_t page);
+
+/* Drops the page and says which it was. */
+static inline uint64_t replacement_give_up(struct nw_replacement *r, uint32_t node)
+{
+    const uint64_t page = r->node[node].page;
+    replacement_drop(r, node);
+    return page;
+}
 
 #endif

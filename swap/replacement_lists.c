@@ -3,17 +3,13 @@
 
 enum { PAGES };
 
-static void make_frame(struct nw_replacement *r)
+static uint64_t oldest_out(struct nw_replacement *r, uint64_t incoming)
 {
-    if (r->list[PAGES].length == r->frames)
-        replacement_drop(r, r->list[PAGES].oldest);
+    (void)incoming;
+    return replacement_give_up(r, r->list[PAGES].oldest);
 }
 
-static void oldest_out(struct nw_replacement *r, uint64_t page)
-{
-    make_frame(r);
-    replacement_add(r, PAGES, page);
-}
+static uint32_t as_newest(struct nw_replacement *r, uint64_t page) { return replacement_add(r, PAGES, page); }
 
 static void used_now(struct nw_replacement *r, uint32_t node) { replacement_move(r, node, PAGES); }
 
@@ -26,38 +22,40 @@ static void no_matter(struct nw_replacement *r, uint32_t node)
 static void mark(struct nw_replacement *r, uint32_t node) { r->node[node].count = 1; }
 
 /* A page comes without its bit set, and goes round once more for each time that the hand finds it set. */
-static void clock_fault(struct nw_replacement *r, uint64_t page)
+static uint64_t clock_evict(struct nw_replacement *r, uint64_t incoming)
 {
-    if (r->list[PAGES].length == r->frames)
-        for (uint32_t node; r->node[node = r->list[PAGES].oldest].count;) {
-            r->node[node].count = 0;
-            replacement_move(r, node, PAGES);
-        }
-    oldest_out(r, page);
+    for (uint32_t node; r->node[node = r->list[PAGES].oldest].count;) {
+        r->node[node].count = 0;
+        replacement_move(r, node, PAGES);
+    }
+    return oldest_out(r, incoming);
 }
 
-/* Nodes are never more than frames, and none is free between two faults: their numbers are the frames'. */
-static void random_fault(struct nw_replacement *r, uint64_t page)
+/* The first of the pages drawn whose node is in use. Without removals all of them are: nodes are never more than frames. */
+static uint64_t random_evict(struct nw_replacement *r, uint64_t incoming)
 {
-    if (r->list[PAGES].length == r->frames)
-        replacement_drop(r, (uint32_t)nw_rng_below(&r->rng, r->frames));
-    replacement_add(r, PAGES, page);
+    uint32_t node;
+    (void)incoming;
+    do
+        node = (uint32_t)nw_rng_below(&r->rng, r->node_used);
+    while (r->node[node].list == NO_LIST);
+    return replacement_give_up(r, node);
 }
 
-#define ONE_LIST .bytes = sizeof(struct nw_replacement)
+#define ONE_LIST .bytes = sizeof(struct nw_replacement), .admit = as_newest
 const struct nw_replacement_policy replacement_lru = {
-    .name = "lru", .doc = "the page used longest ago", ONE_LIST, .hit = used_now, .fault = oldest_out
+    .name = "lru", .doc = "the page used longest ago", ONE_LIST, .hit = used_now, .evict = oldest_out
 };
 const struct nw_replacement_policy replacement_fifo = {
-    .name = "fifo", .doc = "the page that came first", ONE_LIST, .hit = no_matter, .fault = oldest_out
+    .name = "fifo", .doc = "the page that came first", ONE_LIST, .hit = no_matter, .evict = oldest_out
 };
 const struct nw_replacement_policy replacement_clock = {
     .name = "clock",
     .doc = "as fifo, but a page used since is spared once (one bit, clear at first)",
     ONE_LIST,
     .hit = mark,
-    .fault = clock_fault
+    .evict = clock_evict
 };
 const struct nw_replacement_policy replacement_random = {
-    .name = "random", .doc = "any page, by --seed", ONE_LIST, .hit = no_matter, .fault = random_fault
+    .name = "random", .doc = "any page, by --seed", ONE_LIST, .hit = no_matter, .evict = random_evict
 };

@@ -12,23 +12,30 @@ static void init(struct nw_replacement *r) { ((struct sieve *)r)->hand = NO_NODE
 
 static void hit(struct nw_replacement *r, uint32_t node) { r->node[node].count = 1; }
 
-static void fault(struct nw_replacement *r, uint64_t page)
+static uint64_t evict(struct nw_replacement *r, uint64_t incoming)
 {
     struct sieve *s = (struct sieve *)r;
-    if (r->list[PAGES].length == r->frames) {
-        uint32_t node = s->hand;
-        for (;;) {
-            if (node == NO_NODE)
-                node = r->list[PAGES].oldest;
-            if (!r->node[node].count)
-                break;
-            r->node[node].count = 0;
-            node = r->node[node].newer;
-        }
-        s->hand = r->node[node].newer;
-        replacement_drop(r, node);
+    uint32_t node = s->hand;
+    (void)incoming;
+    for (;;) {
+        if (node == NO_NODE)
+            node = r->list[PAGES].oldest;
+        if (!r->node[node].count)
+            break;
+        r->node[node].count = 0;
+        node = r->node[node].newer;
     }
-    replacement_add(r, PAGES, page);
+    s->hand = r->node[node].newer;
+    return replacement_give_up(r, node);
+}
+
+static uint32_t admit(struct nw_replacement *r, uint64_t page) { return replacement_add(r, PAGES, page); }
+
+static void leave(struct nw_replacement *r, uint32_t node)
+{
+    struct sieve *s = (struct sieve *)r;
+    if (s->hand == node)
+        s->hand = r->node[node].newer;
 }
 
 const struct nw_replacement_policy replacement_sieve = {
@@ -37,5 +44,7 @@ const struct nw_replacement_policy replacement_sieve = {
     .bytes = sizeof(struct sieve),
     .init = init,
     .hit = hit,
-    .fault = fault
+    .evict = evict,
+    .admit = admit,
+    .leave = leave
 };

@@ -16,8 +16,14 @@ expect 0 "$NESTWALK" reclaim --trace loop.nwt --policy lru,fifo --policy sieve -
   "lru 99 1000;lru 100 1000;fifo 99 1000;fifo 100 1000;sieve 99 1000;sieve 100 1000;" ] || fail "results: $(cat out)"
 [ "$(jq '.results[5].faults' out)" = 100 ] || fail "sieve with all frames: $(cat out)"
 
+# Several were asked for, even if they are the same.
+expect 0 "$NESTWALK" reclaim --trace loop.nwt --policy lru,lru --frames 99 --json -
+[ "$(jq -c '.results | map(.policy)' out)" = '["lru"]' ] || fail "a policy twice: $(cat out)"
+expect 0 "$NESTWALK" reclaim --trace loop.nwt --policy lru --frames 99 --frames 99 --json -
+[ "$(jq -c '.results | map(.frames)' out)" = '[99]' ] || fail "a size twice: $(cat out)"
+
 expect 0 "$NESTWALK" reclaim --trace loop.nwt --frames 50
-[ "$(wc -l <out)" = 8 ] || fail "all policies and a head: $(cat out)"
+[ "$(wc -l <out)" = 10 ] || fail "all policies and a head: $(cat out)"
 cp out first
 expect 0 "$NESTWALK" reclaim --trace loop.nwt --frames 50 --policy all
 cmp -s out first || fail "all is the default, and the same each time"
@@ -26,7 +32,7 @@ expect 2 "$NESTWALK" reclaim --trace loop.nwt --frames 0
 has err 'frames, 1 to 268435456, not .0.' "no frames"
 expect 2 "$NESTWALK" reclaim --trace loop.nwt --frames 4,,8
 expect 2 "$NESTWALK" reclaim --trace loop.nwt --frames 8 --policy lru,belady
-has err "no policy is called 'belady', allowed are: all lru fifo clock random arc s3fifo sieve" "an unknown policy"
+has err "no policy is called 'belady', allowed are: all lru fifo clock random arc s3fifo sieve two-list mglru" "an unknown policy"
 expect 2 "$NESTWALK" reclaim --trace loop.nwt
 has err '--frames is missing' "frames are needed"
 expect 2 "$NESTWALK" reclaim --frames 8

@@ -74,6 +74,7 @@ struct naive {
     int n[4], frames, hand;
     double p;
     bool full;
+    struct nw_rng rng;
 };
 
 static int at(const struct naive *v, int list, uint64_t page)
@@ -124,6 +125,75 @@ static bool naive_clock(struct naive *v, uint64_t page)
             put(v, 0, out.page, 0);
     }
     put(v, 0, page, 0);
+    return true;
+}
+/* A page that comes takes the very place of the one that goes. */
+static bool naive_random(struct naive *v, uint64_t page)
+{
+    if (at(v, 0, page) >= 0)
+        return false;
+    if (v->n[0] == v->frames)
+        v->item[0][nw_rng_below(&v->rng, (uint64_t)v->frames)].page = page;
+    else
+        put(v, 0, page, 0);
+    return true;
+}
+/* Lists 0 inactive, 1 active; below a GiB they should be equally long. used: 1 accessed, 2 referenced. */
+static bool naive_two_list(struct naive *v, uint64_t page)
+{
+    for (int list = 0; list < 2; list++)
+        if (at(v, list, page) >= 0) {
+            v->item[list][at(v, list, page)].used |= 1;
+            return false;
+        }
+    while (v->n[0] + v->n[1] == v->frames) {
+        if (v->n[0] < v->n[1]) {
+            put(v, 0, take_out(v, 1, 0).page, 0);
+            continue;
+        }
+        struct item out = take_out(v, 0, 0);
+        if (out.used == 1)
+            put(v, 0, out.page, 2);
+        else if (out.used == 3)
+            put(v, 1, out.page, 0);
+    }
+    put(v, 0, page, 0);
+    return true;
+}
+/* One list in the order in which pages entered their generations; used: twice the generation, and the accessed bit. p: the youngest; hand: the oldest. */
+static bool naive_mglru(struct naive *v, uint64_t page)
+{
+    int i = at(v, 0, page);
+    if (v->p < 1)
+        v->p = 3;
+    if (i >= 0) {
+        v->item[0][i].used |= 1;
+        return false;
+    }
+    while (v->n[0] == v->frames) {
+        int oldest = -1;
+        for (i = 0; i < v->n[0] && oldest < 0; i++)
+            if (v->item[0][i].used >> 1 == v->hand)
+                oldest = i;
+        if (oldest < 0 || (int)v->p - v->hand < 2) {
+            v->hand += oldest < 0 && (int)v->p - v->hand >= 2;
+            if ((int)v->p - v->hand >= 2)
+                continue;
+            v->p += 1;
+            for (int seq = v->hand; seq < (int)v->p; seq++) /* a new generation, and the walk: oldest pages first */
+                for (i = 0; i < v->n[0];) {
+                    if (v->item[0][i].used == seq * 2 + 1)
+                        put(v, 0, take_out(v, 0, i).page, (int)v->p * 2);
+                    else
+                        i++;
+                }
+            continue;
+        }
+        struct item out = take_out(v, 0, oldest);
+        if (out.used & 1)
+            put(v, 0, out.page, (int)v->p * 2);
+    }
+    put(v, 0, page, (int)v->p * 2);
     return true;
 }
 static bool naive_sieve(struct naive *v, uint64_t page)
@@ -226,12 +296,21 @@ static void policies__do_as_their_second_versions(void **state)
     static const struct {
         const char *name;
         bool (*touch)(struct naive *v, uint64_t page);
-    } pairs[] = { { "lru", naive_lru },     { "fifo", naive_fifo }, { "clock", naive_clock },
-                  { "sieve", naive_sieve }, { "arc", naive_arc },   { "s3fifo", naive_s3fifo } };
+    } pairs[] = { { "lru", naive_lru },       { "fifo", naive_fifo },         { "clock", naive_clock },
+                  { "sieve", naive_sieve },   { "arc", naive_arc },           { "s3fifo", naive_s3fifo },
+                  { "random", naive_random }, { "two-list", naive_two_list }, { "mglru", naive_mglru } };
+    for (size_t i = 0; nw_replacement_policies[i]; i++) {
+        size_t k = 0;
+        while (k < sizeof pairs / sizeof *pairs && strcmp(pairs[k].name, nw_replacement_policies[i]->name) != 0)
+            k++;
+        if (k == sizeof pairs / sizeof *pairs)
+            fail_msg("%s has no second version", nw_replacement_policies[i]->name);
+    }
     for (uint64_t seed = 1; seed <= 200; seed++)
         for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
             struct nw_rng rng = nw_rng_seeded(seed);
             struct naive v = { .frames = 1 + (int)nw_rng_below(&rng, seed % 4 ? FRAMES_MAX : 3) };
+            v.rng = nw_rng_for(1, "replacement"); /* the one that the policy draws from */
             const uint64_t few = 1 + nw_rng_below(&rng, 60), many = few + nw_rng_below(&rng, 200);
             struct nw_error err = { 0 };
             struct nw_replacement *r;
@@ -244,6 +323,53 @@ static void policies__do_as_their_second_versions(void **state)
                 assert_int_equal(nw_replacement_touch(r, page, &fault, &err), NW_OK);
                 if (fault != pairs[i].touch(&v, page))
                     fail_msg("%s, seed %d, %d frames: touch %d differs", pairs[i].name, (int)seed, v.frames, n);
+            }
+            nw_replacement_destroy(r);
+        }
+}
+
+/* Random admissions, uses, evictions and removals: who has a frame is always known, and nobody is named who has none. */
+static void policies__in_steps_keep_count(void **state)
+{
+    (void)state;
+    enum { PAGES = 300, STEPS = 30000 };
+    for (size_t p = 0; nw_replacement_policies[p]; p++)
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            struct nw_error err = { 0 };
+            struct nw_replacement *r;
+            struct nw_rng rng = nw_rng_seeded(seed);
+            uint32_t node[PAGES];
+            bool resident[PAGES] = { 0 };
+            uint64_t count = 0;
+            assert_int_equal(nw_replacement_create(&r, nw_replacement_policies[p], 1 + 20 * seed, 1, &err), NW_OK);
+            for (int i = 0; i < STEPS; i++) {
+                const uint64_t page = nw_rng_below(&rng, PAGES), what = nw_rng_below(&rng, 20);
+                if (what == 0) {
+                    nw_replacement_resize(r, 1 + nw_rng_below(&rng, 200));
+                } else if (what < 4 && resident[page]) {
+                    nw_replacement_remove(r, node[page]);
+                    resident[page] = false;
+                    count--;
+                } else if (what < 7 || count > 250) {
+                    const uint64_t out = nw_replacement_evict(r, resident[page] ? NW_REPLACEMENT_NO_PAGE : page);
+                    if (out == NW_REPLACEMENT_NO_PAGE) {
+                        assert_int_equal(count, 0);
+                        continue;
+                    }
+                    assert_true(out < PAGES);
+                    if (!resident[out])
+                        fail_msg("%s, seed %d, step %d: evicts a page that has no frame",
+                                 nw_replacement_policies[p]->name, (int)seed, i);
+                    resident[out] = false;
+                    count--;
+                } else if (resident[page]) {
+                    nw_replacement_hit(r, node[page]);
+                } else {
+                    assert_int_equal(nw_replacement_admit(r, page, &node[page], &err), NW_OK);
+                    resident[page] = true;
+                    count++;
+                }
+                assert_int_equal(nw_replacement_resident(r), count);
             }
             nw_replacement_destroy(r);
         }
@@ -316,6 +442,7 @@ int main(void)
         cmocka_unit_test(every_policy__faults_once_a_page_when_all_fit),
         cmocka_unit_test(frames__none_or_too_many_are_refused),
         cmocka_unit_test(policies__do_as_their_second_versions),
+        cmocka_unit_test(policies__in_steps_keep_count),
         cmocka_unit_test(policies__agree_with_recorded_miss_ratios),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

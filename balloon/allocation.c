@@ -1,0 +1,183 @@
+/* allocation.c - see allocation.h. */
+#include <math.h>
+#include <nestwalk/balloon/allocation.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { CHUNKS = 256 }; /* memory is handed out in this many pieces of the whole */
+
+static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high) { return v < low ? low : v > high ? high : v; }
+
+static uint64_t most_wanted(const struct nw_allocation_guest *g) { return clamp(g->used, g->min, g->max); }
+
+double nw_allocation_rho(const struct nw_allocation_guest *g, double tax, double pages)
+{
+    const double k = 1 / (1 - tax), active = fmin(1, g->active / fmax(1, pages));
+    return (double)g->shares / (fmax(1, pages) * (active + k * (1 - active)));
+}
+
+/* ---- who gets the next piece ---- a guest with a higher worth does */
+typedef double (*worth_fn)(const struct nw_allocation_config *c, const struct nw_allocation_guest *g, double pages);
+
+/* From the minima upwards, a piece at a time, to whoever values it most, until all is given or nobody wants more. */
+static void hand_out(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages,
+                     worth_fn worth)
+{
+    uint64_t given = 0;
+    const uint64_t piece = pages / CHUNKS ? pages / CHUNKS : 1;
+    for (size_t i = 0; i < guests; i++)
+        given += g[i].target = g[i].min;
+    while (given < pages) {
+        struct nw_allocation_guest *best = NULL;
+        double best_worth = 0;
+        for (size_t i = 0; i < guests; i++) {
+            if (g[i].target >= most_wanted(&g[i]))
+                continue;
+            const double w = worth(c, &g[i], (double)(g[i].target + piece));
+            if (!best || w > best_worth) {
+                best = &g[i];
+                best_worth = w;
+            }
+        }
+        if (!best)
+            break;
+        uint64_t more = most_wanted(best) - best->target;
+        more = more < piece ? more : piece;
+        more = more < pages - given ? more : pages - given;
+        best->target += more;
+        given += more;
+    }
+}
+
+/* What is left when everybody has all that it uses stays free for whoever grows: nobody is held to what it uses now. */
+static void let_grow(struct nw_allocation_guest *g, size_t guests, uint64_t pages)
+{
+    uint64_t given = 0;
+    for (size_t i = 0; i < guests; i++)
+        given += g[i].target;
+    for (size_t i = 0; i < guests && given < pages; i++) {
+        if (g[i].target < most_wanted(&g[i]))
+            continue; /* it is short: what it gets was decided */
+        const uint64_t room = g[i].max - g[i].target, left = (pages - given) / (guests - i);
+        const uint64_t more = room < left ? room : left;
+        g[i].target += more;
+        given += more;
+    }
+}
+
+/* ---- the policies ---- */
+
+static void none(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages)
+{
+    (void)c;
+    (void)pages;
+    for (size_t i = 0; i < guests; i++)
+        g[i].target = g[i].max;
+}
+
+static double taxed(const struct nw_allocation_config *c, const struct nw_allocation_guest *g, double pages)
+{
+    return nw_allocation_rho(g, c->tax, pages);
+}
+
+static void idle_tax(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages)
+{
+    hand_out(c, g, guests, pages, taxed);
+    let_grow(g, guests, pages);
+}
+
+static double by_shares(const struct nw_allocation_config *c, const struct nw_allocation_guest *g, double pages)
+{
+    (void)c;
+    return (double)g->shares / pages;
+}
+
+static void shares(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages)
+{
+    hand_out(c, g, guests, pages, by_shares);
+    let_grow(g, guests, pages);
+}
+
+/* Everybody its working set and some slack; when that is too much, all the same part of it. */
+static void working_set(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests,
+                        uint64_t pages)
+{
+    double wanted = 0;
+    uint64_t least = 0;
+    for (size_t i = 0; i < guests; i++) {
+        wanted += fmax(0, g[i].active * (1 + c->slack) - (double)g[i].min);
+        least += g[i].min;
+    }
+    const double left = pages > least ? (double)(pages - least) : 0, part = wanted > left ? left / wanted : 1;
+    for (size_t i = 0; i < guests; i++) {
+        const double more = fmax(0, g[i].active * (1 + c->slack) - (double)g[i].min) * part;
+        g[i].target = clamp(g[i].min + (uint64_t)more, g[i].min, g[i].max);
+    }
+    let_grow(g, guests, pages);
+}
+
+/* Inflates all while the host has less free than `low`, deflates while it has more than `high`, and does nothing between. */
+static void tracking(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages)
+{
+    const double low = c->low * (double)pages, high = c->high * (double)pages, is = (double)c->free;
+    double have = 0;
+    for (size_t i = 0; i < guests; i++)
+        have += (double)most_wanted(&g[i]);
+    for (size_t i = 0; i < guests; i++) {
+        const double part = have > 0 ? (double)most_wanted(&g[i]) / have : 0, limit = c->step * (double)g[i].size;
+        double to = (double)g[i].has;
+        if (is < low)
+            to = fmin(to, (double)most_wanted(&g[i])) - fmin(limit, ((low + high) / 2 - is) * part);
+        else if (is > high)
+            to += fmin(limit, (is - (low + high) / 2) * part);
+        g[i].target = clamp((uint64_t)fmax(0, to), g[i].min, g[i].max);
+    }
+}
+
+/* The least slowed gives a step to the most slowed. */
+static void slowdown(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages)
+{
+    uint64_t sum = 0;
+    struct nw_allocation_guest *least = NULL, *most = NULL;
+    for (size_t i = 0; i < guests; i++)
+        sum += g[i].target = clamp(g[i].has < most_wanted(&g[i]) ? g[i].has : most_wanted(&g[i]), g[i].min, g[i].max);
+    if (sum > pages) { /* first of all it has to fit */
+        hand_out(c, g, guests, pages, by_shares);
+        return;
+    }
+    for (size_t i = 0; i < guests; i++) {
+        if (g[i].target > g[i].min && (!least || g[i].slowdown < least->slowdown))
+            least = &g[i];
+        if (g[i].target < g[i].max && (!most || g[i].slowdown > most->slowdown))
+            most = &g[i];
+    }
+    if (sum < pages && most) {
+        const uint64_t more = clamp((uint64_t)(c->step * (double)most->size), 0, most->max - most->target);
+        most->target += more < pages - sum ? more : pages - sum;
+    } else if (least && most && least != most && most->slowdown > 1.05 * least->slowdown) {
+        uint64_t step = (uint64_t)(c->step * (double)(least->size < most->size ? least->size : most->size));
+        step = clamp(step, 0, least->target - least->min);
+        step = clamp(step, 0, most->max - most->target);
+        least->target -= step;
+        most->target += step;
+    }
+}
+
+static const struct nw_allocation_policy
+    policy_none = { "none", "no balloon: everybody may have its limit", none },
+    policy_shares = { "shares", "in proportion to shares, of what each uses", shares },
+    policy_idle_tax = { "idle-tax", "in proportion to shares, where idle pages cost more", idle_tax },
+    policy_working_set = { "working-set", "everybody its estimated working set and some slack", working_set },
+    policy_tracking = { "tracking", "keeps the host's free memory between two marks", tracking },
+    policy_slowdown = { "slowdown", "the least slowed guest gives to the most slowed", slowdown };
+const struct nw_allocation_policy *const nw_allocation_policies[] = {
+    &policy_none, &policy_shares, &policy_idle_tax, &policy_working_set, &policy_tracking, &policy_slowdown, NULL
+};
+
+const struct nw_allocation_policy *nw_allocation_policy_find(const char *name)
+{
+    for (size_t i = 0; nw_allocation_policies[i]; i++)
+        if (!strcmp(nw_allocation_policies[i]->name, name))
+            return nw_allocation_policies[i];
+    return NULL;
+}
