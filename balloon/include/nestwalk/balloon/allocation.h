@@ -8,7 +8,7 @@
  * `pages` where the minima allow it.
  *
  * Sources: idle-tax - Waldspurger, "Memory Resource Management in VMware ESX Server" (OSDI 2002), sections "Share-Based Allocation" and "Reclaiming Idle
- * Memory". The others are plain controllers, described in docs/vmm.md. */
+ * Memory". The others are plain controllers; each one's `doc` says what it does. */
 #ifndef NESTWALK_BALLOON_ALLOCATION_H
 #define NESTWALK_BALLOON_ALLOCATION_H
 
