@@ -2,7 +2,7 @@
 #include <nestwalk/traces/input.h>
 #include <stdlib.h>
 
-enum { FILE_BYTES_MAX = 64 << 20 };
+enum { FILE_BYTES_MAX = 1 << 30 }; /* the mappings of a large domain, as text */
 
 enum nw_status iommu_file_read(const char *path, uint8_t **bytes, size_t *size, struct nw_error *err)
 {
@@ -19,7 +19,8 @@ enum nw_status iommu_file_read(const char *path, uint8_t **bytes, size_t *size, 
             if (!more) {
                 s = room <= FILE_BYTES_MAX
                         ? nw_fail_nomem(err, "a file")
-                        : nw_fail(err, NW_ERR_INPUT, "%s: more than %d MiB; no file of ACPI tables is that large", path,
+                        : nw_fail(err, NW_ERR_INPUT,
+                                  "%s: more than %d MiB; neither tables nor texts of a machine are that large", path,
                                   FILE_BYTES_MAX >> 20);
                 break;
             }
