@@ -1,0 +1,193 @@
+/* vms_balloon.c - balloons: who should have how much, the guests' drivers, free page reporting, and the estimate of working sets by sampling.
+ *
+ * The estimate is that of Waldspurger (OSDI 2002), "Measuring Idle Memory": some pages chosen at random are watched for an interval; the share of them that was
+ * touched stands for all. Of a slow and a fast moving average and the latest interval the largest counts, so that memory is taken slowly and
+ * given quickly. */
+#include "vms_internal.h"
+#include <math.h>
+#include <stdlib.h>
+
+static const double SLOW = 0.2, FAST = 0.6; /* weight of the latest interval */
+
+static uint64_t used_pages(const struct vm *vm) { return vm->fresh_gpn - vm->balloon.count - vm->free.count; }
+
+/* ---- estimate ---- */
+
+static void estimate(struct vms *v, struct vm *vm)
+{
+    size_t touched = 0;
+    for (size_t i = 0; i < vm->samples; i++)
+        touched += (nw_hostmem_at(v->h, vm->sample[i])->flags & NW_PAGE_SAMPLED) != 0;
+    if (vm->samples) {
+        const double now = (double)touched / (double)vm->samples;
+        vm->slow += SLOW * (now - vm->slow);
+        vm->fast += FAST * (now - vm->fast);
+        vm->active = fmax(now, fmax(vm->slow, vm->fast)) * (double)used_pages(vm);
+    } else {
+        vm->active = (double)used_pages(vm);
+    }
+    vm->samples = 0;
+    for (uint64_t tries = 0;
+         tries < 4 * v->config->balloon.sample_pages && vm->samples < v->config->balloon.sample_pages && vm->fresh_gpn;
+         tries++) {
+        const uint32_t page = guest_page(v, vm, nw_rng_below(&v->rng, vm->fresh_gpn));
+        struct nw_page *p = nw_hostmem_at(v->h, page);
+        if (p->flags & (NW_PAGE_FREE | NW_PAGE_BALLOON))
+            continue;
+        p->flags &= (uint8_t)~NW_PAGE_SAMPLED;
+        vm->sample[vm->samples++] = page;
+    }
+}
+
+/* ---- decisions ---- */
+
+static double slowdown_since(struct vm *vm, uint64_t now)
+{
+    const double alone = (double)(vm->counters.accesses - vm->decided_accesses) * (double)vm->access_ps / 1000;
+    const double elapsed = (double)(now - vm->decided_ns);
+    vm->decided_ns = now;
+    vm->decided_accesses = vm->counters.accesses;
+    return alone > 0 && elapsed > alone ? elapsed / alone : 1;
+}
+
+void balloon_decide(struct vms *v, uint64_t now)
+{
+    const struct nw_vms_balloon *b = &v->config->balloon;
+    struct nw_allocation_guest *g = calloc(v->vms, sizeof *g);
+    unsigned *who = calloc(v->vms, sizeof *who);
+    size_t guests = 0;
+    if (!g || !who) {
+        vms_fail(v, nw_fail_nomem(v->err, "the guests' shares"));
+        free(g);
+        free(who);
+        return;
+    }
+    const uint64_t own = v->h->kind[NW_FRAME_TABLE] + v->h->guest[v->vms].resident + v->high;
+    uint64_t pages = v->h->config.frames > own ? v->h->config.frames - own : 0;
+    pages += v->h->shared_users - v->h->kind[NW_FRAME_SHARED]; /* what sharing saves can be given away */
+    for (unsigned i = 0; i < v->vms; i++) {
+        struct vm *vm = &v->vm[i];
+        if (!vm->started || (vm->done && !v->h->guest[i].resident))
+            continue;
+        estimate(v, vm);
+        const uint64_t max = host_limit_pages(vm), min = vm->config->min >> NW_PAGE_LOG2;
+        g[guests] = (struct nw_allocation_guest){ .size = vm->pages,
+                                                  .min = min,
+                                                  .max = max,
+                                                  .shares = vm->config->shares,
+                                                  .has = vm->target,
+                                                  .used = used_pages(vm),
+                                                  .active = vm->active,
+                                                  .slowdown = slowdown_since(vm, now) };
+        who[guests++] = i;
+    }
+    const struct nw_allocation_config c = { .tax = b->tax,
+                                            .slack = b->slack,
+                                            .low = b->low,
+                                            .high = b->high,
+                                            .step = b->step,
+                                            .free = v->h->kind[NW_FRAME_FREE] };
+    nw_allocation_policies[b->policy]->targets(&c, g, guests, pages);
+    for (size_t i = 0; i < guests; i++) {
+        struct vm *vm = &v->vm[who[i]];
+        /* What a guest needs to live (its kernel, and something to work with) is not asked for. */
+        const uint64_t least = vm->kernel_pages + vm->pages / 32 + 64;
+        vm->target = g[i].target > least ? g[i].target : least < vm->pages ? least : vm->pages;
+        vm->balloon_target = vm->pages - vm->target;
+        if (vm->next_batch_ns == UINT64_MAX && vm->balloon_target != vm->balloon.count && !vm->done)
+            vm->next_batch_ns = now;
+    }
+    free(g);
+    free(who);
+}
+
+/* ---- the driver ---- */
+
+uint64_t balloon_give_back(struct vms *v, struct vm *vm, uint64_t pages)
+{
+    uint64_t given = 0;
+    for (; given < pages && vm->balloon.count && !v->failed; given++)
+        guest_free(v, vm, vm->balloon.item[--vm->balloon.count]);
+    vm->counters.deflated += given;
+    return given;
+}
+
+void balloon_batch(struct vms *v, struct vm *vm, uint64_t now)
+{
+    const uint64_t batch = v->config->balloon.batch_pages;
+    uint64_t t = now;
+    bool stuck = false;
+    if (vm->balloon.count > vm->balloon_target) {
+        const uint64_t over = vm->balloon.count - vm->balloon_target;
+        balloon_give_back(v, vm, over < batch ? over : batch);
+    } else {
+        for (uint64_t n = 0; n < batch && vm->balloon.count < vm->balloon_target && !v->failed && !vm->done; n++) {
+            const uint32_t page = guest_alloc(v, vm, &t);
+            stuck = page == NW_NONE32;
+            if (stuck || vm->done)
+                break;
+            struct nw_page *p = nw_hostmem_at(v->h, page);
+            p->owner = NW_NONE32;
+            p->flags = (uint8_t)((p->flags & ~NW_PAGE_FREE) | NW_PAGE_BALLOON);
+            host_discard(v, page);
+            vms_fail(v, stack_push(&vm->balloon, page, v->err));
+            vm->counters.inflated++;
+        }
+    }
+    /* A guest that finds nothing more to give is asked again with the next decision. */
+    vm->next_batch_ns = stuck || vm->done || vm->balloon.count == vm->balloon_target
+                            ? UINT64_MAX
+                            : t + 1 + ns_of(v->config->balloon.batch_ns);
+}
+
+/* ---- free page reporting ---- */
+
+static bool all_free(const struct vms *v, const struct vm *vm, uint64_t first, uint64_t last)
+{
+    for (uint64_t gpn = first; gpn < last; gpn++)
+        if (!(nw_hostmem_at(v->h, guest_page(v, vm, gpn))->flags & NW_PAGE_FREE))
+            return false;
+    return true;
+}
+
+void balloon_report_free(struct vms *v, uint64_t now)
+{
+    enum { NONE, SINGLE, LARGE };
+    const uint64_t unit = v->config->balloon.reporting == LARGE ? NW_BIT(NW_HOSTMEM_GROUP_LOG2) : 1;
+    (void)now;
+    for (unsigned i = 0; i < v->vms; i++) {
+        struct vm *vm = &v->vm[i];
+        for (uint64_t gpn = 0; !vm->done && vm->free.count && gpn + unit <= vm->fresh_gpn; gpn += unit) {
+            if (!all_free(v, vm, gpn, gpn + unit))
+                continue;
+            for (uint64_t k = gpn; k < gpn + unit; k++) {
+                const uint32_t page = guest_page(v, vm, k);
+                if (nw_hostmem_at(v->h, page)->backing == NW_BACKING_NONE)
+                    continue;
+                host_discard(v, page);
+                vm->counters.reported++;
+            }
+        }
+    }
+}
+
+/* ---- life ---- */
+
+enum nw_status balloon_begin(struct vms *v, struct nw_error *err)
+{
+    for (unsigned i = 0; i < v->vms; i++) {
+        struct vm *vm = &v->vm[i];
+        vm->next_batch_ns = UINT64_MAX;
+        vm->balloon_target = vm->config->balloon >> NW_PAGE_LOG2;
+        vm->target = vm->pages - vm->balloon_target;
+        if (!(vm->sample = calloc(v->config->balloon.sample_pages, sizeof *vm->sample)))
+            return nw_fail_nomem(err, "samples of a guest's pages");
+    }
+    return NW_OK;
+}
+
+void balloon_end(struct vms *v)
+{
+    for (unsigned i = 0; i < v->vms; i++)
+        free(v->vm[i].sample);
+}

@@ -1,0 +1,352 @@
+/* vms_config.c - configurations of several guests: values by path, and what they may not be together. */
+#include "params.h"
+#include <inttypes.h>
+#include <nestwalk/base/bits.h>
+#include <nestwalk/sim/vms.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void defaults_of(const char *group, void *base)
+{
+    size_t count, length = strlen(group);
+    const struct nw_param *p = nw_vms_params(&count);
+    for (size_t i = 0; i < count; i++)
+        if (!strncmp(p[i].path, group, length)) {
+            const enum nw_status s = nw_param_parse(&p[i], p[i].path, p[i].initial, (char *)base + p[i].offset, NULL);
+            (void)s; /* tests/sim/test_vms_config.c parses every default */
+        }
+}
+
+void nw_vms_config_init(struct nw_vms_config *c)
+{
+    *c = (struct nw_vms_config){ .seed = 42 };
+    defaults_of("host.", &c->host);
+    defaults_of("swap.", &c->swap);
+    defaults_of("sharing.", &c->sharing);
+    defaults_of("balloon.", &c->balloon);
+}
+
+void nw_vms_config_fini(struct nw_vms_config *c)
+{
+    for (size_t i = 0; i < c->guests; i++)
+        free(c->guest[i].work);
+    for (size_t i = 0; i < c->sets; i++) {
+        free(c->set[i].path);
+        free(c->set[i].source);
+    }
+    free(c->guest);
+    free(c->set);
+    *c = (struct nw_vms_config){ 0 };
+}
+
+enum nw_status nw_vms_config_copy(struct nw_vms_config *to, const struct nw_vms_config *from, struct nw_error *err)
+{
+    struct nw_vms_config c = *from;
+    c.guest = calloc(from->guests + 1, sizeof *c.guest);
+    c.set = calloc(from->sets + 1, sizeof *c.set);
+    bool ok = c.guest && c.set;
+    c.guests = c.sets = 0;
+    for (size_t i = 0; ok && i < from->guests; i++) {
+        const struct nw_vms_guest *g = &from->guest[i];
+        c.guest[i] = *g;
+        if ((c.guest[i].work = calloc(g->works + 1, sizeof *g->work)) && g->works)
+            memcpy(c.guest[i].work, g->work, g->works * sizeof *g->work);
+        ok = c.guest[i].work;
+        c.guests++;
+    }
+    for (size_t i = 0; ok && i < from->sets; i++) {
+        c.set[i] = (struct nw_vms_setting){ strdup(from->set[i].path), strdup(from->set[i].source) };
+        ok = c.set[i].path && c.set[i].source;
+        c.sets++;
+    }
+    if (!ok) {
+        nw_vms_config_fini(&c);
+        return nw_fail_nomem(err, "a configuration of guests");
+    }
+    *to = c;
+    return NW_OK;
+}
+
+static struct nw_vms_guest *find_guest(const struct nw_vms_config *c, const char *name, size_t length)
+{
+    for (size_t i = 0; i < c->guests; i++)
+        if (strlen(c->guest[i].name) == length && !strncmp(c->guest[i].name, name, length))
+            return &c->guest[i];
+    return NULL;
+}
+
+static bool is_name(const char *name)
+{
+    const size_t length = strlen(name);
+    return length && length < NW_VMS_NAME &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == length;
+}
+
+enum nw_status nw_vms_config_add_guest(struct nw_vms_config *c, const char *name, size_t *index, struct nw_error *err)
+{
+    if (!is_name(name))
+        return nw_fail(err, NW_ERR_USAGE, "a guest's name is of letters, digits, _ and -, 1 to %d, not \"%.80s\"",
+                       NW_VMS_NAME - 1, name);
+    if (find_guest(c, name, strlen(name)))
+        return nw_fail(err, NW_ERR_USAGE, "a second guest is called \"%s\"", name);
+    struct nw_vms_guest *more = reallocarray(c->guest, c->guests + 1, sizeof *more);
+    if (!more)
+        return nw_fail_nomem(err, "a guest");
+    c->guest = more;
+    more[c->guests] = (struct nw_vms_guest){ 0 };
+    defaults_of("vm.", &more[c->guests]);
+    snprintf(more[c->guests].name, NW_VMS_NAME, "%s", name);
+    *index = c->guests++;
+    return NW_OK;
+}
+
+enum nw_status nw_vms_config_add_work(struct nw_vms_config *c, size_t guest, size_t *index, struct nw_error *err)
+{
+    struct nw_vms_guest *g = &c->guest[guest];
+    struct nw_vms_work *more = reallocarray(g->work, g->works + 1, sizeof *more);
+    if (!more)
+        return nw_fail_nomem(err, "a guest's work");
+    g->work = more;
+    more[g->works] = (struct nw_vms_work){ 0 };
+    defaults_of("work.", &more[g->works]);
+    *index = g->works++;
+    return NW_OK;
+}
+
+/* ---- by path ---- */
+
+static enum nw_status remember_source(struct nw_vms_config *c, const char *path, const char *source,
+                                      struct nw_error *err)
+{
+    for (size_t i = 0; i < c->sets; i++)
+        if (!strcmp(c->set[i].path, path)) {
+            char *text = strdup(source);
+            if (!text)
+                return nw_fail_nomem(err, "a value's source");
+            free(c->set[i].source);
+            c->set[i].source = text;
+            return NW_OK;
+        }
+    struct nw_vms_setting *more = reallocarray(c->set, c->sets + 1, sizeof *more),
+                          new = { strdup(path), strdup(source) };
+    if (more)
+        c->set = more;
+    if (!more || !new.path || !new.source) {
+        free(new.path);
+        free(new.source);
+        return nw_fail_nomem(err, "a value's source");
+    }
+    more[c->sets++] = new;
+    return NW_OK;
+}
+
+static const struct nw_param *find_row(const char *path)
+{
+    size_t count;
+    const struct nw_param *p = nw_vms_params(&count);
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(p[i].path, path))
+            return &p[i];
+    return NULL;
+}
+
+static enum nw_status unknown_path(const char *path, const char *row, struct nw_error *err)
+{
+    char allowed[700] = "";
+    size_t count, used = 0, group = strcspn(row, ".") + 1;
+    const struct nw_param *p = nw_vms_params(&count);
+    for (size_t i = 0; i < count && used < sizeof allowed; i++)
+        if (row[group - 1] && !strncmp(p[i].path, row, group))
+            used += (size_t)snprintf(allowed + used, sizeof allowed - used, " %s", p[i].path + group);
+    if (used)
+        return nw_fail(err, NW_ERR_USAGE, "no parameter is called %s; after \"%.*s\" are allowed:%s", path, (int)group,
+                       row, allowed);
+    return nw_fail(err, NW_ERR_USAGE,
+                   "no parameter is called %s; allowed are host.*, swap.*, sharing.*, balloon.*, vm.NAME.*, "
+                   "vm.NAME.work.*",
+                   path);
+}
+
+static enum nw_status set_row(const char *row, void *base, const char *path, const char *value, struct nw_error *err)
+{
+    const struct nw_param *p = find_row(row);
+    return p ? nw_param_parse(p, path, value, (char *)base + p->offset, err) : unknown_path(path, row, err);
+}
+
+/* vm.NAME.FIELD, vm.NAME.work.FIELD, vm.NAME.work.N.FIELD */
+static enum nw_status set_guest(struct nw_vms_config *c, const char *path, const char *value, struct nw_error *err)
+{
+    const char *name = path + strlen("vm."), *field = strchr(name, '.');
+    struct nw_vms_guest *g = field ? find_guest(c, name, (size_t)(field - name)) : NULL;
+    char row[128], known[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; !g && i < c->guests && used < sizeof known; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, " %s", c->guest[i].name);
+    if (!g)
+        return nw_fail(err, NW_ERR_USAGE, "%s: no guest has this name; there are:%s", path, known);
+    if (strncmp(++field, "work.", 5) != 0) {
+        snprintf(row, sizeof row, "vm.%s", field);
+        return set_row(row, g, path, value, err);
+    }
+    field += strlen("work.");
+    char *after;
+    const bool one = *field >= '0' && *field <= '9';
+    const uint64_t number = one ? strtoull(field, &after, 10) : 0;
+    if (one && (*after != '.' || number >= g->works))
+        return nw_fail(err, NW_ERR_USAGE, "%s: guest %s has %zu works, numbered from 0", path, g->name, g->works);
+    if (!g->works)
+        return nw_fail(err, NW_ERR_USAGE, "%s: guest %s has no work", path, g->name);
+    snprintf(row, sizeof row, "work.%s", one ? after + 1 : field);
+    enum nw_status s = NW_OK;
+    for (size_t i = one ? number : 0; i < (one ? number + 1 : g->works) && !s; i++)
+        s = set_row(row, &g->work[i], path, value, err);
+    return s;
+}
+
+enum nw_status nw_vms_config_set(struct nw_vms_config *c, const char *path, const char *value, const char *source,
+                                 struct nw_error *err)
+{
+    enum nw_status s;
+    if (!strncmp(path, "host.", 5))
+        s = set_row(path, &c->host, path, value, err);
+    else if (!strncmp(path, "swap.", 5))
+        s = set_row(path, &c->swap, path, value, err);
+    else if (!strncmp(path, "sharing.", 8))
+        s = set_row(path, &c->sharing, path, value, err);
+    else if (!strncmp(path, "balloon.", 8))
+        s = set_row(path, &c->balloon, path, value, err);
+    else if (!strncmp(path, "vm.", 3))
+        s = set_guest(c, path, value, err);
+    else
+        s = unknown_path(path, "", err);
+    return s ? s : remember_source(c, path, source, err);
+}
+
+/* The last setting that reaches this path: itself, or one for all works of its guest. */
+static const char *source_of(const struct nw_vms_config *c, const char *path)
+{
+    char all[256] = "";
+    const char *work = strstr(path, ".work.");
+    if (work && !strncmp(path, "vm.", 3)) {
+        const char *field = work + strlen(".work.");
+        field += strspn(field, "0123456789");
+        snprintf(all, sizeof all, "%.*s.work%s", (int)(work - path), path, field);
+    }
+    for (size_t i = c->sets; i-- > 0;)
+        if (!strcmp(c->set[i].path, path) || (all[0] && !strcmp(c->set[i].path, all)))
+            return c->set[i].source;
+    return "default";
+}
+
+static void visit_group(const struct nw_vms_config *c, const char *group, const char *shown, const void *base,
+                        nw_config_fn fn, void *context)
+{
+    size_t count, length = strlen(group);
+    const struct nw_param *p = nw_vms_params(&count);
+    for (size_t i = 0; i < count; i++)
+        if (!strncmp(p[i].path, group, length)) {
+            char path[192], value[NW_VMS_PATH];
+            snprintf(path, sizeof path, "%s%s", shown, p[i].path + length);
+            nw_param_format(&p[i], (const char *)base + p[i].offset, value, sizeof value);
+            fn(context, path, value, source_of(c, path), &p[i]);
+        }
+}
+
+void nw_vms_config_visit(const struct nw_vms_config *c, nw_config_fn fn, void *context)
+{
+    visit_group(c, "host.", "host.", &c->host, fn, context);
+    visit_group(c, "swap.", "swap.", &c->swap, fn, context);
+    visit_group(c, "sharing.", "sharing.", &c->sharing, fn, context);
+    visit_group(c, "balloon.", "balloon.", &c->balloon, fn, context);
+    for (size_t i = 0; i < c->guests; i++) {
+        char shown[128];
+        snprintf(shown, sizeof shown, "vm.%s.", c->guest[i].name);
+        visit_group(c, "vm.", shown, &c->guest[i], fn, context);
+        for (size_t w = 0; w < c->guest[i].works; w++) {
+            snprintf(shown, sizeof shown, "vm.%s.work.%zu.", c->guest[i].name, w);
+            visit_group(c, "work.", shown, &c->guest[i].work[w], fn, context);
+        }
+    }
+}
+
+/* ---- combinations ---- */
+
+static double mib(uint64_t bytes) { return (double)bytes / 0x1p20; }
+
+static enum nw_status check_guest(const struct nw_vms_config *c, const struct nw_vms_guest *g, struct nw_error *err)
+{
+    const uint64_t max = g->max ? g->max : g->memory;
+    const char *n = g->name;
+    const uint64_t kernel = (uint64_t)(g->kernel * (double)g->memory);
+    if (max > g->memory)
+        return nw_fail(err, NW_ERR_USAGE, "vm.%s.max is %.1f MiB, more than vm.%s.memory, %.1f MiB", n, mib(max), n,
+                       mib(g->memory));
+    if (g->min > max)
+        return nw_fail(err, NW_ERR_USAGE, "vm.%s.min, a reservation of %.1f MiB, is more than it may have, %.1f MiB", n,
+                       mib(g->min), mib(max));
+    if (g->balloon + kernel >= g->memory)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "vm.%s.balloon is %.1f MiB; the guest has %.1f MiB and its kernel keeps %.1f of them", n,
+                       mib(g->balloon), mib(g->memory), mib(kernel));
+    if (g->balloon && c->balloon.policy)
+        return nw_fail(err, NW_ERR_USAGE, "vm.%s.balloon and balloon.policy both say how large its balloon is", n);
+    if (g->pinned + kernel + g->balloon > g->memory)
+        return nw_fail(err, NW_ERR_USAGE, "vm.%s.pinned is %.1f MiB, more than the guest has beside its kernel", n,
+                       mib(g->pinned));
+    if (g->max && g->max < g->memory && c->swap.scope != NW_VMS_SCOPE_VM && !c->balloon.policy)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "vm.%s.max needs something that holds the guest to it: swap.scope=vm or a balloon.policy", n);
+    if (g->zero + g->common > 1)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "vm.%s.zero and vm.%s.common are shares of the same pages; together %g is more than 1", n, n,
+                       g->zero + g->common);
+    for (size_t i = 0; i < g->works; i++)
+        if (!g->work[i].trace[0] == !g->work[i].generate)
+            return nw_fail(err, NW_ERR_USAGE, "vm.%s.work.%zu: %s", n, i,
+                           g->work[i].generate ? "trace and generate are both given; give one"
+                                               : "there is neither a trace nor generate");
+    return NW_OK;
+}
+
+enum nw_status nw_vms_config_check(const struct nw_vms_config *c, struct nw_error *err)
+{
+    uint64_t guests = 0, least = 0, pinned = 0, memory = 0;
+    if (!c->guests)
+        return nw_fail(err, NW_ERR_USAGE, "there is no guest: at least one is needed");
+    for (size_t i = 0; i < c->guests; i++) {
+        const struct nw_vms_guest *g = &c->guest[i];
+        enum nw_status s = check_guest(c, g, err);
+        if (s)
+            return s;
+        guests += g->count;
+        least += g->count * g->min;
+        pinned += g->count * g->pinned;
+        memory += g->count * g->memory;
+    }
+    if (guests > NW_VMS_GUESTS_MAX)
+        return nw_fail(err, NW_ERR_USAGE, "there are %" PRIu64 " guests; at most %d are allowed", guests,
+                       NW_VMS_GUESTS_MAX);
+    const double usable = (1 - c->host.high) * (double)c->host.memory;
+    if (c->host.low > c->host.high)
+        return nw_fail(err, NW_ERR_USAGE, "host.low is %g, more than host.high, %g", c->host.low, c->host.high);
+    if ((double)least > usable)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "reservations (vm.*.min) are %.1f MiB together; host.memory leaves %.1f MiB for them",
+                       mib(least), usable / 0x1p20);
+    if ((double)pinned > usable)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "pinned memory (vm.*.pinned) is %.1f MiB together; host.memory leaves %.1f MiB for it",
+                       mib(pinned), usable / 0x1p20);
+    if (c->balloon.low > c->balloon.high)
+        return nw_fail(err, NW_ERR_USAGE, "balloon.low is %g, more than balloon.high, %g", c->balloon.low,
+                       c->balloon.high);
+    /* Whatever the guests do: what does not fit has to be somewhere. Balloons may not come in time, sharing may find nothing. */
+    if ((double)memory > usable + (double)c->swap.size && !c->balloon.policy && !c->sharing.kind)
+        return nw_fail(
+            err, NW_ERR_USAGE,
+            "guests have %.1f MiB, host.memory and swap.size %.1f MiB together, and nothing else gives memory back; "
+            "swap.size=%.0fM would do",
+            mib(memory), usable / 0x1p20 + mib(c->swap.size), (double)memory / 0x1p20 - usable / 0x1p20 + 1);
+    return NW_OK;
+}

@@ -1,0 +1,181 @@
+/* vms_internal.h - the parts of a run of several guests: the host's side (vms_host.c), a guest's kernel (vms_guest.c), balloons and estimates
+ * (vms_balloon.c), and the loop over time (vms_run.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
+#ifndef NW_SIM_VMS_INTERNAL_H
+#define NW_SIM_VMS_INTERNAL_H
+
+#include <nestwalk/balloon/allocation.h>
+#include <nestwalk/balloon/sharing.h>
+#include <nestwalk/base/bits.h>
+#include <nestwalk/base/rng.h>
+#include <nestwalk/mmu/host_memory.h>
+#include <nestwalk/sim/vms.h>
+#include <nestwalk/swap/device.h>
+#include <nestwalk/swap/replacement.h>
+#include <nestwalk/traces/block.h>
+
+/* What a virtual page is: nothing yet, a page of the guest's memory, or a block of its swap area. */
+#define VSLOT_NONE       NW_NONE32
+#define VSLOT_NOT_A_PAGE (UINT32_C(1) << 31)
+enum { LEAF_LOG2 = 9, LEAF_PAGES = 1 << LEAF_LOG2, RECENT_LEAVES = 256, RECLAIM_BATCH = 32 };
+
+/* 512 virtual pages of one work. The number of a virtual page is its leaf's number and its place there; files are on the disk in that order. */
+struct leaf {
+    uint64_t key; /* VPN >> 9 and work */
+    bool file;
+    uint64_t *written; /* file: contents of blocks that were written back, 0: as in the image; NULL: none was */
+    uint32_t slot[LEAF_PAGES];
+};
+
+struct stack {
+    uint32_t *item;
+    size_t count, capacity;
+};
+enum nw_status stack_push(struct stack *s, uint32_t item, struct nw_error *err) NW_MUST_USE;
+
+struct vm {
+    const struct nw_vms_guest *config;
+    char name[NW_VMS_NAME + 8];
+    unsigned index, of_kind; /* among all; among those of its <vm> */
+    enum nw_vms_state state;
+    bool started, done, blocked;
+    uint64_t pages; /* of its memory */
+
+    /* time */
+    uint64_t now, ready, vruntime, started_ns, ended_ns,
+        pending_ns; /* pending: what others' work costs it when it runs next */
+    uint64_t access_ps, fraction_ps;
+    double alone_ns;
+
+    /* works */
+    size_t work;
+    uint64_t repeat, skip_left, accesses_left, work_started_ns;
+    struct nw_source *source;
+    struct nw_block block;
+    uint32_t at; /* next access of the block */
+    uint64_t *work_ns;
+
+    /* the guest's kernel */
+    struct leaf **leaf;
+    size_t leaves, leaf_capacity;
+    uint32_t *leaf_hash; /* leaf numbers; NW_NONE32: empty */
+    size_t hash_mask;
+    struct {
+        uint64_t key;
+        uint32_t leaf;
+    } recent[RECENT_LEAVES];
+    struct stack free, balloon, swap_free; /* pages; pages; blocks */
+    uint64_t *swap_content;
+    uint64_t swap_blocks, swap_fresh;
+    uint64_t fresh_gpn, hand_gpn, kernel_pages;
+    uint64_t image;    /* hash of its image's name */
+    uint64_t versions; /* stores of contents that nobody else has */
+    uint32_t last_file, last_swapped_owner, last_slot;
+    uint64_t reported_free;
+
+    /* balloon */
+    uint64_t balloon_target, target, next_batch_ns;
+    uint32_t *sample;
+    size_t samples;
+    double slow, fast, active;
+    uint64_t decided_ns, decided_accesses, shown_ns, shown_accesses;
+
+    struct nw_replacement *policy; /* swap.scope=vm */
+    unsigned hypervisor_at;
+    struct nw_vms_guest_counters counters;
+};
+
+struct vms {
+    const struct nw_vms_config *config;
+    struct nw_hostmem *h;
+    struct vm *vm;
+    unsigned vms;
+    struct nw_replacement *policy; /* swap.scope=host */
+    struct nw_sharing *sharing;
+    struct nw_swap_device disk, swap, *swap_device;
+    bool zswap, exact;
+    uint16_t *packed; /* zswap: bytes of each slot; 0: on the device behind */
+    uint64_t packed_bytes, pool_limit;
+    struct stack pool; /* its frames */
+    uint64_t low, high;
+    bool informed, reclaiming;
+    unsigned informed_next;
+    uint64_t hypervisor_hand, hypervisor_pages;
+    struct nw_rng rng;
+    struct nw_error *err;
+    enum nw_status failed; /* found in a hook */
+    struct nw_vms_result *r;
+    struct nw_vms_host_counters host;
+    size_t sample_capacity, event_capacity;
+};
+
+/* ---- vms_host.c ---- */
+enum nw_status host_begin(struct vms *v, struct nw_error *err) NW_MUST_USE;
+void host_end(struct vms *v);
+/* So many free frames, by taking pages where it has to; a guest may be killed for it. */
+void host_ensure(struct vms *v, uint64_t frames, uint64_t *t);
+/* The page has a frame afterwards, with what was written last. */
+void host_fault(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
+/* A page of the guest's own that may be stored to. */
+void host_make_writable(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
+/* All of the page is overwritten by the processor (zeroing), or by a read from the guest's disk. */
+void host_overwrite(struct vms *v, struct vm *vm, uint32_t page, uint64_t content, bool by_device, uint64_t *t);
+/* What the page held is of no interest any more. */
+void host_discard(struct vms *v, uint32_t page);
+/* A request to a guest's disk, for whose emulation the VMM process needs its own pages. */
+void host_disk_request(struct vms *v, struct vm *vm, bool write, uint64_t position, unsigned pages, uint64_t *t);
+void host_reclaim_in_background(struct vms *v, uint64_t now);
+void host_hold_to_limit(struct vms *v, struct vm *vm, uint64_t *t);
+void host_scan(struct vms *v, uint64_t now);
+void host_kill(struct vms *v, struct vm *vm, uint64_t now, enum nw_vms_state state, const char *why);
+uint64_t host_limit_pages(const struct vm *vm);
+
+static inline void host_hit(struct vms *v, const struct vm *vm, const struct nw_frame *f)
+{
+    if (f->node != NW_NONE32)
+        nw_replacement_hit(v->policy ? v->policy : vm->policy, f->node);
+}
+
+/* ---- vms_guest.c ---- */
+enum nw_status guest_begin(struct vms *v, struct vm *vm, struct nw_error *err) NW_MUST_USE;
+void guest_end(struct vm *vm);
+/* Its kernel's and pinned pages. */
+void guest_boot(struct vms *v, struct vm *vm, uint64_t *t);
+/* The place of a virtual page; made when it is new. NULL: no memory. */
+uint32_t *guest_slot(struct vms *v, struct vm *vm, uint64_t vpn, uint32_t *owner);
+/* The virtual page has a page of the guest's afterwards. NW_NONE32: the guest is out of memory. */
+uint32_t guest_fault(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t);
+/* A page for whatever the kernel wants it; NW_NONE32: there is none, and none can be taken. Its content is old. */
+uint32_t guest_alloc(struct vms *v, struct vm *vm, uint64_t *t);
+void guest_free(struct vms *v, struct vm *vm, uint32_t page);
+/* The number of a page below fresh_gpn. */
+uint32_t guest_page(const struct vms *v, const struct vm *vm, uint64_t gpn);
+/* Gives back what a work has. */
+void guest_exit(struct vms *v, struct vm *vm, size_t work);
+/* What a store leaves in the page that has this content now. */
+uint64_t guest_new_content(struct vm *vm, uint64_t vpn, uint64_t content);
+/* The content of a file's block as it is on the disk, and where it is there. */
+uint64_t guest_block_content(const struct vm *vm, uint32_t owner);
+uint64_t guest_block_position(const struct vm *vm, uint32_t owner);
+bool guest_is_file(const struct vm *vm, uint32_t owner);
+/* The next page that the guest's own clock would take; NW_NONE32 without. Moves the hand. */
+uint32_t guest_coldest(struct vms *v, struct vm *vm, bool resident);
+
+/* ---- vms_balloon.c ---- */
+enum nw_status balloon_begin(struct vms *v, struct nw_error *err) NW_MUST_USE;
+void balloon_end(struct vms *v);
+void balloon_decide(struct vms *v, uint64_t now);
+/* What a guest's driver does in one request; when the next one is due. */
+void balloon_batch(struct vms *v, struct vm *vm, uint64_t now);
+uint64_t balloon_give_back(struct vms *v, struct vm *vm, uint64_t pages);
+void balloon_report_free(struct vms *v, uint64_t now);
+
+/* ---- vms_run.c ---- */
+void vms_event(struct vms *v, uint64_t now, const char *format, ...) NW_PRINTF(3, 4);
+static inline void vms_fail(struct vms *v, enum nw_status s)
+{
+    if (!v->failed)
+        v->failed = s;
+}
+static inline uint64_t ns_of(double ns) { return (uint64_t)(ns + 0.5); }
+
+#endif

@@ -1,0 +1,185 @@
+/* vms_params.c - the table of parameters of several guests on one host: one row each. See vms.h. */
+#include <nestwalk/sim/vms.h>
+
+static const char *const device_choices[] = { "nvme", "sata-ssd", "disk", "zswap", "remote", NULL };
+static const char *const disk_choices[] = { "nvme", "sata-ssd", "disk", NULL };
+static const char *const policy_choices[] = { "lru",   "fifo",     "clock", "random",         "arc", "s3fifo",
+                                              "sieve", "two-list", "mglru", "guest-informed", NULL };
+static const char *const scope_choices[] = { "host", "vm", NULL };
+static const char *const sees_choices[] = { "scans", "accesses", NULL };
+static const char *const sharing_choices[] = { "none", "ksm", "hints", NULL };
+static const char *const balloon_choices[] = {
+    "none", "shares", "idle-tax", "working-set", "tracking", "slowdown", NULL
+};
+static const char *const reporting_choices[] = { "none", "4K", "2M", NULL };
+static const char *const generator_choices[] = {
+    "none", "uniform", "zipf", "sequential", "pointer-chase", "gups", NULL
+};
+
+static const double BYTES_MAX = 0x1p52, NS_MAX = 0x1p62, NS_SHORT = 1e9;
+
+#define AT(struct_, field_) offsetof(struct struct_, field_)
+#define ROW(type_, path_, struct_, field_, unit_, min_, max_, initial_, doc_)                                          \
+    {                                                                                                                  \
+        .path = (path_), .type = (type_), .group = NW_GROUP_VMM, .unit = (unit_), .min = (min_), .max = (max_),        \
+        .initial = (initial_), .doc = (doc_), .offset = AT(struct_, field_)                                            \
+    }
+#define COUNT(path_, struct_, field_, unit_, min_, max_, initial_, doc_)                                               \
+    ROW(NW_PARAM_COUNT, path_, struct_, field_, unit_, min_, max_, initial_, doc_)
+#define BYTES(path_, struct_, field_, min_, max_, initial_, doc_)                                                      \
+    ROW(NW_PARAM_BYTES, path_, struct_, field_, "bytes", min_, max_, initial_, doc_)
+#define REAL(path_, struct_, field_, unit_, min_, max_, initial_, doc_)                                                \
+    ROW(NW_PARAM_REAL, path_, struct_, field_, unit_, min_, max_, initial_, doc_)
+#define BOOL(path_, struct_, field_, initial_, doc_)                                                                   \
+    ROW(NW_PARAM_BOOL, path_, struct_, field_, "", 0, 1, initial_, doc_)
+#define CHOICE(path_, struct_, field_, choices_, initial_, doc_)                                                       \
+    {                                                                                                                  \
+        .path = (path_), .type = NW_PARAM_CHOICE, .group = NW_GROUP_VMM, .unit = "", .choices = (choices_),            \
+        .initial = (initial_), .doc = (doc_), .offset = AT(struct_, field_)                                            \
+    }
+#define TEXT(path_, struct_, field_, doc_)                                                                             \
+    {                                                                                                                  \
+        .path = (path_), .type = NW_PARAM_TEXT, .group = NW_GROUP_VMM, .unit = "", .initial = "", .doc = (doc_),       \
+        .offset = AT(struct_, field_), .size = sizeof(((struct struct_ *)0)->field_)                                   \
+    }
+
+static const struct nw_param table[] = {
+    BYTES("host.memory", nw_vms_host, memory, 1 << 20, 0x1p43, "1G",
+          "frames of 4 KiB that guests, their tables and what the host keeps for them have"),
+    COUNT("host.cores", nw_vms_host, cores, "cores", 1, 512, "1",
+          "cores that serve guests; each guest has one virtual processor"),
+    COUNT("host.quantum_ns", nw_vms_host, quantum_ns, "ns", 1000, NS_SHORT, "1000000",
+          "how long a guest keeps a core while others wait"),
+    COUNT("host.timeline_ns", nw_vms_host, timeline_ns, "ns", 0, NS_MAX, "100000000",
+          "between two samples of all guests; 0: none"),
+    COUNT("host.until_ns", nw_vms_host, until_ns, "ns", 0, NS_MAX, "0",
+          "the run is stopped there; 0: when the last guest has finished"),
+    REAL("host.fault_ns", nw_vms_host, fault_ns, "ns", 0, NS_SHORT, "1500",
+         "an EPT violation that is served from free memory: exit, frame, zeros, entry"),
+    REAL("host.break_ns", nw_vms_host, break_ns, "ns", 0, NS_SHORT, "2500",
+         "a store to a shared page: exit, frame, copy, flush, entry"),
+    REAL("host.flush_ns", nw_vms_host, flush_ns, "ns", 0, NS_SHORT, "1000",
+         "making a guest's processor forget pages: one for each batch of up to 32 that are taken from it"),
+    REAL("host.scan_page_ns", nw_vms_host, scan_page_ns, "ns", 0, NS_SHORT, "20",
+         "looking at one accessed flag and clearing it"),
+    REAL("host.low", nw_vms_host, low, "", 0, 0.5, "0.01", "share of the frames below which the host takes pages"),
+    REAL("host.high", nw_vms_host, high, "", 0, 0.5, "0.015", "share of the frames up to which it does so"),
+    CHOICE("host.disk", nw_vms_host, disk, disk_choices, "nvme",
+           "what the guests' disks are on: files and the guests' own swap areas"),
+
+    BYTES("swap.size", nw_vms_swap, size, 0, 0x1p43, "8G", "the host's swap area; 0: none"),
+    CHOICE("swap.device", nw_vms_swap, device, device_choices, "nvme", "what it is on"),
+    CHOICE("swap.policy", nw_vms_swap, policy, policy_choices, "two-list",
+           "which page goes; guest-informed: what the guest itself has not used, free pages first, and nothing is read "
+           "in only to be paged out by the guest"),
+    CHOICE("swap.scope", nw_vms_swap, scope, scope_choices, "host",
+           "one policy over all guests' pages, or one a guest, of which the guest gives that is furthest above what it "
+           "may have"),
+    CHOICE("swap.sees", nw_vms_swap, sees, sees_choices, "scans",
+           "what the policy knows: accessed flags, read and cleared every swap.scan_ns, or each access (which no host "
+           "does)"),
+    COUNT("swap.scan_ns", nw_vms_swap, scan_ns, "ns", 1000, NS_MAX, "100000000",
+          "between two scans of the accessed flags of all resident pages"),
+    BOOL(
+        "swap.scan_flush", nw_vms_swap, scan_flush, "0",
+        "a scan flushes the guests' TLBs, so that the flags of cached translations are set again (counted and priced)"),
+    COUNT("swap.read_ahead", nw_vms_swap, read_ahead, "pages", 1, 512, "8",
+          "slots read together: the aligned group around the one that is wanted"),
+    BOOL("swap.shared_disk", nw_vms_swap, shared_disk, "0",
+         "the swap area is on the disk of the guests' disks; swap.device is not used"),
+    BOOL("swap.mapper", nw_vms_swap, mapper, "0",
+         "VSWAPPER's Mapper: pages that are as on the guest's disk are dropped, and read again from there"),
+    BOOL("swap.preventer", nw_vms_swap, preventer, "0",
+         "VSWAPPER's Preventer: a swapped page that is overwritten as a whole is not read in before"),
+    REAL("swap.zswap_pool", nw_vms_swap, zswap_pool, "", 0.01, 0.9, "0.2",
+         "zswap: share of the host's frames that hold compressed pages at most"),
+    REAL("swap.zswap_ratio", nw_vms_swap, zswap_ratio, "", 1, 64, "3",
+         "zswap: mean ratio of compression of pages that are not zeros"),
+
+    CHOICE("sharing.kind", nw_vms_sharing, kind, sharing_choices, "none", "KSM, or ESX's hash hints"),
+    COUNT("sharing.pages_to_scan", nw_vms_sharing, pages_to_scan, "pages", 1, 1e9, "100", "looked at each time"),
+    COUNT("sharing.sleep_ns", nw_vms_sharing, sleep_ns, "ns", 1000, NS_MAX, "20000000", "between two times"),
+    BOOL("sharing.use_zero_pages", nw_vms_sharing, use_zero_pages, "0",
+         "KSM: pages of zeros go behind one frame without limit"),
+    BOOL("sharing.smart_scan", nw_vms_sharing, smart_scan, "1",
+         "KSM: passes over pages that could not be merged again and again"),
+    COUNT("sharing.max_page_sharing", nw_vms_sharing, max_page_sharing, "pages", 2, 1e9, "256",
+          "users of one frame at most"),
+    REAL("sharing.page_ns", nw_vms_sharing, page_ns, "ns", 0, NS_SHORT, "1000",
+         "processor time to look at a page: checksum and comparisons"),
+
+    CHOICE("balloon.policy", nw_vms_balloon, policy, balloon_choices, "none", "who should have how much: docs/vmm.md"),
+    COUNT("balloon.interval_ns", nw_vms_balloon, interval_ns, "ns", 1000, NS_MAX, "1000000000",
+          "between two decisions"),
+    COUNT("balloon.batch_pages", nw_vms_balloon, batch_pages, "pages", 1, 1e6, "256",
+          "of one request of the guest's driver"),
+    REAL("balloon.batch_ns", nw_vms_balloon, batch_ns, "ns", 0, 1e12, "200000", "between two of its requests"),
+    BOOL("balloon.deflate_on_oom", nw_vms_balloon, deflate_on_oom, "1",
+         "a guest that is out of memory takes a batch back"),
+    CHOICE("balloon.reporting", nw_vms_balloon, reporting, reporting_choices, "none",
+           "free page reporting: single pages, or 2 MiB of them"),
+    COUNT("balloon.reporting_ns", nw_vms_balloon, reporting_ns, "ns", 1000, NS_MAX, "2000000000",
+          "between two reports"),
+    COUNT("balloon.sample_pages", nw_vms_balloon, sample_pages, "pages", 1, 1e6, "100",
+          "pages that are watched an interval to estimate the working set"),
+    REAL("balloon.tax", nw_vms_balloon, tax, "", 0, 0.999, "0.75",
+         "idle-tax: an idle page costs 1 / (1 - tax) active ones"),
+    REAL("balloon.slack", nw_vms_balloon, slack, "", 0, 10, "0.1", "working-set: pages beyond it, as a share of it"),
+    REAL("balloon.low", nw_vms_balloon, low, "", 0, 1, "0.04", "tracking: inflates below this share of free frames"),
+    REAL("balloon.high", nw_vms_balloon, high, "", 0, 1, "0.08", "tracking: deflates above this share"),
+    REAL("balloon.step", nw_vms_balloon, step, "", 0.001, 1, "0.1",
+         "tracking, slowdown: share of a guest that moves at once, at most"),
+
+    COUNT("vm.count", nw_vms_guest, count, "guests", 1, NW_VMS_GUESTS_MAX, "1",
+          "so many of this kind, with seeds and offsets of their own"),
+    BYTES("vm.memory", nw_vms_guest, memory, 1 << 20, 0x1p43, "256M", "what the guest believes to have"),
+    BYTES("vm.min", nw_vms_guest, min, 0, BYTES_MAX, "0", "reservation: the host leaves it this much of it"),
+    BYTES("vm.max", nw_vms_guest, max, 0, BYTES_MAX, "0", "limit: it never has more than that; 0: its memory"),
+    COUNT("vm.shares", nw_vms_guest, shares, "shares", 1, 1e9, "1000", "its part of memory among others"),
+    COUNT("vm.weight", nw_vms_guest, weight, "", 1, 1e6, "1024", "its part of the cores among others"),
+    COUNT("vm.start_ns", nw_vms_guest, start_ns, "ns", 0, NS_MAX, "0",
+          "when it starts; with a count, each after the one before by as much again"),
+    BYTES("vm.swap", nw_vms_guest, swap, 0, 0x1p43, "1G", "the guest's own swap area, on its disk"),
+    BYTES("vm.pinned", nw_vms_guest, pinned, 0, BYTES_MAX, "0", "of its memory, pinned for a device from the start"),
+    COUNT("vm.read_ahead", nw_vms_guest, read_ahead, "pages", 1, 512, "32",
+          "of a file that the guest reads at once when it reads in sequence"),
+    BYTES("vm.hypervisor", nw_vms_guest, hypervisor, 0, 1 << 30, "0",
+          "code and data of its VMM process that come from a file; each request to the guest's disk uses a part"),
+    BYTES("vm.balloon", nw_vms_guest, balloon, 0, BYTES_MAX, "0",
+          "in the balloon from the start, when there is no policy"),
+    REAL("vm.kernel", nw_vms_guest, kernel, "", 0, 0.9, "0.03",
+         "share of its memory that its kernel takes at the start and keeps"),
+    TEXT("vm.image", nw_vms_guest, image,
+         "guests of one image have the same kernel, files and common pages; default: the name"),
+    REAL("vm.zero", nw_vms_guest, zero, "", 0, 1, "0", "share of anonymous pages that stay zeros, whatever is stored"),
+    REAL("vm.common", nw_vms_guest, common, "", 0, 1, "0",
+         "share of anonymous pages whose first content is the same in all guests of the image"),
+
+    TEXT("work.trace", nw_vms_work, trace, "the trace to replay; or generate one"),
+    CHOICE("work.generate", nw_vms_work, generate, generator_choices, "none",
+           "a generated trace, as nestwalk gen makes it"),
+    COUNT("work.accesses", nw_vms_work, accesses, "accesses", 0, 1e15, "0",
+          "how many; 0: all of a trace, 1M of a generated one"),
+    BYTES("work.span", nw_vms_work, span, 4096, 0x1p46, "64M", "generated: footprint"),
+    BYTES("work.stride", nw_vms_work, stride, 8, 0x1p40, "4096", "generated: of sequential, node of pointer-chase"),
+    BYTES("work.base", nw_vms_work, base, 0, 0x1p46, "0", "added to every address"),
+    COUNT("work.seed", nw_vms_work, seed, "", 0, 0x1p62, "0",
+          "generated: added to the run's seed and the guest's number"),
+    COUNT("work.skip", nw_vms_work, skip, "accesses", 0, 1e15, "0",
+          "that are left out at the beginning; with a count, each guest so many more"),
+    COUNT("work.repeat", nw_vms_work, repeat, "times", 1, 1e9, "1", "the same again, in the same memory"),
+    COUNT("work.start_ns", nw_vms_work, start_ns, "ns", 0, NS_MAX, "0", "not before this time of the guest"),
+    BOOL("work.file", nw_vms_work, file, "0", "the accesses are to a file on the guest's disk"),
+    BOOL("work.keep", nw_vms_work, keep, "1",
+         "its memory stays when it is done, 0: it is given back to the guest's kernel"),
+    REAL("work.exponent", nw_vms_work, exponent, "", 0, 16, "0.99", "generated: of zipf"),
+    REAL("work.stores", nw_vms_work, stores, "", 0, 1, "0.3", "generated: share of stores (gups: half)"),
+    REAL("work.access_ns", nw_vms_work, access_ns, "ns", 0.1, 1e12, "100",
+         "what an access takes when its page is there, with the work that goes with it"),
+};
+
+const struct nw_param *nw_vms_params(size_t *count)
+{
+    *count = NW_ARRAY_LEN(table);
+    return table;
+}
