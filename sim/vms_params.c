@@ -108,7 +108,7 @@ static const struct nw_param table[] = {
     REAL("sharing.page_ns", nw_vms_sharing, page_ns, "ns", 0, NS_SHORT, "1000",
          "processor time to look at a page: checksum and comparisons"),
 
-    CHOICE("balloon.policy", nw_vms_balloon, policy, balloon_choices, "none", "who should have how much: docs/vmm.md"),
+    CHOICE("balloon.policy", nw_vms_balloon, policy, balloon_choices, "none", "who should have how much"),
     COUNT("balloon.interval_ns", nw_vms_balloon, interval_ns, "ns", 1000, NS_MAX, "1000000000",
           "between two decisions"),
     COUNT("balloon.batch_pages", nw_vms_balloon, batch_pages, "pages", 1, 1e6, "256",
