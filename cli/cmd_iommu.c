@@ -58,7 +58,7 @@ static enum nw_status take_text(struct checked *c, const char *path, const char 
     struct nw_checked_input *in = add_input(c, true, err);
     if (!in)
         return NW_ERR_NOMEM;
-    *in = (struct nw_checked_input){ .file = path, .kind = nw_dump_kind_name[nw_dump_recognise(text, size)] };
+    *in = (struct nw_checked_input){ .file = path, .kind = nw_dump_recognise(text, size) };
     return nw_dump_add(&c->dump, text, size, path, (unsigned)(c->inputs - 1), &in->structures, err);
 }
 
@@ -95,7 +95,7 @@ static enum nw_status check_file(struct checked *c, const char *path, struct nw_
     enum nw_status s = iommu_file_read(path, &bytes, &size, err);
     if (s)
         return s;
-    if (nw_dump_recognise((const char *)bytes, size) != NW_DUMP_NONE) {
+    if (nw_dump_recognise((const char *)bytes, size)) {
         s = take_text(c, path, (const char *)bytes, size, err);
         free(bytes);
         return s;
@@ -163,15 +163,16 @@ static void print_input(const struct checked *c, const struct nw_checked_input *
     /* The findings are in order of severity, then of place: those of a rule are brought together at its first. */
     for (size_t i = in->first; i < in->first + in->count; i++) {
         const struct nw_iommu_rule *rule = c->found.at[i].rule;
+        const enum nw_iommu_severity severity = c->found.at[i].severity;
         bool shown = is_accepted(c, i);
         for (size_t j = in->first; j < i && !shown; j++)
-            shown = c->found.at[j].rule == rule && !is_accepted(c, j);
+            shown = c->found.at[j].rule == rule && c->found.at[j].severity == severity && !is_accepted(c, j);
         if (shown)
             continue;
-        printf("%s%s%s %s  %s\n", coloured ? colour[rule->severity] : "", nw_iommu_severity_name(rule->severity),
+        printf("%s%s%s %s  %s\n", coloured ? colour[severity] : "", nw_iommu_severity_name(severity),
                coloured ? "\033[0m" : "", rule->id, rule->title);
         for (size_t j = i; j < in->first + in->count; j++)
-            if (c->found.at[j].rule == rule && !is_accepted(c, j))
+            if (c->found.at[j].rule == rule && c->found.at[j].severity == severity && !is_accepted(c, j))
                 print_finding(&c->found.at[j]);
         print_wrapped("-> ", rule->remedy, 7);
     }
@@ -186,7 +187,7 @@ static void print_text(const struct checked *c)
         print_input(c, &c->input[i]);
     }
     for (size_t i = 0; i < c->found.count; i++)
-        count[c->found.at[i].rule->severity] += !is_accepted(c, i);
+        count[c->found.at[i].severity] += !is_accepted(c, i);
     bool texts = false;
     for (size_t i = 0; i < c->inputs; i++)
         texts |= c->text[i];
@@ -325,9 +326,9 @@ static size_t print_only(const struct checked *a, const struct checked *b, char 
             nw_finding_key(&a->input[i], f, key);
             if (has_key(b, key))
                 continue;
-            snprintf(lead, sizeof lead, "%c %s %s  ", sign, nw_iommu_severity_name(f->rule->severity), f->rule->id);
+            snprintf(lead, sizeof lead, "%c %s %s  ", sign, nw_iommu_severity_name(f->severity), f->rule->id);
             printf("%s%s: %s\n", lead, f->where, f->detail);
-            severe += f->rule->severity >= fail_on;
+            severe += f->severity >= fail_on;
         }
     return severe;
 }
@@ -419,7 +420,7 @@ static int check(const struct nw_command *self, const struct request *r)
     else if (text)
         print_text(&c);
     for (size_t i = 0; !s && i < c.found.count; i++)
-        exit_status |= c.found.at[i].rule->severity >= r->fail_on && !is_accepted(&c, i);
+        exit_status |= c.found.at[i].severity >= r->fail_on && !is_accepted(&c, i);
     release(&c);
     return exit_status;
 }

@@ -1,24 +1,17 @@
 /* check.c - findings, and what is judged alike in both tables: the header and whether the lengths fit. */
 #include "acpi_internal.h"
-#include "check_internal.h"
+#include "check_table.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-const char *nw_iommu_severity_name(enum nw_iommu_severity severity)
-{
-    static const char *const names[] = { "info", "warning", "error" };
-    return names[severity];
-}
 
 /* A finding whose detail is yet to be written; NULL when there is no memory. */
 static struct nw_iommu_finding *append(struct check *c, enum rule rule, uint32_t offset, const char *subject)
 {
-    struct nw_iommu_finding *f = nw_acpi_grow((void **)&c->findings->at, &c->findings->count, sizeof *f);
+    struct nw_iommu_finding *f = nw_finding_append(c->findings, rule);
     if (!f) {
         c->no_memory = true;
         return NULL;
     }
-    f->rule = &nw_iommu_rules[rule];
     f->offset = offset;
     snprintf(f->where, sizeof f->where, "%s+0x%x%s%s", nw_acpi_kind_name(c->table->kind), offset, *subject ? " " : "",
              subject);
@@ -76,8 +69,8 @@ static void check_problems(struct check *c, const struct nw_acpi_problems *probl
 static int by_severity(const void *a, const void *b)
 {
     const struct nw_iommu_finding *x = a, *y = b;
-    if (x->rule->severity != y->rule->severity)
-        return x->rule->severity > y->rule->severity ? -1 : 1;
+    if (x->severity != y->severity)
+        return x->severity > y->severity ? -1 : 1;
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
     if (x->rule != y->rule)
@@ -115,10 +108,4 @@ enum nw_status nw_iommu_check_table(const struct nw_acpi_table *table, struct nw
     if (findings->count > before)
         qsort(findings->at + before, findings->count - before, sizeof *findings->at, by_severity);
     return NW_OK;
-}
-
-void nw_iommu_findings_fini(struct nw_iommu_findings *findings)
-{
-    free(findings->at);
-    *findings = (struct nw_iommu_findings){ 0 };
 }

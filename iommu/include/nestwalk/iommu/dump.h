@@ -1,7 +1,7 @@
 /* dump.h - what a running machine says of its remapping units: texts of Linux's debugfs, /proc and lspci, as facts for the rules.
  *
  *     struct nw_dump d = { 0 };
- *     if (nw_dump_recognise(text, size) != NW_DUMP_NONE)
+ *     if (nw_dump_recognise(text, size))
  *         s = nw_dump_add(&d, text, size, "iommu_regset", 0, &items, err);
  *     s = nw_dump_add_dmar(&d, &dmar, err);                       // so that machine and firmware can be compared
  *     s = nw_iommu_check_dump(&d, 0, &findings, err);             // what was found in input 0
@@ -14,22 +14,10 @@
 
 #include <nestwalk/iommu/check.h>
 
-enum nw_dump_kind {
-    NW_DUMP_NONE,
-    NW_DUMP_REGSET,      /* /sys/kernel/debug/iommu/intel/iommu_regset */
-    NW_DUMP_TRANSLATION, /* .../dmar_translation_struct */
-    NW_DUMP_MAPPINGS,    /* .../domain_translation_struct, of all devices or of one */
-    NW_DUMP_INTERRUPTS,  /* .../ir_translation_struct */
-    NW_DUMP_QUEUE,       /* .../invalidation_queue */
-    NW_DUMP_IOMEM,       /* /proc/iomem */
-    NW_DUMP_CMDLINE,     /* /proc/cmdline */
-    NW_DUMP_LSPCI,       /* lspci -vvv, with -n or -nn or neither */
-    NW_DUMP_KINDS
-};
-extern const char *const nw_dump_kind_name[NW_DUMP_KINDS]; /* "iommu_regset", ... */
-
-/* By content. */
-enum nw_dump_kind nw_dump_recognise(const char *text, size_t size);
+/* By content: "iommu_regset", "dmar_translation_struct", "domain_translation_struct" (of all devices or of one), "ir_translation_struct",
+ * "invalidation_queue" (all of /sys/kernel/debug/iommu/intel), "iomem", "cmdline" (of /proc), "lspci" (-vvv, with -n or -nn or neither).
+ * NULL: none of them. */
+const char *nw_dump_recognise(const char *text, size_t size);
 
 /* Where a fact was read. */
 struct nw_dump_place {
