@@ -4,21 +4,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-void nw_judge_add(struct judge *j, enum rule rule, const struct nw_dump_place *at, const char *where,
-                  const char *format, ...)
+static NW_PRINTF(6, 0) void add(struct judge *j, enum nw_iommu_severity severity, enum rule rule,
+                                const struct nw_dump_place *at, const char *where, const char *format, va_list ap)
 {
-    if (at->input != j->input || j->found[rule]++ >= LISTED_MAX)
+    if (at->input >= j->inputs || j->found[at->input][rule]++ >= LISTED_MAX)
         return;
-    struct nw_iommu_finding *f = nw_finding_append(j->findings, rule);
+    struct nw_iommu_finding *f = nw_finding_append(&j->by_input[at->input], rule);
     if (!f) {
         j->no_memory = true;
         return;
     }
+    f->severity = severity;
     f->line = at->line;
+    f->offset = at->offset;
     snprintf(f->where, sizeof f->where, "%s", where);
+    vsnprintf(f->detail, sizeof f->detail, format, ap);
+}
+
+void nw_judge_add(struct judge *j, enum rule rule, const struct nw_dump_place *at, const char *where,
+                  const char *format, ...)
+{
     va_list ap;
     va_start(ap, format);
-    vsnprintf(f->detail, sizeof f->detail, format, ap);
+    add(j, nw_iommu_rules[rule].severity, rule, at, where, format, ap);
+    va_end(ap);
+}
+
+void nw_judge_add_as(struct judge *j, enum nw_iommu_severity severity, enum rule rule, const struct nw_dump_place *at,
+                     const char *where, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    add(j, severity, rule, at, where, format, ap);
     va_end(ap);
 }
 
@@ -40,43 +57,56 @@ bool nw_judge_shown(const struct nw_dump *d, uint16_t bdf)
     return false;
 }
 
-static int by_severity(const void *a, const void *b)
-{
-    const struct nw_iommu_finding *x = a, *y = b;
-    if (x->severity != y->severity)
-        return x->severity > y->severity ? -1 : 1;
-    if (x->line != y->line)
-        return x->line < y->line ? -1 : 1;
-    if (x->rule != y->rule)
-        return x->rule < y->rule ? -1 : 1;
-    const int where = strcmp(x->where, y->where);
-    return where ? where : strcmp(x->detail, y->detail);
-}
-
 static judge_group *const group[] = { nw_judge_registers, nw_judge_translation, nw_judge_mappings, nw_judge_interrupts,
                                       nw_judge_queue,     nw_judge_memory,      nw_judge_platform, nw_judge_topology };
+
+static enum nw_status count_the_rest(struct judge *j, size_t input)
+{
+    for (enum rule rule = 0; rule < RULES; rule++) {
+        if (j->found[input][rule] <= LISTED_MAX)
+            continue;
+        struct nw_iommu_findings *findings = &j->by_input[input];
+        struct nw_iommu_finding *f = nw_finding_append(findings, rule);
+        if (!f)
+            return NW_ERR_NOMEM;
+        for (size_t i = 0; i + 1 < findings->count; i++) /* behind the others of the rule */
+            if (findings->at[i].rule == f->rule) {
+                f->severity = findings->at[i].severity;
+                f->line = findings->at[i].line;
+                f->offset = findings->at[i].offset;
+            }
+        snprintf(f->where, sizeof f->where, "and");
+        snprintf(f->detail, sizeof f->detail, "%u more are not listed", j->found[input][rule] - LISTED_MAX);
+    }
+    return NW_OK;
+}
+
+enum nw_status nw_iommu_check_dumps(const struct nw_dump *d, struct nw_iommu_findings *by_input, size_t inputs,
+                                    struct nw_error *err)
+{
+    struct judge j = { .d = d, .inputs = inputs, .by_input = by_input, .found = calloc(inputs + 1, sizeof *j.found) };
+    j.no_memory = !j.found;
+    for (size_t i = 0; !j.no_memory && i < NW_ARRAY_LEN(group); i++)
+        group[i](&j);
+    for (size_t i = 0; !j.no_memory && i < inputs; i++) {
+        j.no_memory = count_the_rest(&j, i) != NW_OK;
+        nw_iommu_findings_sort(&by_input[i], 0);
+    }
+    free(j.found);
+    return j.no_memory ? nw_fail_nomem(err, "the findings") : NW_OK;
+}
 
 enum nw_status nw_iommu_check_dump(const struct nw_dump *d, unsigned input, struct nw_iommu_findings *findings,
                                    struct nw_error *err)
 {
-    struct judge j = { .d = d, .input = input, .findings = findings };
-    const size_t before = findings->count;
-    for (size_t i = 0; i < NW_ARRAY_LEN(group); i++)
-        group[i](&j);
-    if (j.no_memory)
+    struct nw_iommu_findings *by_input = calloc((size_t)input + 1, sizeof *by_input);
+    if (!by_input)
         return nw_fail_nomem(err, "the findings");
-    for (enum rule rule = 0; rule < RULES; rule++)
-        if (j.found[rule] > LISTED_MAX) {
-            struct nw_iommu_finding *f = nw_finding_append(findings, rule);
-            if (!f)
-                return nw_fail_nomem(err, "the findings");
-            f->line = UINT32_MAX; /* behind the others */
-            snprintf(f->where, sizeof f->where, "and");
-            snprintf(f->detail, sizeof f->detail, "%u more are not listed", j.found[rule] - LISTED_MAX);
-        }
-    if (findings->count > before)
-        qsort(findings->at + before, findings->count - before, sizeof *findings->at, by_severity);
-    for (size_t i = before; i < findings->count; i++)
-        findings->at[i].line = findings->at[i].line == UINT32_MAX ? 1 : findings->at[i].line;
-    return NW_OK;
+    enum nw_status s = nw_iommu_check_dumps(d, by_input, (size_t)input + 1, err);
+    if (!s)
+        s = nw_iommu_findings_add(findings, &by_input[input], err);
+    for (size_t i = 0; i <= input; i++)
+        nw_iommu_findings_fini(&by_input[i]);
+    free(by_input);
+    return s;
 }

@@ -8,9 +8,9 @@
 
 struct judge {
     const struct nw_dump *d;
-    unsigned input;
-    struct nw_iommu_findings *findings;
-    unsigned found[RULES];
+    size_t inputs;
+    struct nw_iommu_findings *by_input;
+    unsigned (*found)[RULES]; /* of each input: all, listed or not */
     bool no_memory;
 };
 
@@ -19,9 +19,12 @@ typedef void judge_group(struct judge *j);
 judge_group nw_judge_registers, nw_judge_translation, nw_judge_mappings, nw_judge_interrupts, nw_judge_queue,
     nw_judge_memory, nw_judge_platform, nw_judge_topology;
 
-/* A finding stands where the fact is that makes it one: it is taken when `at` is in the input that is being judged. */
+/* A finding stands where the fact is that makes it one. */
 void nw_judge_add(struct judge *j, enum rule rule, const struct nw_dump_place *at, const char *where,
                   const char *format, ...) NW_PRINTF(5, 6);
+/* Of another severity than the rule's, because of what else is known. */
+void nw_judge_add_as(struct judge *j, enum nw_iommu_severity severity, enum rule rule, const struct nw_dump_place *at,
+                     const char *where, const char *format, ...) NW_PRINTF(6, 7);
 
 void nw_judge_name(uint16_t bdf, char out[8]); /* "BB:DD.F" */
 const struct nw_dump_unit *nw_judge_unit(const struct nw_dump *d,

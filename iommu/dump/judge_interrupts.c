@@ -13,7 +13,7 @@ void nw_judge_interrupts(struct judge *j)
         const bool posted = low & NW_BIT(15);
         char where[64];
         snprintf(where, sizeof where, "%s entry %u", e->unit, e->index);
-        if (!(low & 1) || e->place.input != j->input)
+        if (!(low & 1))
             continue;
         if (!svt)
             nw_judge_add(j, I05, &e->place, where, "SVT is 0");

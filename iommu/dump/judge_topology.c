@@ -11,6 +11,8 @@ static bool is_covered(const struct nw_dump *d, const struct nw_dump_function *f
             return true;
     for (size_t i = 0; i < d->scopes; i++) {
         const struct nw_dump_scope *s = &d->scope[i];
+        if (s->of != NW_DMAR_DRHD || (s->type != NW_DMAR_SCOPE_ENDPOINT && !s->bridge))
+            continue;
         if (d->drhd[s->drhd].segment == f->segment &&
             ((!s->deep && s->bdf == f->bdf) || ((s->deep || s->bridge) && f->bdf >> 8)))
             return true;
@@ -42,6 +44,8 @@ void nw_judge_topology(struct judge *j)
         const struct nw_dump_scope *s = &d->scope[i];
         char where[64];
         nw_judge_name(s->bdf, where);
+        if (s->of != NW_DMAR_DRHD || (s->type != NW_DMAR_SCOPE_ENDPOINT && !s->bridge))
+            continue;
         if (!s->deep && !nw_judge_shown(d, s->bdf))
             nw_judge_add(j, D11, &d->function[0].place, where, "a scope of the unit at 0x%llx",
                          (unsigned long long)d->drhd[s->drhd].base);

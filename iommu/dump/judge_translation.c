@@ -116,7 +116,7 @@ void nw_judge_translation(struct judge *j)
     const struct nw_dump *d = j->d;
     for (size_t i = 0; i < d->contexts; i++) {
         const struct row r = row_of(d, &d->context[i]);
-        if (r.c->place.input != j->input || !r.present)
+        if (!r.present)
             continue;
         judge_form(j, &r);
         judge_domain_id(j, &r);

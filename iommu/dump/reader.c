@@ -59,7 +59,7 @@ bool nw_reader_function(const char *text, uint16_t *segment, uint16_t *bdf)
 
 struct nw_dump_place nw_reader_place(const struct reader *r)
 {
-    return (struct nw_dump_place){ r->input, r->line_number };
+    return (struct nw_dump_place){ .input = r->input, .line = r->line_number };
 }
 
 enum nw_status nw_reader_bad(const struct reader *r, struct nw_error *err, const char *expected)

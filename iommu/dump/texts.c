@@ -56,7 +56,16 @@ void nw_dump_fini(struct nw_dump *d)
     free(d->rmrr);
     free(d->option);
     free(d->function);
+    free(d->group);
+    free(d->region);
+    free(d->fault);
     free(d->drhd);
+    free(d->ports);
     free(d->scope);
+    free(d->ioapic);
+    free(d->scoped);
+    free(d->special);
+    free(d->devices);
+    free(d->units_of_ivrs);
     *d = (struct nw_dump){ .has_dmar = false };
 }

@@ -2,6 +2,7 @@
 #include "../acpi/acpi_internal.h"
 #include "rules_internal.h"
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #define ERROR   NW_IOMMU_ERROR
@@ -40,6 +41,42 @@ struct nw_iommu_finding *nw_finding_append(struct nw_iommu_findings *findings, e
     f->rule = &nw_iommu_rules[rule];
     f->severity = f->rule->severity;
     return f;
+}
+
+enum nw_status nw_iommu_findings_add(struct nw_iommu_findings *to, const struct nw_iommu_findings *from,
+                                     struct nw_error *err)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        struct nw_iommu_finding *f = nw_acpi_grow((void **)&to->at, &to->count, sizeof *f);
+        if (!f)
+            return nw_fail_nomem(err, "the findings");
+        *f = from->at[i];
+    }
+    return NW_OK;
+}
+
+static int by_severity(const void *a, const void *b)
+{
+    const struct nw_iommu_finding *x = a, *y = b;
+    if (x->severity != y->severity)
+        return x->severity > y->severity ? -1 : 1;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    if (x->rule != y->rule)
+        return x->rule < y->rule ? -1 : 1;
+    const bool x_rest = !strcmp(x->where, "and"), y_rest = !strcmp(y->where, "and");
+    if (x_rest != y_rest)
+        return x_rest ? 1 : -1;
+    const int where = strcmp(x->where, y->where);
+    return where ? where : strcmp(x->detail, y->detail);
+}
+
+void nw_iommu_findings_sort(struct nw_iommu_findings *findings, size_t first)
+{
+    if (findings->count > first)
+        qsort(findings->at + first, findings->count - first, sizeof *findings->at, by_severity);
 }
 
 void nw_iommu_findings_fini(struct nw_iommu_findings *findings)

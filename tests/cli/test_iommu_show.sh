@@ -46,5 +46,5 @@ expect 2 "$NESTWALK" iommu show
 expect 3 "$NESTWALK" iommu show missing
 echo hello >other
 expect 3 "$NESTWALK" iommu show other
-has err 'neither a binary DMAR or IVRS table nor text of acpidump' "what was expected"
+has err 'neither a binary DMAR, IVRS or APIC table nor text of acpidump' "what was expected"
 finish

@@ -21,7 +21,8 @@ enum { LAB_TEXTS = 4 };
 struct lab_case {
     const char *rule;
     void (*build)(struct builder *b, bool broken);
-    bool sealed; /* `build` has set length and checksum itself */
+    void (*madt)(struct builder *b, bool broken); /* of the same machine */
+    bool sealed;                                  /* `build` has set length and checksum itself */
     const char *text[LAB_TEXTS], *from, *to;
     void (*judge)(bool broken, struct nw_iommu_findings *found);
     const char *besides; /* "P05 X04" */

@@ -280,9 +280,9 @@ static void text__all_tables_of_a_machine(void **state)
 {
     (void)state;
     static char text[16384];
-    static const uint8_t apic[20] = "APIC\x14";
+    static const uint8_t facp[20] = "FACP\x14";
     struct nw_acpi_file file;
-    size_t used = dump(text, "APIC", apic, sizeof apic);
+    size_t used = dump(text, "FACP", facp, sizeof facp);
     rich(&built, true);
     struct builder *dmar = malloc(sizeof *dmar);
     assert_non_null(dmar);
@@ -311,7 +311,7 @@ static void text__errors_name_the_line(void **state)
     } wrong[] = {
         { "", "neither a binary" },
         { "hello\n", "neither a binary" },
-        { "APIC @ 0x0\n    0000: 41\n", "neither DMAR nor IVRS" },
+        { "FACP @ 0x0\n    0000: 41\n", "neither DMAR, IVRS nor APIC" },
         { "DMAR @ 0x0\n", "dump:1: \"DMAR @\" is followed by no bytes" },
         { "DMAR @ 0x0\n    0000: 49 56 52 53\n", "dump:1: the bytes behind \"DMAR @\" have another signature" },
         { "DMAR @ 0x0\n    0000: 44 4D 41 52\n    0010: 00\n", "dump:3: the DMAR table goes on at offset 0x10; 0x4" },

@@ -13,23 +13,21 @@ static const struct {
     { "lab_texts", lab_texts, NW_ARRAY_LEN(lab_texts) },
 };
 
-static void judge_table(const struct lab_case *c, bool broken, struct nw_dump *d, struct nw_iommu_findings *found)
+/* A table's findings, and its facts as those of `input`. */
+static void judge_table(const struct lab_case *c, void (*build)(struct builder *b, bool broken), bool broken,
+                        unsigned input, struct nw_dump *d, struct nw_iommu_findings *found)
 {
     static struct builder built; /* too large for the stack */
     struct nw_acpi_file file;
-    struct nw_dmar dmar;
     size_t structures;
-    c->build(&built, broken);
+    build(&built, broken);
     if (!c->sealed)
         finish(&built);
     must(nw_acpi_load(built.byte, built.size, "built", &file, err));
-    assert_int_equal(file.count, 1);
-    must(nw_iommu_check_table(&file.table[0], found, &structures, err));
-    if (file.table[0].kind == NW_ACPI_DMAR) {
-        must(nw_dmar_decode(&file.table[0], &dmar, err));
-        must(nw_dump_add_dmar(d, &dmar, err));
-        nw_dmar_fini(&dmar);
-    }
+    assert_int_equal(file.count + file.madts, 1);
+    const struct nw_acpi_table *table = file.count ? &file.table[0] : &file.madt[0];
+    must(nw_iommu_check_table(table, found, &structures, err));
+    must(nw_dump_add_table(d, table, input, err));
     nw_acpi_file_fini(&file);
 }
 
@@ -45,7 +43,7 @@ static char *broken_text(const struct lab_case *c)
     return out;
 }
 
-static void judge_texts(const struct lab_case *c, bool broken, struct nw_dump *d, struct nw_iommu_findings *found)
+static void add_texts(const struct lab_case *c, bool broken, struct nw_dump *d)
 {
     char *changed = broken ? broken_text(c) : NULL;
     if (broken && !changed)
@@ -56,8 +54,6 @@ static void judge_texts(const struct lab_case *c, bool broken, struct nw_dump *d
         must(nw_dump_add(d, text, strlen(text), "text", i, &items, err));
         assert_true(items > 0);
     }
-    for (unsigned i = 0; i < LAB_TEXTS && c->text[i]; i++)
-        must(nw_iommu_check_dump(d, i, found, err));
     free(changed);
 }
 
@@ -65,9 +61,13 @@ static void judge(const struct lab_case *c, bool broken, struct nw_iommu_finding
 {
     struct nw_dump d = { .has_dmar = false };
     if (c->build)
-        judge_table(c, broken, &d, found);
+        judge_table(c, c->build, broken, LAB_TEXTS, &d, found);
+    if (c->madt)
+        judge_table(c, c->madt, broken, LAB_TEXTS + 1, &d, found);
     if (c->text[0])
-        judge_texts(c, broken, &d, found);
+        add_texts(c, broken, &d);
+    for (unsigned i = 0; i < LAB_TEXTS + 2; i++)
+        must(nw_iommu_check_dump(&d, i, found, err));
     if (c->judge)
         c->judge(broken, found);
     nw_dump_fini(&d);

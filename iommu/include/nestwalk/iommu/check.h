@@ -47,6 +47,10 @@ struct nw_iommu_findings {
  * structures or blocks in the table. NW_ERR_NOMEM only. */
 enum nw_status nw_iommu_check_table(const struct nw_acpi_table *table, struct nw_iommu_findings *findings,
                                     size_t *structures, struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_iommu_findings_add(struct nw_iommu_findings *to, const struct nw_iommu_findings *from,
+                                     struct nw_error *err) NW_MUST_USE;
+/* Those from `first` on: errors first, then by offset or line. */
+void nw_iommu_findings_sort(struct nw_iommu_findings *findings, size_t first);
 void nw_iommu_findings_fini(struct nw_iommu_findings *findings);
 
 #endif
