@@ -3,11 +3,10 @@
 #include "internal.h"
 #include "iommu_draw.h"
 #include "iommu_file.h"
+#include "iommu_inputs.h"
 #include "iommu_walk.h"
 #include "trace_common.h"
 #include <inttypes.h>
-#include <nestwalk/iommu/check.h>
-#include <nestwalk/iommu/dump.h>
 #include <nestwalk/reports/export.h>
 #include <nestwalk/reports/findings.h>
 #include <stdlib.h>
@@ -28,98 +27,9 @@ static const struct nw_option options[] = {
 };
 
 struct checked {
-    struct nw_checked_input *input;
-    bool *text;     /* of each: of a running machine, and its structures are rows; else a table */
+    struct iommu_inputs in;
     bool *accepted; /* of each finding; NULL: there is no baseline */
-    size_t inputs;
-    struct nw_iommu_findings found;
-    struct nw_dump dump; /* what the texts say, and the DMAR tables */
 };
-
-static struct nw_checked_input *add_input(struct checked *c, bool is_text, struct nw_error *err)
-{
-    struct nw_checked_input *more = realloc(c->input, (c->inputs + 1) * sizeof *more);
-    if (more)
-        c->input = more;
-    bool *text = more ? realloc(c->text, (c->inputs + 1) * sizeof *text) : NULL;
-    if (!text) {
-        (void)!nw_fail_nomem(err, "the list of inputs");
-        return NULL;
-    }
-    c->text = text;
-    text[c->inputs] = is_text;
-    return &more[c->inputs++];
-}
-
-/* A text of a running machine: its facts are judged when all are there. */
-static enum nw_status take_text(struct checked *c, const char *path, const char *text, size_t size,
-                                struct nw_error *err)
-{
-    struct nw_checked_input *in = add_input(c, true, err);
-    if (!in)
-        return NW_ERR_NOMEM;
-    *in = (struct nw_checked_input){ .file = path, .kind = nw_dump_kind_name[nw_dump_recognise(text, size)] };
-    return nw_dump_add(&c->dump, text, size, path, (unsigned)(c->inputs - 1), &in->structures, err);
-}
-
-static enum nw_status take_dmar(struct checked *c, const struct nw_acpi_table *table, struct nw_error *err)
-{
-    struct nw_dmar dmar;
-    enum nw_status s = nw_dmar_decode(table, &dmar, err);
-    if (s)
-        return s;
-    s = nw_dump_add_dmar(&c->dump, &dmar, err);
-    nw_dmar_fini(&dmar);
-    return s;
-}
-
-static enum nw_status judge_texts(struct checked *c, struct nw_error *err)
-{
-    enum nw_status s = NW_OK;
-    for (size_t i = 0; i < c->inputs && !s; i++) {
-        struct nw_checked_input *in = &c->input[i];
-        if (!c->text[i])
-            continue;
-        in->first = c->found.count;
-        s = nw_iommu_check_dump(&c->dump, (unsigned)i, &c->found, err);
-        in->count = c->found.count - in->first;
-    }
-    return s;
-}
-
-static enum nw_status check_file(struct checked *c, const char *path, struct nw_error *err)
-{
-    uint8_t *bytes;
-    size_t size;
-    struct nw_acpi_file file = { 0 };
-    enum nw_status s = iommu_file_read(path, &bytes, &size, err);
-    if (s)
-        return s;
-    if (nw_dump_recognise((const char *)bytes, size) != NW_DUMP_NONE) {
-        s = take_text(c, path, (const char *)bytes, size, err);
-        free(bytes);
-        return s;
-    }
-    s = nw_acpi_load(bytes, size, path, &file, err);
-    free(bytes);
-    for (size_t i = 0; i < file.count && !s; i++) {
-        struct nw_checked_input *in = add_input(c, false, err);
-        if (!in) {
-            s = NW_ERR_NOMEM;
-            break;
-        }
-        *in = (struct nw_checked_input){ .file = path,
-                                         .kind = nw_acpi_kind_name(file.table[i].kind),
-                                         .line = file.table[i].line,
-                                         .first = c->found.count };
-        s = nw_iommu_check_table(&file.table[i], &c->found, &in->structures, err);
-        in->count = c->found.count - in->first;
-        if (!s && file.table[i].kind == NW_ACPI_DMAR)
-            s = take_dmar(c, &file.table[i], err);
-    }
-    nw_acpi_file_fini(&file);
-    return s;
-}
 
 /* ---- text ------------------------------------------------------------------------------------------ */
 
@@ -148,7 +58,7 @@ static void print_input(const struct checked *c, const struct nw_checked_input *
     printf("%s", in->file);
     if (in->line)
         printf(":%" PRIu64, in->line);
-    printf(": %s, %zu %s%s, ", in->kind, in->structures, c->text[in - c->input] ? "row" : "structure",
+    printf(": %s, %zu %s%s, ", in->kind, in->structures, c->in.text[in - c->in.at] ? "row" : "structure",
            in->structures == 1 ? "" : "s");
     size_t told = 0;
     for (size_t i = in->first; i < in->first + in->count; i++)
@@ -162,17 +72,18 @@ static void print_input(const struct checked *c, const struct nw_checked_input *
     putchar('\n');
     /* The findings are in order of severity, then of place: those of a rule are brought together at its first. */
     for (size_t i = in->first; i < in->first + in->count; i++) {
-        const struct nw_iommu_rule *rule = c->found.at[i].rule;
+        const struct nw_iommu_rule *rule = c->in.found.at[i].rule;
+        const enum nw_iommu_severity severity = c->in.found.at[i].severity;
         bool shown = is_accepted(c, i);
         for (size_t j = in->first; j < i && !shown; j++)
-            shown = c->found.at[j].rule == rule && !is_accepted(c, j);
+            shown = c->in.found.at[j].rule == rule && c->in.found.at[j].severity == severity && !is_accepted(c, j);
         if (shown)
             continue;
-        printf("%s%s%s %s  %s\n", coloured ? colour[rule->severity] : "", nw_iommu_severity_name(rule->severity),
+        printf("%s%s%s %s  %s\n", coloured ? colour[severity] : "", nw_iommu_severity_name(severity),
                coloured ? "\033[0m" : "", rule->id, rule->title);
         for (size_t j = i; j < in->first + in->count; j++)
-            if (c->found.at[j].rule == rule && !is_accepted(c, j))
-                print_finding(&c->found.at[j]);
+            if (c->in.found.at[j].rule == rule && c->in.found.at[j].severity == severity && !is_accepted(c, j))
+                print_finding(&c->in.found.at[j]);
         print_wrapped("-> ", rule->remedy, 7);
     }
 }
@@ -180,19 +91,19 @@ static void print_input(const struct checked *c, const struct nw_checked_input *
 static void print_text(const struct checked *c)
 {
     size_t count[3] = { 0 };
-    for (size_t i = 0; i < c->inputs; i++) {
+    for (size_t i = 0; i < c->in.count; i++) {
         if (i)
             putchar('\n');
-        print_input(c, &c->input[i]);
+        print_input(c, &c->in.at[i]);
     }
-    for (size_t i = 0; i < c->found.count; i++)
-        count[c->found.at[i].rule->severity] += !is_accepted(c, i);
+    for (size_t i = 0; i < c->in.found.count; i++)
+        count[c->in.found.at[i].severity] += !is_accepted(c, i);
     bool texts = false;
-    for (size_t i = 0; i < c->inputs; i++)
-        texts |= c->text[i];
+    for (size_t i = 0; i < c->in.count; i++)
+        texts |= c->in.text[i];
     printf("\n%zu error%s, %zu warning%s, %zu info in %zu %s%s\n", count[NW_IOMMU_ERROR],
            count[NW_IOMMU_ERROR] == 1 ? "" : "s", count[NW_IOMMU_WARNING], count[NW_IOMMU_WARNING] == 1 ? "" : "s",
-           count[NW_IOMMU_INFO], c->inputs, texts ? "input" : "table", c->inputs == 1 ? "" : "s");
+           count[NW_IOMMU_INFO], c->in.count, texts ? "input" : "table", c->in.count == 1 ? "" : "s");
 }
 
 /* ---- files ----------------------------------------------------------------------------------------- */
@@ -214,7 +125,7 @@ static enum nw_status write_text(const struct checked *c, const char *path, text
     char *text = NULL;
     if (!path)
         return NW_OK;
-    enum nw_status s = make(c->input, c->inputs, &c->found, c->accepted, &text, err);
+    enum nw_status s = make(c->in.at, c->in.count, &c->in.found, c->accepted, &text, err);
     if (!s)
         s = nw_report_write(path, text, strlen(text), err);
     free(text);
@@ -229,7 +140,7 @@ static enum nw_status read_baseline(struct checked *c, const char *path, struct 
     enum nw_status s = iommu_file_read(path, &bytes, &size, err);
     if (s)
         return s;
-    c->accepted = calloc(c->found.count + 1, sizeof *c->accepted);
+    c->accepted = calloc(c->in.found.count + 1, sizeof *c->accepted);
     if (!c->accepted)
         s = nw_fail_nomem(err, "the findings that are accepted");
     for (size_t at = 0; !s && at < size;) {
@@ -245,10 +156,10 @@ static enum nw_status read_baseline(struct checked *c, const char *path, struct 
                         "%s:%zu: expected a key of 16 hexadecimal digits, as --write-baseline writes it", path, number);
             break;
         }
-        for (size_t i = 0; i < c->inputs; i++)
-            for (size_t j = c->input[i].first; j < c->input[i].first + c->input[i].count; j++) {
+        for (size_t i = 0; i < c->in.count; i++)
+            for (size_t j = c->in.at[i].first; j < c->in.at[i].first + c->in.at[i].count; j++) {
                 char own[17];
-                nw_finding_key(&c->input[i], &c->found.at[j], own);
+                nw_finding_key(&c->in.at[i], &c->in.found.at[j], own);
                 c->accepted[j] |= !strcmp(own, key);
             }
     }
@@ -295,19 +206,16 @@ static bool parse_severity(const char *text, enum nw_iommu_severity *out)
 
 static void release(struct checked *c)
 {
-    nw_iommu_findings_fini(&c->found);
-    nw_dump_fini(&c->dump);
-    free(c->input);
-    free(c->text);
+    iommu_inputs_fini(&c->in);
     free(c->accepted);
 }
 
 static bool has_key(const struct checked *c, const char *key)
 {
-    for (size_t i = 0; i < c->inputs; i++)
-        for (size_t j = c->input[i].first; j < c->input[i].first + c->input[i].count; j++) {
+    for (size_t i = 0; i < c->in.count; i++)
+        for (size_t j = c->in.at[i].first; j < c->in.at[i].first + c->in.at[i].count; j++) {
             char own[17];
-            nw_finding_key(&c->input[i], &c->found.at[j], own);
+            nw_finding_key(&c->in.at[i], &c->in.found.at[j], own);
             if (!strcmp(own, key))
                 return true;
         }
@@ -318,30 +226,30 @@ static bool has_key(const struct checked *c, const char *key)
 static size_t print_only(const struct checked *a, const struct checked *b, char sign, enum nw_iommu_severity fail_on)
 {
     size_t severe = 0;
-    for (size_t i = 0; i < a->inputs; i++)
-        for (size_t j = a->input[i].first; j < a->input[i].first + a->input[i].count; j++) {
-            const struct nw_iommu_finding *f = &a->found.at[j];
+    for (size_t i = 0; i < a->in.count; i++)
+        for (size_t j = a->in.at[i].first; j < a->in.at[i].first + a->in.at[i].count; j++) {
+            const struct nw_iommu_finding *f = &a->in.found.at[j];
             char key[17], lead[64];
-            nw_finding_key(&a->input[i], f, key);
+            nw_finding_key(&a->in.at[i], f, key);
             if (has_key(b, key))
                 continue;
-            snprintf(lead, sizeof lead, "%c %s %s  ", sign, nw_iommu_severity_name(f->rule->severity), f->rule->id);
+            snprintf(lead, sizeof lead, "%c %s %s  ", sign, nw_iommu_severity_name(f->severity), f->rule->id);
             printf("%s%s: %s\n", lead, f->where, f->detail);
-            severe += f->rule->severity >= fail_on;
+            severe += f->severity >= fail_on;
         }
     return severe;
 }
 
 static int diff(const struct nw_command *self, const char *const file[2], enum nw_iommu_severity fail_on)
 {
-    struct checked c[2] = { { .input = NULL }, { .input = NULL } };
+    struct checked c[2] = { { .accepted = NULL }, { .accepted = NULL } };
     struct nw_error err = { 0 };
     enum nw_status s = NW_OK;
     int exit_status = 0;
     for (unsigned i = 0; i < 2 && !s; i++) {
-        s = check_file(&c[i], file[i], &err);
+        s = iommu_inputs_add(&c[i].in, file[i], &err);
         if (!s)
-            s = judge_texts(&c[i], &err);
+            s = iommu_inputs_judge(&c[i].in, &err);
     }
     if (s) {
         exit_status = nw_cli_fail(self, s, &err);
@@ -395,15 +303,15 @@ static int parse(const struct nw_command *self, int argc, char **argv, struct re
 
 static int check(const struct nw_command *self, const struct request *r)
 {
-    struct checked c = { .input = NULL };
+    struct checked c = { .accepted = NULL };
     struct nw_error err = { 0 };
     enum nw_status s = NW_OK;
     int exit_status = 0;
     bool text = true;
     for (int i = 0; i < r->files && !s; i++)
-        s = check_file(&c, r->file[i], &err);
+        s = iommu_inputs_add(&c.in, r->file[i], &err);
     if (!s)
-        s = judge_texts(&c, &err);
+        s = iommu_inputs_judge(&c.in, &err);
     if (!s && r->value[OPT_BASELINE])
         s = read_baseline(&c, r->value[OPT_BASELINE], &err);
     if (!s)
@@ -418,8 +326,8 @@ static int check(const struct nw_command *self, const struct request *r)
         exit_status = nw_cli_fail(self, s, &err);
     else if (text)
         print_text(&c);
-    for (size_t i = 0; !s && i < c.found.count; i++)
-        exit_status |= c.found.at[i].rule->severity >= r->fail_on && !is_accepted(&c, i);
+    for (size_t i = 0; !s && i < c.in.found.count; i++)
+        exit_status |= c.in.found.at[i].severity >= r->fail_on && !is_accepted(&c, i);
     release(&c);
     return exit_status;
 }

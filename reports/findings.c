@@ -54,7 +54,7 @@ static json_t *finding_json(const struct nw_checked_input *in, const struct nw_i
     char key[17];
     nw_finding_key(in, f, key);
     if (json_put(o, "rule", json_text(f->rule->id)) &&
-        json_put(o, "severity", json_text(nw_iommu_severity_name(f->rule->severity))) &&
+        json_put(o, "severity", json_text(nw_iommu_severity_name(f->severity))) &&
         json_put(o, "title", json_text(f->rule->title)) && json_put(o, "file", json_text(in->file)) &&
         json_put(o, "where", json_text(f->where)) &&
         json_put(o, f->line ? "line" : "offset", json_count(f->line ? f->line : f->offset)) &&
@@ -160,7 +160,7 @@ static json_t *result_json(const struct nw_checked_input *in, const struct nw_io
     nw_finding_key(in, f, key);
     snprintf(text, sizeof text, "%s: %s", f->where, f->detail);
     bool ok = json_put(o, "ruleId", json_text(f->rule->id)) && json_put(o, "ruleIndex", json_count(rule)) &&
-              json_put(o, "level", json_text(level_of(f->rule->severity))) && json_put(o, "message", message(text));
+              json_put(o, "level", json_text(level_of(f->severity))) && json_put(o, "message", message(text));
     ok = json_array_append_new(locations, location_json(in, f)) == 0 && ok;
     ok = json_put(o, "locations", locations) && ok;
     ok = json_put(prints, "finding/v1", json_text(key)) && ok;

@@ -515,8 +515,9 @@ static void reference_finish(void *state)
     }
 }
 
-static const enum nw_replacement policies[NW_TLB_POLICY_COUNT] = { NW_REPLACE_LRU, NW_REPLACE_PLRU, NW_REPLACE_RANDOM,
-                                                                   NW_REPLACE_NRU, NW_REPLACE_SRRIP };
+static const enum nw_tlb_replacement policies[NW_TLB_POLICY_COUNT] = { NW_REPLACE_LRU, NW_REPLACE_PLRU,
+                                                                       NW_REPLACE_RANDOM, NW_REPLACE_NRU,
+                                                                       NW_REPLACE_SRRIP };
 
 static enum nw_status make_walk_cache(struct nw_tlb *t, const char *name, const struct nw_psc_config *c,
                                       const uint8_t *log2, unsigned sizes, uint64_t seed, struct nw_error *err)

@@ -1,13 +1,9 @@
 /* vms_balloon.c - balloons: who should have how much, the guests' drivers, free page reporting, and the estimate of working sets by sampling.
  *
  * The estimate is that of Waldspurger (OSDI 2002), "Measuring Idle Memory": some pages chosen at random are watched for an interval; the share of them that was
- * touched stands for all. Of a slow and a fast moving average and the latest interval the largest counts, so that memory is taken slowly and
- * given quickly. */
+ * touched stands for all, as balloon/working_set.h averages it. */
 #include "vms_internal.h"
-#include <math.h>
 #include <stdlib.h>
-
-static const double SLOW = 0.2, FAST = 0.6; /* weight of the latest interval */
 
 static uint64_t used_pages(const struct vm *vm) { return vm->fresh_gpn - vm->balloon.count - vm->free.count; }
 
@@ -20,9 +16,7 @@ static void estimate(struct vms *v, struct vm *vm)
         touched += (nw_hostmem_at(v->h, vm->sample[i])->flags & NW_PAGE_SAMPLED) != 0;
     if (vm->samples) {
         const double now = (double)touched / (double)vm->samples;
-        vm->slow += SLOW * (now - vm->slow);
-        vm->fast += FAST * (now - vm->fast);
-        vm->active = fmax(now, fmax(vm->slow, vm->fast)) * (double)used_pages(vm);
+        vm->active = nw_wss_average_take(&vm->average, now) * (double)used_pages(vm);
     } else {
         vm->active = (double)used_pages(vm);
     }
@@ -69,7 +63,10 @@ void balloon_decide(struct vms *v, uint64_t now)
         struct vm *vm = &v->vm[i];
         if (!vm->started || (vm->done && !v->h->guest[i].resident))
             continue;
-        estimate(v, vm);
+        if (b->estimator)
+            vm->active = monitor_active(v, vm);
+        else
+            estimate(v, vm);
         const uint64_t max = host_limit_pages(vm), min = vm->config->min >> NW_PAGE_LOG2;
         g[guests] = (struct nw_allocation_guest){ .size = vm->pages,
                                                   .min = min,

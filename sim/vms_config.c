@@ -1,6 +1,7 @@
 /* vms_config.c - configurations of several guests: values by path, and what they may not be together. */
 #include "params.h"
 #include <inttypes.h>
+#include <nestwalk/balloon/working_set.h>
 #include <nestwalk/base/bits.h>
 #include <nestwalk/sim/vms.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ void nw_vms_config_init(struct nw_vms_config *c)
     defaults_of("swap.", &c->swap);
     defaults_of("sharing.", &c->sharing);
     defaults_of("balloon.", &c->balloon);
+    defaults_of("monitor.", &c->monitor);
 }
 
 void nw_vms_config_fini(struct nw_vms_config *c)
@@ -163,7 +165,7 @@ static enum nw_status unknown_path(const char *path, const char *row, struct nw_
         return nw_fail(err, NW_ERR_USAGE, "no parameter is called %s; after \"%.*s\" are allowed:%s", path, (int)group,
                        row, allowed);
     return nw_fail(err, NW_ERR_USAGE,
-                   "no parameter is called %s; allowed are host.*, swap.*, sharing.*, balloon.*, vm.NAME.*, "
+                   "no parameter is called %s; allowed are host.*, swap.*, sharing.*, balloon.*, monitor.*, vm.NAME.*, "
                    "vm.NAME.work.*",
                    path);
 }
@@ -216,6 +218,8 @@ enum nw_status nw_vms_config_set(struct nw_vms_config *c, const char *path, cons
         s = set_row(path, &c->sharing, path, value, err);
     else if (!strncmp(path, "balloon.", 8))
         s = set_row(path, &c->balloon, path, value, err);
+    else if (!strncmp(path, "monitor.", 8))
+        s = set_row(path, &c->monitor, path, value, err);
     else if (!strncmp(path, "vm.", 3))
         s = set_guest(c, path, value, err);
     else
@@ -259,6 +263,7 @@ void nw_vms_config_visit(const struct nw_vms_config *c, nw_config_fn fn, void *c
     visit_group(c, "swap.", "swap.", &c->swap, fn, context);
     visit_group(c, "sharing.", "sharing.", &c->sharing, fn, context);
     visit_group(c, "balloon.", "balloon.", &c->balloon, fn, context);
+    visit_group(c, "monitor.", "monitor.", &c->monitor, fn, context);
     for (size_t i = 0; i < c->guests; i++) {
         char shown[128];
         snprintf(shown, sizeof shown, "vm.%s.", c->guest[i].name);
@@ -341,6 +346,14 @@ enum nw_status nw_vms_config_check(const struct nw_vms_config *c, struct nw_erro
     if (c->balloon.low > c->balloon.high)
         return nw_fail(err, NW_ERR_USAGE, "balloon.low is %g, more than balloon.high, %g", c->balloon.low,
                        c->balloon.high);
+    if (c->monitor.min_regions > c->monitor.max_regions)
+        return nw_fail(err, NW_ERR_USAGE, "monitor.min_regions is %" PRIu64 ", more than monitor.max_regions, %" PRIu64,
+                       c->monitor.min_regions, c->monitor.max_regions);
+    if (c->balloon.estimator >= NW_VMS_ESTIMATOR_MONITORS && c->balloon.estimator < NW_VMS_ESTIMATOR_EXACT &&
+        !c->monitor.on[c->balloon.estimator - NW_VMS_ESTIMATOR_MONITORS]) {
+        const char *name = nw_wss_name[c->balloon.estimator - NW_VMS_ESTIMATOR_MONITORS];
+        return nw_fail(err, NW_ERR_USAGE, "balloon.estimator=%s needs the monitor to be on: monitor.%s=1", name, name);
+    }
     /* Whatever the guests do: what does not fit has to be somewhere. Balloons may not come in time, sharing may find nothing. */
     if ((double)memory > usable + (double)c->swap.size && !c->balloon.policy && !c->sharing.kind)
         return nw_fail(

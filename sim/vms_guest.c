@@ -302,6 +302,7 @@ static void hold(struct vms *v, struct vm *vm, uint32_t page, uint32_t owner, un
     p->owner = owner;
     p->flags = (uint8_t)((p->flags & ~(unsigned)(NW_PAGE_FREE | NW_PAGE_FILE)) | flags | NW_PAGE_GUEST_ACCESSED);
     leaf_of(vm, owner)->slot[owner & (LEAF_PAGES - 1)] = page;
+    monitor_forget(vm, owner);
 }
 
 /* A block of a file, and when the guest reads in sequence some behind it. */

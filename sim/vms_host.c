@@ -128,6 +128,7 @@ static bool take(struct vms *v, uint32_t frame, uint64_t now, uint64_t *t)
         vm->counters.silent_writes_avoided++;
         vm->counters.swapped_out++;
         v->host.reclaimed++;
+        monitor_taken(v, vm, page);
         return true;
     }
     const bool has_slot = !shared && p->link != NW_NONE32 && !p->linked_block;
@@ -136,6 +137,8 @@ static bool take(struct vms *v, uint32_t frame, uint64_t now, uint64_t *t)
         return false;
     }
     const bool silent = !has_slot && is_clean_file(v, page);
+    for (uint32_t user = page; user != NW_NONE32; user = shared ? nw_hostmem_at(h, user)->link : NW_NONE32)
+        monitor_taken(v, vm_of(v, user), user);
     const bool write = nw_hostmem_swap_out(h, frame);
     vm->counters.swapped_out++;
     vm->counters.silent_writes += silent;
@@ -240,6 +243,7 @@ static void charge_flushes(struct vms *v)
         vm->counters.unmapped = now;
         vm->counters.flushes += flushes;
         vm->pending_ns += ns_of((double)flushes * v->config->host.flush_ns);
+        monitor_flush(vm);
     }
 }
 
@@ -419,6 +423,7 @@ static void swap_in(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
     vm->last_swapped_owner = p->owner;
     vm->last_slot = slot;
     nw_hostmem_swap_in(v->h, page);
+    monitor_came_back(v, vm, page);
     vm->counters.swapped_in++;
     vm->counters.major_faults++;
     /* Linux, vm_swap_full(): slots that are only kept are given up when half of the area is used. */
@@ -456,6 +461,8 @@ static void read_block(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
         nw_hostmem_link_block(h, at, block);
         if (pages++)
             arrived(v, vm, at);
+        else
+            monitor_came_back(v, vm, at);
     }
     const uint64_t before = *t;
     *t = nw_swap_device_request(&v->disk, *t, false, guest_block_position(vm, owner), pages);
@@ -550,6 +557,7 @@ void host_scan(struct vms *v, uint64_t now)
     for (unsigned i = 0; v->config->swap.scan_flush && i < v->vms; i++) {
         v->vm[i].counters.flushes++;
         v->vm[i].pending_ns += ns_of(v->config->host.flush_ns);
+        monitor_flush(&v->vm[i]);
     }
     (void)now;
 }

@@ -1,10 +1,11 @@
-/* vms_internal.h - the parts of a run of several guests: the host's side (vms_host.c), a guest's kernel (vms_guest.c), balloons and estimates
- * (vms_balloon.c), and the loop over time (vms_run.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
+/* vms_internal.h - the parts of a run of several guests: the host's side (vms_host.c), a guest's kernel (vms_guest.c), balloons
+ * (vms_balloon.c), monitors (vms_monitor.c), and the loop over time (vms_run.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
 #ifndef NW_SIM_VMS_INTERNAL_H
 #define NW_SIM_VMS_INTERNAL_H
 
 #include <nestwalk/balloon/allocation.h>
 #include <nestwalk/balloon/sharing.h>
+#include <nestwalk/balloon/working_set.h>
 #include <nestwalk/base/bits.h>
 #include <nestwalk/base/rng.h>
 #include <nestwalk/mmu/host_memory.h>
@@ -76,10 +77,12 @@ struct vm {
     uint64_t balloon_target, target, next_batch_ns;
     uint32_t *sample;
     size_t samples;
-    double slow, fast, active;
+    struct nw_wss_average average;
+    double active;
     uint64_t decided_ns, decided_accesses, shown_ns, shown_accesses;
 
     struct nw_replacement *policy; /* swap.scope=vm */
+    struct watch *watch;           /* vms_monitor.c; NULL: nobody looks at its accesses one by one */
     unsigned hypervisor_at;
     struct nw_vms_guest_counters counters;
 };
@@ -105,7 +108,10 @@ struct vms {
     enum nw_status failed; /* found in a hook */
     struct nw_vms_result *r;
     struct nw_vms_host_counters host;
-    size_t sample_capacity, event_capacity;
+    size_t sample_capacity, event_capacity, monitor_capacity;
+    bool monitoring;
+    uint32_t moment, window_moment; /* of working_set.h: now; when the last window ended */
+    uint64_t monitor_ticks;
 };
 
 /* ---- vms_host.c ---- */
@@ -168,6 +174,24 @@ void balloon_decide(struct vms *v, uint64_t now);
 void balloon_batch(struct vms *v, struct vm *vm, uint64_t now);
 uint64_t balloon_give_back(struct vms *v, struct vm *vm, uint64_t pages);
 void balloon_report_free(struct vms *v, uint64_t now);
+
+/* ---- vms_monitor.c ---- */
+bool monitor_is_on(const struct nw_vms_config *c);
+enum nw_status monitor_begin(struct vms *v, struct nw_error *err) NW_MUST_USE;
+void monitor_end(struct vms *v);
+/* An access to a page that has a frame, when vm->watch is there. False: it left the accessed flag alone, as the TLB had the translation. */
+bool monitor_access(struct vms *v, struct vm *vm, uint32_t page, uint32_t owner);
+/* The guest's TLB is flushed; it forgets a virtual page. */
+void monitor_flush(struct vm *vm);
+void monitor_forget(struct vm *vm, uint32_t owner);
+void monitor_taken(struct vms *v, struct vm *vm, uint32_t page);
+void monitor_came_back(struct vms *v, struct vm *vm, uint32_t page);
+uint64_t monitor_tick_ns(const struct nw_vms_config *c);
+/* The host's time that it took. */
+uint64_t monitor_tick(struct vms *v, uint64_t now);
+/* What balloon.estimator, if it is not the balloon's own, says of the guest's working set. */
+double monitor_active(const struct vms *v, const struct vm *vm);
+enum nw_status monitor_results(struct vms *v) NW_MUST_USE;
 
 /* ---- vms_run.c ---- */
 void vms_event(struct vms *v, uint64_t now, const char *format, ...) NW_PRINTF(3, 4);

@@ -12,6 +12,7 @@ static const char *const balloon_choices[] = {
     "none", "shares", "idle-tax", "working-set", "tracking", "slowdown", NULL
 };
 static const char *const reporting_choices[] = { "none", "4K", "2M", NULL };
+static const char *const estimator_choices[] = { "own", "scan", "sampling", "ghost", "damon", "exact", NULL };
 static const char *const generator_choices[] = {
     "none", "uniform", "zipf", "sequential", "pointer-chase", "gups", NULL
 };
@@ -66,6 +67,9 @@ static const struct nw_param table[] = {
     REAL("host.high", nw_vms_host, high, "", 0, 0.5, "0.015", "share of the frames up to which it does so"),
     CHOICE("host.disk", nw_vms_host, disk, disk_choices, "nvme",
            "what the guests' disks are on: files and the guests' own swap areas"),
+    COUNT("host.tlb_entries", nw_vms_host, tlb_entries, "entries", 0, 1e6, "0",
+          "translations of 4 KiB that a guest's processor keeps (4 ways, LRU), whose use sets no accessed flag; 0: "
+          "each access sets it"),
 
     BYTES("swap.size", nw_vms_swap, size, 0, 0x1p43, "8G", "the host's swap area; 0: none"),
     CHOICE("swap.device", nw_vms_swap, device, device_choices, "nvme", "what it is on"),
@@ -116,6 +120,8 @@ static const struct nw_param table[] = {
     REAL("balloon.batch_ns", nw_vms_balloon, batch_ns, "ns", 0, 1e12, "200000", "between two of its requests"),
     BOOL("balloon.deflate_on_oom", nw_vms_balloon, deflate_on_oom, "1",
          "a guest that is out of memory takes a batch back"),
+    CHOICE("balloon.estimator", nw_vms_balloon, estimator, estimator_choices, "own",
+           "who says what guests' working sets are: the balloon's own samples, a monitor that is on, or the simulator"),
     CHOICE("balloon.reporting", nw_vms_balloon, reporting, reporting_choices, "none",
            "free page reporting: single pages, or 2 MiB of them"),
     COUNT("balloon.reporting_ns", nw_vms_balloon, reporting_ns, "ns", 1000, NS_MAX, "2000000000",
@@ -129,6 +135,27 @@ static const struct nw_param table[] = {
     REAL("balloon.high", nw_vms_balloon, high, "", 0, 1, "0.08", "tracking: deflates above this share"),
     REAL("balloon.step", nw_vms_balloon, step, "", 0.001, 1, "0.1",
          "tracking, slowdown: share of a guest that moves at once, at most"),
+
+    BOOL("monitor.scan", nw_vms_monitor, on[0], "0", "estimates working sets by reading and clearing accessed flags"),
+    BOOL("monitor.sampling", nw_vms_monitor, on[1], "0",
+         "by unmapping some pages and counting the faults, as ESX does"),
+    BOOL("monitor.ghost", nw_vms_monitor, on[2], "0", "by the pages that come back after they were taken"),
+    BOOL("monitor.damon", nw_vms_monitor, on[3], "0", "by regions that are merged and split, as Linux's DAMON does"),
+    COUNT("monitor.window_ns", nw_vms_monitor, window_ns, "ns", 1000, NS_MAX, "100000000",
+          "a working set is what was used in such a time"),
+    COUNT("monitor.every", nw_vms_monitor, every, "pages", 1, 1e6, "1",
+          "scan: looks at every so many-th page, from another one on each time"),
+    BOOL("monitor.flush", nw_vms_monitor, flush, "1",
+         "scan: flushes the guest's TLB, so that the flags of cached translations are set again"),
+    COUNT("monitor.sample_pages", nw_vms_monitor, sample_pages, "pages", 1, 1e6, "100", "sampling: unmapped a window"),
+    COUNT("monitor.damon_samples", nw_vms_monitor, damon_samples, "looks", 1, 1e6, "20",
+          "damon: at each region a window"),
+    COUNT("monitor.min_regions", nw_vms_monitor, min_regions, "regions", 3, 1e6, "10", "damon: at least"),
+    COUNT("monitor.max_regions", nw_vms_monitor, max_regions, "regions", 3, 1e6, "1000", "damon: at most"),
+    BOOL("monitor.charge", nw_vms_monitor, charge, "1",
+         "what monitors cost is taken from cores and guests; 0: it is counted only"),
+    REAL("monitor.mrc_rate", nw_vms_monitor, mrc_rate, "", 0, 1, "0",
+         "a miss-ratio curve of each guest from this part of its pages; 0: none"),
 
     COUNT("vm.count", nw_vms_guest, count, "guests", 1, NW_VMS_GUESTS_MAX, "1",
           "so many of this kind, with seeds and offsets of their own"),

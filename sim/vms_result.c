@@ -90,3 +90,15 @@ const struct nw_counter_row nw_vms_host_rows[] = {
     H(ksm_ns, "sharing.scan_ns", "ns", "processor time of it"),
 };
 const size_t nw_vms_host_row_count = NW_ARRAY_LEN(nw_vms_host_rows);
+
+#define M(field_, path_, unit_, doc_) NW_COUNTER(struct nw_vms_monitor_counters, field_, path_, unit_, doc_)
+const struct nw_counter_row nw_vms_monitor_rows[] = {
+    M(windows, "windows", "windows", "for each of which there is an estimate"),
+    M(looked, "looked", "flags", "accessed flags read"),
+    M(unmapped, "unmapped", "pages", "whose mappings were taken away for a sample"),
+    M(faults, "faults", "faults", "by which the guest came back to them"),
+    M(flushes, "flushes", "flushes", "of the guest's TLB"),
+    M(cost_ns, "cost_ns", "ns", "time that all of it took, of cores and guest"),
+    M(memory_bytes, "memory_bytes", "bytes", "most that it kept at a time"),
+};
+const size_t nw_vms_monitor_row_count = NW_ARRAY_LEN(nw_vms_monitor_rows);

@@ -149,7 +149,9 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
         p->flags &= (uint8_t)~NW_PAGE_READ_AHEAD;
         vm->counters.read_ahead_used++;
     }
-    p->flags |= NW_PAGE_ACCESSED | NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED;
+    p->flags |= NW_LIKELY(!vm->watch) || monitor_access(v, vm, page, owner)
+                    ? NW_PAGE_ACCESSED | NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED
+                    : NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED;
     if (v->exact)
         host_hit(v, vm, f);
     if (!store)
@@ -277,7 +279,7 @@ static void take_samples(struct vms *v, uint64_t now)
 
 /* ---- what is due on the host ---- */
 
-enum due { DUE_SHARING, DUE_SCAN, DUE_BALLOON, DUE_REPORT, DUE_TIMELINE, DUE_KINDS };
+enum due { DUE_SHARING, DUE_SCAN, DUE_MONITOR, DUE_BALLOON, DUE_REPORT, DUE_TIMELINE, DUE_KINDS };
 struct clockwork {
     uint64_t next[DUE_KINDS], *core;
     unsigned cores;
@@ -287,6 +289,7 @@ static void begin_clockwork(const struct nw_vms_config *c, struct clockwork *w)
 {
     w->next[DUE_SHARING] = c->sharing.kind ? c->sharing.sleep_ns : UINT64_MAX;
     w->next[DUE_SCAN] = c->swap.sees == NW_VMS_SEES_SCANS ? c->swap.scan_ns : UINT64_MAX;
+    w->next[DUE_MONITOR] = monitor_is_on(c) ? monitor_tick_ns(c) : UINT64_MAX;
     w->next[DUE_BALLOON] = c->balloon.policy ? c->balloon.interval_ns : UINT64_MAX;
     w->next[DUE_REPORT] = c->balloon.reporting ? c->balloon.reporting_ns : UINT64_MAX;
     w->next[DUE_TIMELINE] = c->host.timeline_ns ? c->host.timeline_ns : UINT64_MAX;
@@ -325,6 +328,10 @@ static void run_due(struct vms *v, struct clockwork *w, enum due what, uint64_t 
         w->next[DUE_SCAN] = now + c->swap.scan_ns;
         break;
     }
+    case DUE_MONITOR:
+        use_core(w, now, monitor_tick(v, now));
+        w->next[DUE_MONITOR] = now + monitor_tick_ns(c);
+        break;
     case DUE_BALLOON:
         balloon_decide(v, now);
         w->next[DUE_BALLOON] = now + c->balloon.interval_ns;
@@ -498,8 +505,9 @@ static enum nw_status fill_result(struct vms *v, const struct clockwork *w)
         memcpy(g->name, vm->name, sizeof g->name);
         r->guests++;
     }
+    enum nw_status s = monitor_results(v);
     /* The account has to be right at the end, too. */
-    return nw_hostmem_check(v->h, v->err);
+    return s ? s : nw_hostmem_check(v->h, v->err);
 }
 
 static enum nw_status begin_guests(struct vms *v)
@@ -541,6 +549,8 @@ static enum nw_status run_all(struct vms *v, const struct nw_vms_progress *progr
         s = host_begin(v, v->err);
     if (!s)
         s = balloon_begin(v, v->err);
+    if (!s)
+        s = monitor_begin(v, v->err);
     if (s)
         return s;
     begin_clockwork(v->config, w);
@@ -568,6 +578,7 @@ enum nw_status nw_vms_run(const struct nw_vms_config *c, const struct nw_vms_pro
     if (v.vm) {
         end_guests(&v);
         balloon_end(&v);
+        monitor_end(&v);
         host_end(&v);
     }
     free(v.vm);
@@ -585,8 +596,12 @@ enum nw_status nw_vms_run(const struct nw_vms_config *c, const struct nw_vms_pro
 
 void nw_vms_result_fini(struct nw_vms_result *r)
 {
-    for (size_t i = 0; i < r->guests; i++)
+    for (size_t i = 0; i < r->guests; i++) {
         free(r->guest[i].work_ns);
+        free(r->guest[i].mrc);
+    }
+    free(r->monitor);
+    free(r->monitor_sample);
     free(r->guest);
     free(r->sample);
     free(r->event);

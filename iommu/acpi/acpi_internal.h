@@ -31,6 +31,12 @@ void *nw_acpi_grow(void **array, size_t *count, size_t bytes);
 enum nw_status nw_acpi_problem_add(struct nw_acpi_problems *problems, struct nw_error *err, uint32_t offset,
                                    const char *format, ...) NW_PRINTF(4, 5);
 
+/* Of the table without structures. */
+static inline uint32_t nw_acpi_fixed(enum nw_acpi_kind kind)
+{
+    return kind == NW_ACPI_MADT ? NW_ACPI_MADT_FIXED_BYTES : NW_ACPI_FIXED_BYTES;
+}
+
 /* Bytes of the table to decode: what the header says, as far as it is there. */
 static inline uint32_t nw_acpi_end(const struct nw_acpi_table *t) { return t->length < t->size ? t->length : t->size; }
 

@@ -1,24 +1,17 @@
 /* check.c - findings, and what is judged alike in both tables: the header and whether the lengths fit. */
 #include "acpi_internal.h"
-#include "check_internal.h"
+#include "check_table.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-const char *nw_iommu_severity_name(enum nw_iommu_severity severity)
-{
-    static const char *const names[] = { "info", "warning", "error" };
-    return names[severity];
-}
 
 /* A finding whose detail is yet to be written; NULL when there is no memory. */
 static struct nw_iommu_finding *append(struct check *c, enum rule rule, uint32_t offset, const char *subject)
 {
-    struct nw_iommu_finding *f = nw_acpi_grow((void **)&c->findings->at, &c->findings->count, sizeof *f);
+    struct nw_iommu_finding *f = nw_finding_append(c->findings, rule);
     if (!f) {
         c->no_memory = true;
         return NULL;
     }
-    f->rule = &nw_iommu_rules[rule];
     f->offset = offset;
     snprintf(f->where, sizeof f->where, "%s+0x%x%s%s", nw_acpi_kind_name(c->table->kind), offset, *subject ? " " : "",
              subject);
@@ -54,9 +47,9 @@ static void count_the_rest(struct check *c)
 static void check_header(struct check *c)
 {
     const struct nw_acpi_table *t = c->table;
-    if (t->length < NW_ACPI_FIXED_BYTES)
-        nw_check_add(c, T01, 4, "length", "the header says %u bytes; the fixed part alone has %d", t->length,
-                     NW_ACPI_FIXED_BYTES);
+    if (t->length < nw_acpi_fixed(t->kind))
+        nw_check_add(c, T01, 4, "length", "the header says %u bytes; the fixed part alone has %u", t->length,
+                     nw_acpi_fixed(t->kind));
     else if (t->length > t->size)
         nw_check_add(c, T01, 4, "length", "the header says %u bytes, of which %u are there", t->length, t->size);
     else if (t->length < t->size)
@@ -71,18 +64,6 @@ static void check_problems(struct check *c, const struct nw_acpi_problems *probl
 {
     for (size_t i = 0; i < problems->count; i++)
         nw_check_add(c, T02, problems->at[i].offset, "", "%s", problems->at[i].text);
-}
-
-static int by_severity(const void *a, const void *b)
-{
-    const struct nw_iommu_finding *x = a, *y = b;
-    if (x->rule->severity != y->rule->severity)
-        return x->rule->severity > y->rule->severity ? -1 : 1;
-    if (x->offset != y->offset)
-        return x->offset < y->offset ? -1 : 1;
-    if (x->rule != y->rule)
-        return x->rule < y->rule ? -1 : 1;
-    return strcmp(x->detail, y->detail);
 }
 
 enum nw_status nw_iommu_check_table(const struct nw_acpi_table *table, struct nw_iommu_findings *findings,
@@ -100,6 +81,13 @@ enum nw_status nw_iommu_check_table(const struct nw_acpi_table *table, struct nw
         nw_check_dmar(&c, &dmar);
         *structures = dmar.structures;
         nw_dmar_fini(&dmar);
+    } else if (table->kind == NW_ACPI_MADT) {
+        struct nw_madt madt;
+        if ((s = nw_madt_decode(table, &madt, err)))
+            return s;
+        check_problems(&c, &madt.problems);
+        *structures = madt.entries;
+        nw_madt_fini(&madt);
     } else {
         struct nw_ivrs ivrs;
         if ((s = nw_ivrs_decode(table, &ivrs, err)))
@@ -112,13 +100,6 @@ enum nw_status nw_iommu_check_table(const struct nw_acpi_table *table, struct nw
     count_the_rest(&c);
     if (c.no_memory)
         return nw_fail_nomem(err, "the findings");
-    if (findings->count > before)
-        qsort(findings->at + before, findings->count - before, sizeof *findings->at, by_severity);
+    nw_iommu_findings_sort(findings, before);
     return NW_OK;
-}
-
-void nw_iommu_findings_fini(struct nw_iommu_findings *findings)
-{
-    free(findings->at);
-    *findings = (struct nw_iommu_findings){ 0 };
 }

@@ -1,6 +1,6 @@
 /* check_dmar.c - the rules about DMAR tables that need nothing but the table. rules.c says why each exists. */
 #include "acpi_internal.h"
-#include "check_internal.h"
+#include "check_table.h"
 #include <inttypes.h>
 #include <nestwalk/base/bits.h>
 #include <stdio.h>

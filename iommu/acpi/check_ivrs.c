@@ -1,6 +1,6 @@
 /* check_ivrs.c - the rules about IVRS tables that need nothing but the table. rules.c says why each exists. */
 #include "acpi_internal.h"
-#include "check_internal.h"
+#include "check_table.h"
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>

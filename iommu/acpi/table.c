@@ -1,4 +1,4 @@
-/* table.c - finds DMAR and IVRS tables in a binary or in the text of acpidump.
+/* table.c - finds DMAR, IVRS and APIC tables in a binary or in the text of acpidump.
  * Source: ACPI specification, "System Description Table Header"; the text form is that of ACPICA's acpidump: a line
  * "DMAR @ 0x..." and lines "    0000: 44 4D 41 52 ...  DMAR...", an offset and up to 16 bytes. */
 #include "acpi_internal.h"
@@ -8,7 +8,9 @@
 
 enum { TABLE_BYTES_MAX = 128 << 10 /* the largest of machines need a tenth */, ROW_BYTES = 16 };
 
-const char *nw_acpi_kind_name(enum nw_acpi_kind kind) { return kind == NW_ACPI_DMAR ? "DMAR" : "IVRS"; }
+static const char signatures[][5] = { [NW_ACPI_DMAR] = "DMAR", [NW_ACPI_IVRS] = "IVRS", [NW_ACPI_MADT] = "APIC" };
+
+const char *nw_acpi_kind_name(enum nw_acpi_kind kind) { return signatures[kind]; }
 
 void *nw_acpi_grow(void **array, size_t *count, size_t bytes)
 {
@@ -38,8 +40,12 @@ enum nw_status nw_acpi_problem_add(struct nw_acpi_problems *problems, struct nw_
 
 static bool kind_of(const void *signature, enum nw_acpi_kind *kind)
 {
-    *kind = memcmp(signature, "IVRS", 4) ? NW_ACPI_DMAR : NW_ACPI_IVRS;
-    return *kind == NW_ACPI_IVRS || !memcmp(signature, "DMAR", 4);
+    for (size_t i = 0; i < NW_ARRAY_LEN(signatures); i++)
+        if (!memcmp(signature, signatures[i], 4)) {
+            *kind = (enum nw_acpi_kind)i;
+            return true;
+        }
+    return false;
 }
 
 static enum nw_status add(struct nw_acpi_file *file, const uint8_t *bytes, size_t size, uint64_t line, const char *name,
@@ -47,15 +53,17 @@ static enum nw_status add(struct nw_acpi_file *file, const uint8_t *bytes, size_
 {
     enum nw_acpi_kind kind;
     if (!kind_of(bytes, &kind))
-        return nw_fail(err, NW_ERR_INPUT, "%s: no signature DMAR or IVRS", name);
-    if (size < NW_ACPI_FIXED_BYTES)
-        return nw_fail(err, NW_ERR_INPUT, "%s: the %s table ends at offset 0x%zx, within its fixed part of %d bytes",
-                       name, nw_acpi_kind_name(kind), size, NW_ACPI_FIXED_BYTES);
+        return nw_fail(err, NW_ERR_INPUT, "%s: no signature DMAR, IVRS or APIC", name);
+    if (size < nw_acpi_fixed(kind))
+        return nw_fail(err, NW_ERR_INPUT, "%s: the %s table ends at offset 0x%zx, within its fixed part of %u bytes",
+                       name, nw_acpi_kind_name(kind), size, nw_acpi_fixed(kind));
     if (size > TABLE_BYTES_MAX)
         return nw_fail(err, NW_ERR_INPUT, "%s: %zu bytes for a table %s; at most %d are read", name, size,
                        nw_acpi_kind_name(kind), TABLE_BYTES_MAX);
     uint8_t *copy = malloc(size);
-    struct nw_acpi_table *t = copy ? nw_acpi_grow((void **)&file->table, &file->count, sizeof *t) : NULL;
+    struct nw_acpi_table *t = !copy                  ? NULL
+                              : kind == NW_ACPI_MADT ? nw_acpi_grow((void **)&file->madt, &file->madts, sizeof *t)
+                                                     : nw_acpi_grow((void **)&file->table, &file->count, sizeof *t);
     if (!t) {
         free(copy);
         return nw_fail_nomem(err, "a table");
@@ -203,10 +211,11 @@ static enum nw_status load_text(struct nw_acpi_file *file, const char *p, size_t
     if (!s)
         s = finish_table(&t, err);
     free(t.bytes);
-    if (!s && !file->count)
-        s = headings ? nw_fail(err, NW_ERR_INPUT, "%s: the tables in it are neither DMAR nor IVRS", name)
+    if (!s && !file->count && !file->madts)
+        s = headings ? nw_fail(err, NW_ERR_INPUT, "%s: the tables in it are neither DMAR, IVRS nor APIC", name)
                      : nw_fail(err, NW_ERR_INPUT,
-                               "%s: neither a binary DMAR or IVRS table nor text of acpidump (\"DMAR @ 0x...\")", name);
+                               "%s: neither a binary DMAR, IVRS or APIC table nor text of acpidump (\"DMAR @ 0x...\")",
+                               name);
     return s;
 }
 
@@ -233,5 +242,8 @@ void nw_acpi_file_fini(struct nw_acpi_file *file)
     for (size_t i = 0; i < file->count; i++)
         free(file->table[i].bytes);
     free(file->table);
+    for (size_t i = 0; i < file->madts; i++)
+        free(file->madt[i].bytes);
+    free(file->madt);
     *file = (struct nw_acpi_file){ 0 };
 }

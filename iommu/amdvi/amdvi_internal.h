@@ -3,6 +3,7 @@
 #ifndef NESTWALK_IOMMU_AMDVI_INTERNAL_H
 #define NESTWALK_IOMMU_AMDVI_INTERNAL_H
 
+#include <nestwalk/iommu/amdvi_entries.h>
 #include <nestwalk/iommu/amdvi_watch.h>
 
 /* Fields of a device table entry, by 64-bit word ("Device Table Entry Format"). */
@@ -27,10 +28,19 @@
 #define DTE_EX               NW_BIT(39)
 #define DTE_SYSMGT(w1)       ((unsigned)nw_field(w1, 41, 40))
 #define DTE_GUEST_LEVELS(w2) ((unsigned)nw_field(w2, 55, 54) + 4) /* GuestPagingMode */
-#define DTE_MODE0FC          NW_BIT(55)                           /* word 3 */
+#define DTE_IV               NW_BIT(0)                            /* word 2 */
+#define DTE_INTTABLEN(w2)    ((unsigned)nw_field(w2, 4, 1))       /* log2 of the number of entries */
+#define DTE_IG               NW_BIT(5)
+#define DTE_INTTABROOT       nw_mask(51, 7)
+#define DTE_INIT_PASS        NW_BIT(56)
+#define DTE_EINT_PASS        NW_BIT(57)
+#define DTE_NMI_PASS         NW_BIT(58)
+#define DTE_INTCTL(w2)       ((unsigned)nw_field(w2, 61, 60))
+#define DTE_MODE0FC          NW_BIT(55) /* word 3 */
 enum { IOCTL_ABORT, IOCTL_FORWARD, IOCTL_TRANSLATE, IOCTL_RESERVED };
 enum { SYSMGT_ABORT, SYSMGT_FORWARD, SYSMGT_FORWARD_INTX, SYSMGT_TRANSLATE };
 enum { HAD_OFF, HAD_ACCESSED, HAD_RESERVED, HAD_BOTH };
+enum { INTCTL_ABORT, INTCTL_FORWARD, INTCTL_REMAP, INTCTL_RESERVED };
 
 struct amdvi_caches; /* caches.h */
 
@@ -94,7 +104,7 @@ bool amdvi_guest_translate(struct amdvi_walk *w, uint32_t pasid, struct nw_amdvi
 
 /* The guest's tables of a PASID; DTE.TV and .GV are set. False: *e says why there are none. */
 struct nw_paging;
-uint64_t amdvi_gcr3_root(const struct amdvi_walk *w);
+uint64_t amdvi_gcr3_root(const uint64_t dte[4]);
 bool amdvi_guest_tables(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct nw_paging *guest,
                         struct nw_amdvi_event *e);
 

@@ -1,59 +1,10 @@
 /* The command buffer: AMD IOMMU specification, chapter "Commands". */
 #include "endpoint.h"
 
-enum {
-    COMPLETION_WAIT = 1,
-    INVALIDATE_DEVTAB_ENTRY,
-    INVALIDATE_IOMMU_PAGES,
-    INVALIDATE_IOTLB_PAGES,
-    INVALIDATE_INTERRUPT_TABLE,
-    PREFETCH_IOMMU_PAGES, /* not supported */
-    COMPLETE_PPR_REQUEST,
-    INVALIDATE_IOMMU_ALL
-};
-
 struct command {
     uint64_t word[2], at;
     unsigned opcode;
 };
-
-/* Bits that have to be zero, in both words; all ones: there is no such command. */
-static const uint64_t *reserved_of(unsigned opcode)
-{
-    static const uint64_t none[2] = { 0, UINT64_MAX };
-    static const uint64_t reserved[][2] = {
-        [COMPLETION_WAIT] = { UINT64_C(0x0ff0000000000000), 0 },
-        [INVALIDATE_DEVTAB_ENTRY] = { UINT64_C(0x0fffffffffff0000), UINT64_MAX },
-        [INVALIDATE_IOMMU_PAGES] = { UINT64_C(0x0fff0000fff00000), 0xff8 },
-        [INVALIDATE_IOTLB_PAGES] = { 0, 0xfca },
-        [INVALIDATE_INTERRUPT_TABLE] = { UINT64_C(0x0fffffffffff0000), UINT64_MAX },
-        [COMPLETE_PPR_REQUEST] = { UINT64_C(0x0ff00000ffff0000), UINT64_C(0xffff0000fffffffb) },
-        [INVALIDATE_IOMMU_ALL] = { UINT64_C(0x0fffffffffffffff), UINT64_MAX },
-    };
-    return opcode < NW_ARRAY_LEN(reserved) ? reserved[opcode] : none;
-}
-
-static bool supported(const struct nw_amdvi_unit *u, const struct command *c)
-{
-    const uint64_t efr = u->config.unit.efr;
-    const bool gn = c->word[1] & NW_BIT(2), guests = efr & NW_AMDVI_EFR_GT;
-    switch (c->opcode) {
-    case COMPLETION_WAIT:
-    case INVALIDATE_DEVTAB_ENTRY:
-    case INVALIDATE_INTERRUPT_TABLE: return true;
-    case INVALIDATE_IOMMU_PAGES: return guests || !gn;
-    case INVALIDATE_IOTLB_PAGES: return u->config.remote_iotlbs && (guests || !gn);
-    case COMPLETE_PPR_REQUEST: return efr & NW_AMDVI_EFR_PPR;
-    case INVALIDATE_IOMMU_ALL: return efr & NW_AMDVI_EFR_IA;
-    default: return false;
-    }
-}
-
-static bool legal(const struct nw_amdvi_unit *u, const struct command *c)
-{
-    const uint64_t *reserved = reserved_of(c->opcode);
-    return supported(u, c) && !(c->word[0] & reserved[0]) && !(c->word[1] & reserved[1]);
-}
 
 /* ---- what each does ----------------------------------------------------------------------------- */
 
@@ -138,12 +89,12 @@ static void complete_page_request(struct nw_amdvi_unit *u, const struct command 
 static void execute(struct nw_amdvi_unit *u, const struct command *c)
 {
     switch (c->opcode) {
-    case COMPLETION_WAIT: completion_wait(u, c); break;
-    case INVALIDATE_DEVTAB_ENTRY: amdvi_invalidate_device(&u->caches, (uint16_t)c->word[0]); break;
-    case INVALIDATE_IOMMU_PAGES: invalidate_pages(u, c); break;
-    case INVALIDATE_IOTLB_PAGES: invalidate_iotlb(u, c); break;
-    case INVALIDATE_INTERRUPT_TABLE: amdvi_invalidate_interrupts(&u->caches, (uint16_t)c->word[0]); break;
-    case COMPLETE_PPR_REQUEST: complete_page_request(u, c); break;
+    case NW_AMDVI_COMPLETION_WAIT: completion_wait(u, c); break;
+    case NW_AMDVI_INVALIDATE_DEVTAB_ENTRY: amdvi_invalidate_device(&u->caches, (uint16_t)c->word[0]); break;
+    case NW_AMDVI_INVALIDATE_IOMMU_PAGES: invalidate_pages(u, c); break;
+    case NW_AMDVI_INVALIDATE_IOTLB_PAGES: invalidate_iotlb(u, c); break;
+    case NW_AMDVI_INVALIDATE_INTERRUPT_TABLE: amdvi_invalidate_interrupts(&u->caches, (uint16_t)c->word[0]); break;
+    case NW_AMDVI_COMPLETE_PPR_REQUEST: complete_page_request(u, c); break;
     default: amdvi_invalidate_all(&u->caches); break;
     }
 }
@@ -162,8 +113,8 @@ static bool fetch(struct nw_amdvi_unit *u, struct command *c)
         }
         c->word[i] = nw_physmem_read64(m->pm, nw_hpa(c->at + 8 * i));
     }
-    c->opcode = (unsigned)nw_field(c->word[0], 63, 60);
-    if (legal(u, c))
+    c->opcode = nw_amdvi_opcode(c->word);
+    if (nw_amdvi_command_legal(&u->config.unit, u->config.remote_iotlbs, c->word))
         return true;
     log_command(u, NW_AMDVI_ILLEGAL_COMMAND_ERROR, 0, 0, c->at);
     return false;

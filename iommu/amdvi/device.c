@@ -35,27 +35,6 @@ bool amdvi_load(struct amdvi_walk *w, uint64_t address, uint64_t *out)
     return readable;
 }
 
-/* Bits 127:0 that must be zero in this unit. Bit 106 is one of them: the model knows no secure ATS. */
-static bool reserved_bits(const struct amdvi_walk *w)
-{
-    uint64_t efr = w->t->unit.efr;
-    uint64_t reserved0 = nw_mask(6, 2) | NW_BIT(63) | (efr & NW_AMDVI_EFR_PPR ? 0 : DTE_PPR) |
-                         (efr & NW_AMDVI_EFR_GT ? 0 : DTE_GUEST0) | (efr & NW_AMDVI_EFR_GIO ? 0 : DTE_GIOV) |
-                         (efr & NW_AMDVI_EFR_HA ? 0 : NW_BIT(7)) | (efr & NW_AMDVI_EFR_HD ? 0 : NW_BIT(8));
-    uint64_t reserved1 = NW_BIT(42) | (efr & NW_AMDVI_EFR_GT ? 0 : DTE_GUEST1);
-    return (w->dte[0] & reserved0) || (w->dte[1] & reserved1) || DTE_HAD(w->dte[0]) == HAD_RESERVED ||
-           DTE_IOCTL(w->dte[1]) == IOCTL_RESERVED;
-}
-
-/* Of host tables, of the GCR3 table, or of guest tables: more than the unit has, or a reserved encoding. */
-static bool too_many_levels(const struct amdvi_walk *w)
-{
-    uint64_t efr = w->t->unit.efr;
-    return DTE_MODE(w->dte[0]) > nw_amdvi_host_levels(efr) ||
-           ((w->dte[0] & DTE_GV) && (DTE_GLX(w->dte[0]) + 1 > nw_amdvi_gcr3_levels(efr) ||
-                                     DTE_GUEST_LEVELS(w->dte[2]) > nw_amdvi_guest_levels(efr)));
-}
-
 bool amdvi_read_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
 {
     uint64_t bytes = (nw_field(w->t->device_table, 8, 0) + 1) << NW_PAGE_LOG2, offset = (uint64_t)w->q->device_id * 32;
@@ -81,9 +60,10 @@ bool amdvi_find_device(struct amdvi_walk *w, struct nw_amdvi_event *e)
     if (!amdvi_read_device(w, e))
         return false;
     if (w->dte[0] & DTE_V) {
-        if (reserved_bits(w))
+        const unsigned illegal = nw_amdvi_dte_illegal(&w->t->unit, w->dte);
+        if (illegal & NW_AMDVI_DTE_RESERVED)
             return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, NW_AMDVI_FLAG_RZ);
-        if ((w->dte[0] & DTE_TV) && too_many_levels(w))
+        if (illegal & NW_AMDVI_DTE_LEVELS)
             return amdvi_event(w, e, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, 0);
     }
     amdvi_dte_fill(w);

@@ -100,9 +100,9 @@ static NW_NOINLINE void walk(struct guest_walk *g, const struct nw_paging *guest
 
 /* ---- the GCR3 table ----------------------------------------------------------------------------- */
 
-uint64_t amdvi_gcr3_root(const struct amdvi_walk *w)
+uint64_t amdvi_gcr3_root(const uint64_t dte[4])
 {
-    return nw_field(w->dte[0], 60, 58) << 12 | nw_field(w->dte[1], 31, 16) << 15 | nw_field(w->dte[1], 63, 43) << 31;
+    return nw_field(dte[0], 60, 58) << 12 | nw_field(dte[1], 31, 16) << 15 | nw_field(dte[1], 63, 43) << 31;
 }
 
 static bool find_cr3(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct nw_amdvi_event *e)
@@ -110,7 +110,7 @@ static bool find_cr3(struct amdvi_walk *w, uint32_t pasid, uint64_t *cr3, struct
     unsigned levels = DTE_GLX(w->dte[0]) + 1;
     if ((uint64_t)pasid >> nw_amdvi_pasid_bits(w->t->unit.efr) || pasid >> 9 * levels)
         return guest_event(w, e, 0, pasid);
-    uint64_t table = amdvi_gcr3_root(w), entry;
+    uint64_t table = amdvi_gcr3_root(w->dte), entry;
     if (amdvi_gcr3_lookup(w, pasid, cr3))
         return true;
     for (unsigned level = levels; level-- > 0; table = entry & nw_mask(51, 12)) {

@@ -3,31 +3,8 @@
  * pick (bits 10:8 being the delivery mode, those are the entries 0 to 511); NMI, INIT and ExtINT pass or are aborted by a bit each. */
 #include "caches.h"
 
-/* Word 2 of a device table entry. */
-#define DTE_IV            NW_BIT(0)
-#define DTE_INTTABLEN(w2) ((unsigned)nw_field(w2, 4, 1)) /* log2 of the number of entries */
-#define DTE_IG            NW_BIT(5)
-#define DTE_INTTABROOT    nw_mask(51, 7)
-#define DTE_INIT_PASS     NW_BIT(56)
-#define DTE_EINT_PASS     NW_BIT(57)
-#define DTE_NMI_PASS      NW_BIT(58)
-#define DTE_INTCTL(w2)    ((unsigned)nw_field(w2, 61, 60))
-#define DTE_W2_RESERVED   (nw_mask(53, 52) | NW_BIT(59))
-#define DTE_W2_GUEST      nw_mask(55, 54) /* GuestPagingMode */
-#define DTE_W3_RESERVED   nw_mask(53, 0)
-enum { INTCTL_ABORT, INTCTL_FORWARD, INTCTL_REMAP, INTCTL_RESERVED };
-enum { INTTABLEN_MAX = 11 };
+#define IRTE_SUPIOPF NW_BIT(1)
 enum { FIXED = 0, ARBITRATED = 1, NMI = 4, INIT = 5, EXTINT = 7 };
-
-/* An entry, of either size; the first word's low 8 bits are the same in both. */
-#define IRTE_REMAPEN    NW_BIT(0)
-#define IRTE_SUPIOPF    NW_BIT(1)
-#define IRTE_INTTYPE(e) ((unsigned)nw_field(e, 4, 2))
-#define IRTE_RQEOI      NW_BIT(5)
-#define IRTE_DM         NW_BIT(6)
-#define IRTE_GUESTMODE  NW_BIT(7)
-#define IRTE_GALOGINTR  NW_BIT(2) /* with GuestMode */
-#define IRTE_ISRUN      NW_BIT(6)
 
 /* Interrupts are not writes in events, and DTE.SA is no concern of theirs; their own way to be silent is DTE.IG. */
 static void interrupt_event(const struct amdvi_walk *w, struct nw_amdvi_event *e, enum nw_amdvi_event_code code,
@@ -40,13 +17,6 @@ static void interrupt_event(const struct amdvi_walk *w, struct nw_amdvi_event *e
 static bool wide_entries(const struct nw_amdvi_tables *t)
 {
     return t->wide_interrupt_entries && (t->unit.efr & NW_AMDVI_EFR_GA);
-}
-
-static bool illegal_entry(const struct amdvi_walk *w)
-{
-    uint64_t guest = w->t->unit.efr & NW_AMDVI_EFR_GT ? 0 : DTE_W2_GUEST;
-    return (w->dte[2] & (DTE_W2_RESERVED | guest)) || (w->dte[3] & DTE_W3_RESERVED) ||
-           DTE_INTTABLEN(w->dte[2]) > INTTABLEN_MAX || DTE_INTCTL(w->dte[2]) == INTCTL_RESERVED;
 }
 
 static void pass(const struct nw_amdvi_interrupt_request *q, struct nw_amdvi_interrupt *out)
@@ -85,42 +55,6 @@ static bool read_entry(struct amdvi_walk *w, unsigned index, uint64_t entry[2], 
     return there;
 }
 
-/* Reserved bits, or a reserved interrupt type. */
-static bool bad_entry(const struct nw_amdvi_tables *t, const uint64_t entry[2])
-{
-    if (!wide_entries(t))
-        return (entry[0] & (nw_mask(31, 24) | IRTE_GUESTMODE)) || IRTE_INTTYPE(entry[0]) > ARBITRATED;
-    if (entry[0] & IRTE_GUESTMODE)
-        return (entry[0] & nw_mask(5, 3)) || (entry[1] & (nw_mask(11, 8) | nw_mask(55, 52))) ||
-               (!t->x2apic && ((entry[0] & nw_mask(31, 16)) || (entry[1] & nw_mask(63, 56))));
-    uint64_t wide0 = t->x2apic ? 0 : nw_mask(31, 16), wide1 = t->x2apic ? 0 : nw_mask(63, 56);
-    return (entry[0] & (nw_mask(63, 32) | wide0)) || (entry[1] & (nw_mask(55, 8) | wide1)) ||
-           IRTE_INTTYPE(entry[0]) > ARBITRATED;
-}
-
-static void decode(const struct nw_amdvi_tables *t, const uint64_t entry[2], struct nw_amdvi_interrupt *out)
-{
-    uint64_t e = entry[0];
-    out->form = NW_AMDVI_INTERRUPT_REMAPPED;
-    out->destination = (uint32_t)nw_field(e, 15, 8);
-    out->vector = (uint8_t)nw_field(e, 23, 16);
-    if (wide_entries(t)) {
-        out->destination = (uint32_t)(nw_field(e, 31, 8) | nw_field(entry[1], 63, 56) << 24);
-        out->vector = (uint8_t)entry[1];
-        if (e & IRTE_GUESTMODE) {
-            out->form = NW_AMDVI_INTERRUPT_GUEST;
-            out->backing_page = entry[1] & nw_mask(51, 12);
-            out->tag = (uint32_t)(e >> 32);
-            out->running = e & IRTE_ISRUN;
-            out->logs = e & IRTE_GALOGINTR;
-            return;
-        }
-    }
-    out->logical = e & IRTE_DM;
-    out->request_eoi = e & IRTE_RQEOI;
-    out->delivery_mode = (uint8_t)IRTE_INTTYPE(e);
-}
-
 static void remap(struct amdvi_walk *w, unsigned index, struct nw_amdvi_interrupt *out)
 {
     uint64_t entry[2];
@@ -130,12 +64,13 @@ static void remap(struct amdvi_walk *w, unsigned index, struct nw_amdvi_interrup
         return;
     }
     unsigned flags = 0;
-    if ((entry[0] & IRTE_REMAPEN) && !bad_entry(w->t, entry)) {
+    const bool wide = wide_entries(w->t);
+    if ((entry[0] & NW_AMDVI_IRTE_REMAP_EN) && !nw_amdvi_irte_illegal(wide, w->t->x2apic, entry)) {
         amdvi_irte_fill(w, index, entry);
-        decode(w->t, entry, out);
+        nw_amdvi_irte_decode(wide, entry, out);
         return;
     }
-    if (entry[0] & IRTE_REMAPEN)
+    if (entry[0] & NW_AMDVI_IRTE_REMAP_EN)
         flags = NW_AMDVI_FLAG_PR | NW_AMDVI_FLAG_RZ;
     interrupt_event(w, &out->event, NW_AMDVI_IO_PAGE_FAULT, flags);
     out->event.logged = !ignored && !(entry[0] & IRTE_SUPIOPF);
@@ -165,7 +100,7 @@ void amdvi_interrupt(const struct nw_amdvi_tables *t, struct amdvi_caches *cache
     }
     uint64_t w2 = w.dte[2];
     unsigned mode = (unsigned)nw_field(q->data, 10, 8);
-    if ((w2 & DTE_IV) && illegal_entry(&w)) {
+    if (nw_amdvi_dte_illegal(&t->unit, w.dte) & NW_AMDVI_DTE_INTERRUPTS) {
         interrupt_event(&w, &out->event, NW_AMDVI_ILLEGAL_DEV_TABLE_ENTRY, NW_AMDVI_FLAG_RZ);
         return;
     }

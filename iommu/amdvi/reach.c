@@ -355,7 +355,7 @@ void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, nw_reach_source_fn 
             continue;
         on = tell_source(&s, &(struct nw_reach_request){ .source_id = (uint16_t)id });
         if (on && (w.dte[0] & (DTE_TV | DTE_GV)) == (DTE_TV | DTE_GV))
-            on = tell_pasids(&s, &host, (uint16_t)id, amdvi_gcr3_root(&w), DTE_GLX(w.dte[0]), 0);
+            on = tell_pasids(&s, &host, (uint16_t)id, amdvi_gcr3_root(w.dte), DTE_GLX(w.dte[0]), 0);
     }
     *more = s.more;
 }

@@ -39,15 +39,6 @@ void vtd_command(struct nw_vtd_unit *u, uint64_t gcmd)
         u->iqh = 0;
 }
 
-void vtd_cover_pages(struct vtd_cover *v, uint64_t address, unsigned am, bool hint)
-{
-    uint64_t bytes = am > 51 ? 0 : NW_BIT(am + NW_PAGE_LOG2); /* 0: everything */
-    v->by_address = true;
-    v->start = bytes ? address & ~(bytes - 1) : 0;
-    v->last = bytes ? v->start + bytes - 1 : UINT64_MAX;
-    v->paging_entries_stay = hint;
-}
-
 /* Register-based invalidation is for legacy mode, and for when the queue is off. */
 static bool registers_invalidate(const struct nw_vtd_unit *u)
 {
@@ -85,8 +76,11 @@ void vtd_iotlb_command(struct nw_vtd_unit *u)
     if (done == NARROW && (!(u->config.unit.cap & NW_VTD_CAP_PSI) || am > most))
         done = DOMAIN; /* a unit may do more than it was asked to */
     struct vtd_cover v = { .by_domain = done >= DOMAIN, .domain_id = (uint16_t)nw_field(u->iotlb, 47, 32) };
-    if (done == NARROW)
-        vtd_cover_pages(&v, u->iva & nw_mask(63, 12), am, u->iva & NW_BIT(6));
+    if (done == NARROW) {
+        v.by_address = true;
+        vtd_pages(u->iva & nw_mask(63, 12), am, &v.start, &v.last);
+        v.paging_entries_stay = u->iva & NW_BIT(6);
+    }
     if (done)
         vtd_invalidate_iotlb(&u->caches, &v);
     if (done)

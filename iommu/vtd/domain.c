@@ -88,6 +88,25 @@ static bool read_legacy_context(struct vtd_walk *w, uint16_t source_id, uint64_t
     return true;
 }
 
+/* Why every request faults; 0: none does. */
+static unsigned legacy_reason(const struct nw_vtd_capabilities *u, const uint64_t word[2])
+{
+    const unsigned type = CONTEXT_TT(word[0]), levels = vtd_second_stage_levels(u, CONTEXT_AW(word[1]));
+    uint64_t above = type == TT_PASS_THROUGH ? 0 : nw_mask(63, u->haw); /* pass-through ignores the pointer */
+    if ((word[0] & (CONTEXT_LO_RSVD | above)) || (word[1] & CONTEXT_HI_RSVD))
+        return 0x0b;
+    if (!levels || type == TT_RESERVED || (type == TT_ALL && !(u->ecap & NW_VTD_ECAP_DT)) ||
+        (type == TT_PASS_THROUGH && !(u->ecap & NW_VTD_ECAP_PT)))
+        return 0x03;
+    return 0;
+}
+
+static void legacy_tree(struct vtd_walk *w, const uint64_t word[2])
+{
+    vtd_second_stage(w, CONTEXT_TT(word[0]) == TT_PASS_THROUGH ? 0 : word[0] & TABLE_POINTER,
+                     vtd_second_stage_levels(&w->t->unit, CONTEXT_AW(word[1])), false);
+}
+
 static bool find_legacy(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault)
 {
     const struct nw_vtd_capabilities *u = &w->t->unit;
@@ -98,21 +117,33 @@ static bool find_legacy(struct vtd_walk *w, const struct nw_vtd_request *q, stru
     if (!read_legacy_context(w, q->source_id, word, fault))
         return false;
     d->fpd = word[0] & CONTEXT_FPD;
-    unsigned type = CONTEXT_TT(word[0]), levels = vtd_second_stage_levels(u, CONTEXT_AW(word[1]));
-    uint64_t above = type == TT_PASS_THROUGH ? 0 : nw_mask(63, u->haw); /* pass-through ignores the pointer */
-    if ((word[0] & (CONTEXT_LO_RSVD | above)) || (word[1] & CONTEXT_HI_RSVD))
-        return vtd_fault(w, fault, 0x0b);
-    if (!levels || type == TT_RESERVED || (type == TT_ALL && !(u->ecap & NW_VTD_ECAP_DT)) ||
-        (type == TT_PASS_THROUGH && !(u->ecap & NW_VTD_ECAP_PT)))
-        return vtd_fault(w, fault, 0x03);
+    unsigned reason = legacy_reason(u, word), type = CONTEXT_TT(word[0]);
+    if (reason)
+        return vtd_fault(w, fault, reason);
     vtd_context_fill(w->caches, q->source_id, word, 2, CONTEXT_DID(word[1]), false);
     d->domain_id = vtd_domain_id(u, CONTEXT_DID(word[1]));
     if (q->type != NW_VTD_UNTRANSLATED && type != TT_ALL)
         return vtd_fault(w, fault, 0x0d);
     d->identity = type == TT_PASS_THROUGH || q->type == NW_VTD_TRANSLATED;
     d->translation = type == TT_PASS_THROUGH ? NW_VTD_PASS_THROUGH : NW_VTD_SECOND_STAGE;
-    vtd_second_stage(w, type == TT_PASS_THROUGH ? 0 : word[0] & TABLE_POINTER, levels, false);
+    legacy_tree(w, word);
     return true;
+}
+
+unsigned nw_vtd_context_trees(const struct nw_vtd_capabilities *unit, const uint64_t word[2], struct nw_vtd_trees *out)
+{
+    const struct nw_vtd_tables t = { .unit = *unit };
+    struct vtd_walk w;
+    const unsigned reason = legacy_reason(unit, word);
+    *out = (struct nw_vtd_trees){ .translation = NW_VTD_PASS_THROUGH };
+    if (reason || CONTEXT_TT(word[0]) == TT_PASS_THROUGH)
+        return reason;
+    vtd_walk_init(&w, &t, NULL);
+    legacy_tree(&w, word);
+    out->translation = NW_VTD_SECOND_STAGE;
+    out->has_second = true;
+    out->second = w.domain.second;
+    return 0;
 }
 
 /* ---- scalable mode ------------------------------------------------------------------------------ */

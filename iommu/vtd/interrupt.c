@@ -88,7 +88,7 @@ static unsigned post(const struct nw_vtd_tables *t, const uint64_t word[2], stru
     out->form = NW_VTD_POSTED;
     out->posted_vector = (uint8_t)nw_field(word[0], 23, 16);
     out->urgent = word[0] & NW_BIT(14);
-    out->descriptor = nw_field(word[0], 63, 38) << 6 | nw_field(word[1], 63, 32) << 32;
+    out->descriptor = nw_vtd_posted_descriptor(word);
     uint64_t slot = out->descriptor + 8 * (out->posted_vector >> 6);
     if (!vtd_load(&w, out->descriptor + 32, &control) || !vtd_load(&w, slot, &unused))
         return 0x27;

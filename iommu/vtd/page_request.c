@@ -69,7 +69,8 @@ static void drop_cached(struct nw_vtd_unit *u, const struct nw_vtd_page_request 
                            .by_pasid = true,
                            .pasid = w.domain.pasid,
                            .first_only = w.domain.translation != NW_VTD_SECOND_STAGE };
-    vtd_cover_pages(&v, q->address, 0, false);
+    v.by_address = true;
+    vtd_pages(q->address, 0, &v.start, &v.last);
     vtd_invalidate_iotlb(&u->caches, &v);
     vtd_settle(u);
 }

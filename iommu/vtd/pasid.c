@@ -84,6 +84,44 @@ static bool make_trees(struct vtd_walk *w, const uint64_t word[8])
     return nw_paging_init_vtd_first(&d->first, &r, NULL) == NW_OK;
 }
 
+unsigned nw_vtd_pasid_trees(const struct nw_vtd_capabilities *unit, const uint64_t word[8], struct nw_vtd_trees *out)
+{
+    const struct nw_vtd_tables t = { .unit = *unit };
+    struct vtd_walk w;
+    *out = (struct nw_vtd_trees){ .translation = NW_VTD_PASS_THROUGH };
+    if (reserved_set(unit, word))
+        return 0x5a;
+    vtd_walk_init(&w, &t, NULL);
+    if (!make_trees(&w, word))
+        return 0x5b;
+    out->translation = w.domain.translation;
+    out->has_first = out->translation == NW_VTD_FIRST_STAGE || out->translation == NW_VTD_NESTED;
+    out->has_second = out->translation == NW_VTD_SECOND_STAGE || out->translation == NW_VTD_NESTED;
+    if (out->has_first)
+        out->first = w.domain.first;
+    if (out->has_second)
+        out->second = w.domain.second;
+    return 0;
+}
+
+void nw_vtd_pasid_decode(const uint64_t word[3], struct nw_vtd_pasid_entry *out)
+{
+    const unsigned type = PASID_PGTT(word[0]);
+    *out = (struct nw_vtd_pasid_entry){ .type = (uint8_t)type,
+                                        .first_levels = (uint8_t)(PASID_FSPM(word[2]) + 4),
+                                        .width = (uint8_t)PASID_AW(word[0]),
+                                        .domain_id = (uint16_t)PASID_DID(word[1]),
+                                        .flags_kept = word[0] & PASID_SSADE,
+                                        .walk_snoops = word[1] & PASID_PWSNP,
+                                        .page_snoops = word[1] & PASID_PGSNP,
+                                        .supervisor = word[2] & PASID_SRE,
+                                        .extended_flags = word[2] & PASID_EAFE };
+    if (type == PGTT_FIRST || type == PGTT_NESTED)
+        out->first_root = word[2] & POINTER;
+    if (type == PGTT_SECOND || type == PGTT_NESTED)
+        out->second_root = word[0] & POINTER;
+}
+
 bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const struct vtd_scalable_context *c,
                     struct nw_vtd_fault *fault)
 {

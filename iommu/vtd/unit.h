@@ -61,7 +61,5 @@ void vtd_queue_run(struct nw_vtd_unit *u);
 void vtd_command(struct nw_vtd_unit *u, uint64_t gcmd);
 void vtd_context_command(struct nw_vtd_unit *u);
 void vtd_iotlb_command(struct nw_vtd_unit *u);
-/* The addresses of a page-selective invalidation: 2^am pages. */
-void vtd_cover_pages(struct vtd_cover *v, uint64_t address, unsigned am, bool hint);
 
 #endif

@@ -3,6 +3,7 @@
 #define NESTWALK_IOMMU_VTD_INTERNAL_H
 
 #include "../device/dma.h"
+#include <nestwalk/iommu/vtd_entries.h>
 #include <nestwalk/iommu/vtd_watch.h>
 #include <stddef.h>
 #include <string.h>
@@ -92,11 +93,7 @@ bool vtd_find_domain(struct vtd_walk *w, const struct nw_vtd_request *q, struct 
 struct vtd_scalable_context {
     uint64_t word[4];
 };
-/* PDTS: the directory has 2^(PDTS + 7) entries of 64 PASIDs each. */
-static inline uint64_t vtd_pasids_of(const struct vtd_scalable_context *c)
-{
-    return UINT64_C(64) << (nw_field(c->word[0], 11, 9) + 7);
-}
+static inline uint64_t vtd_pasids_of(const struct vtd_scalable_context *c) { return nw_vtd_pasids_of(c->word[0]); }
 bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const struct vtd_scalable_context *context,
                     struct nw_vtd_fault *fault);
 
@@ -105,6 +102,9 @@ bool vtd_page_request_allowed(struct vtd_walk *w, const struct nw_vtd_request *q
 
 /* Sets the reason, and whether it is recorded; returns false. */
 bool vtd_fault(struct vtd_walk *w, struct nw_vtd_fault *fault, unsigned reason);
+
+/* descriptor.c: the addresses of a page-selective invalidation: 2^am pages. */
+void vtd_pages(uint64_t address, unsigned am, uint64_t *start, uint64_t *last);
 
 /* Levels of the second stage for an AW field, or 0 when the unit lacks that width. */
 unsigned vtd_second_stage_levels(const struct nw_vtd_capabilities *u, unsigned aw);

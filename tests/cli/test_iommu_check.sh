@@ -48,8 +48,8 @@ expect 0 "$NESTWALK" iommu check ivrs --json -
 is .findings '[]' "no findings are an empty list"
 
 # Text of acpidump: one table, and all tables of a machine.
-printf 'APIC\x14\0\0\0------------' >apic
-{ dump apic APIC; dump dmar DMAR; dump ivrs IVRS; } >all.txt
+printf 'FACP\x14\0\0\0------------' >facp
+{ dump facp FACP; dump dmar DMAR; dump ivrs IVRS; } >all.txt
 expect 0 "$NESTWALK" iommu check all.txt --json -
 is '[.inputs[] | [.kind, .line]]' '[["DMAR",5],["IVRS",17]]' "each table with its line"
 is '[.findings[] | [.rule, .where]]' '[["D17","DMAR+0x30 DRHD fed90000"]]' "what the binary gives"
@@ -168,14 +168,14 @@ expect 3 "$NESTWALK" iommu check nowhere
 has err 'nowhere' "a file that is not there is named"
 : >nothing
 head -c 4096 /dev/urandom | tr '@' 'x' >noise # no heading of a table
-for file in nothing noise apic; do
+for file in nothing noise facp; do
   expect 3 "$NESTWALK" iommu check "$file"
-  has err "$file: neither a binary DMAR or IVRS table nor text" "$file is no table"
+  has err "$file: neither a binary DMAR, IVRS or APIC table nor text" "$file is no table"
   empty out "nothing is printed when refused"
 done
-dump apic APIC >other.txt
+dump facp FACP >other.txt
 expect 3 "$NESTWALK" iommu check other.txt
-has err 'neither DMAR nor IVRS' "text with other tables only"
+has err 'neither DMAR, IVRS nor APIC' "text with other tables only"
 head -c 47 dmar >short
 expect 3 "$NESTWALK" iommu check dmar short --json kept.json
 has err 'short: .*ends at offset 0x2f' "less than the fixed part"

@@ -13,8 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         const char *text = (const char *)bytes, *end = memchr(text, 0, size);
         const size_t length = end ? (size_t)(end - text) : size;
         size_t items;
-        if (nw_dump_recognise(text, length) != NW_DUMP_NONE &&
-            nw_dump_add(&dump, text, length, "input", inputs, &items, &err) == NW_OK)
+        if (nw_dump_recognise(text, length) && nw_dump_add(&dump, text, length, "input", inputs, &items, &err) == NW_OK)
             inputs++;
         bytes += length + (end != NULL);
         size -= length + (end != NULL);

@@ -2,7 +2,7 @@
 #include "mmu_common.h"
 #include <nestwalk/mmu/tlb.h>
 
-static struct nw_tlb tlb_of(uint32_t entries, uint32_t ways, enum nw_replacement policy, uint64_t seed)
+static struct nw_tlb tlb_of(uint32_t entries, uint32_t ways, enum nw_tlb_replacement policy, uint64_t seed)
 {
     struct nw_tlb t;
     struct nw_tlb_geometry g = {

@@ -1,4 +1,5 @@
-/* acpi.h - the firmware's tables about remapping units, decoded: DMAR (Intel VT-d) and IVRS (AMD-Vi).
+/* acpi.h - the firmware's tables about remapping units, decoded: DMAR (Intel VT-d) and IVRS (AMD-Vi); and of the MADT ("APIC") what the
+ * units' tables are compared with.
  *
  *     struct nw_acpi_file file;
  *     if ((s = nw_acpi_load(bytes, size, "DMAR.dat", &file, err))) return s;
@@ -23,25 +24,28 @@
 
 /* ---- files --------------------------------------------------------------------------------------- */
 
-enum nw_acpi_kind { NW_ACPI_DMAR, NW_ACPI_IVRS };
-const char *nw_acpi_kind_name(enum nw_acpi_kind kind); /* "DMAR", "IVRS": the signature */
+enum nw_acpi_kind { NW_ACPI_DMAR, NW_ACPI_IVRS, NW_ACPI_MADT };
+const char *nw_acpi_kind_name(enum nw_acpi_kind kind); /* "DMAR", "IVRS", "APIC": the signature */
 
 enum { NW_ACPI_HEADER_BYTES = 36, NW_ACPI_FIXED_BYTES = 48 /* where the first structure of either table begins */ };
 
 struct nw_acpi_table {
     enum nw_acpi_kind kind;
     uint8_t *bytes;
-    uint32_t size;                   /* bytes there are; at least NW_ACPI_FIXED_BYTES */
+    uint32_t size;                   /* bytes there are; at least the fixed part */
     uint32_t length;                 /* what the header says */
     uint8_t revision, checksum, sum; /* `sum` of min(size, length) bytes, modulo 256: 0 in a sound table */
     uint64_t line;                   /* of the text it was in, 1-based; 0 for a binary */
 };
+enum { NW_ACPI_MADT_FIXED_BYTES = 44 };
 struct nw_acpi_file {
-    struct nw_acpi_table *table;
+    struct nw_acpi_table *table; /* DMAR and IVRS */
     size_t count;
+    struct nw_acpi_table *madt;
+    size_t madts;
 };
 
-/* The DMAR and IVRS tables in `bytes`: one binary table, or the text of acpidump (other tables in it are passed over), told
+/* The DMAR, IVRS and APIC tables in `bytes`: one binary table, or the text of acpidump (other tables in it are passed over), told
  * apart by content. `name` is for messages. NW_ERR_INPUT when it is neither, holds no such table, or the text breaks off
  * the order of its offsets. */
 enum nw_status nw_acpi_load(const void *bytes, size_t size, const char *name, struct nw_acpi_file *out,
@@ -111,6 +115,24 @@ struct nw_dmar {
 enum nw_status nw_dmar_decode(const struct nw_acpi_table *table, struct nw_dmar *out, struct nw_error *err) NW_MUST_USE;
 void nw_dmar_fini(struct nw_dmar *dmar);
 const char *nw_dmar_type_name(uint16_t type); /* "DRHD"; "unknown" */
+
+/* ---- MADT ---------------------------------------------------------------------------------------- */
+
+struct nw_madt_ioapic {
+    uint32_t offset, address, first_interrupt;
+    uint8_t id;
+};
+struct nw_madt {
+    struct nw_madt_ioapic *ioapic;
+    size_t ioapics, entries; /* entries: of all types */
+    size_t processors;       /* that are enabled */
+    uint32_t highest_apic_id;
+    struct nw_acpi_problems problems;
+};
+
+/* `table` must outlive *out. NW_ERR_NOMEM only. Source: ACPI specification, "Multiple APIC Description Table (MADT)". */
+enum nw_status nw_madt_decode(const struct nw_acpi_table *table, struct nw_madt *out, struct nw_error *err) NW_MUST_USE;
+void nw_madt_fini(struct nw_madt *madt);
 
 /* ---- IVRS ---------------------------------------------------------------------------------------- */
 

@@ -23,6 +23,7 @@ const char *nw_iommu_severity_name(enum nw_iommu_severity severity); /* "info", 
 struct nw_iommu_rule {
     const char *id, *title;
     enum nw_iommu_severity severity;
+    bool of_machine; /* asks what a running machine says; else the firmware's tables alone are judged */
     const char *what, *why, *source, *remedy;
 };
 extern const struct nw_iommu_rule nw_iommu_rules[];
@@ -31,10 +32,11 @@ const struct nw_iommu_rule *nw_iommu_rule_find(const char *id); /* NULL when the
 
 struct nw_iommu_finding {
     const struct nw_iommu_rule *rule;
-    uint32_t offset;  /* in the table */
-    uint32_t line;    /* of a text; 0: it is a table */
-    char where[96];   /* "DMAR+0x30 DRHD fed90000" */
-    char detail[256]; /* what is there, and what is allowed */
+    enum nw_iommu_severity severity; /* the rule's, or less where what else is known excuses it */
+    uint32_t offset;                 /* in the table */
+    uint32_t line;                   /* of a text; 0: it is a table */
+    char where[96];                  /* "DMAR+0x30 DRHD fed90000" */
+    char detail[256];                /* what is there, and what is allowed */
 };
 struct nw_iommu_findings {
     struct nw_iommu_finding *at;
@@ -45,6 +47,10 @@ struct nw_iommu_findings {
  * structures or blocks in the table. NW_ERR_NOMEM only. */
 enum nw_status nw_iommu_check_table(const struct nw_acpi_table *table, struct nw_iommu_findings *findings,
                                     size_t *structures, struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_iommu_findings_add(struct nw_iommu_findings *to, const struct nw_iommu_findings *from,
+                                     struct nw_error *err) NW_MUST_USE;
+/* Those from `first` on: errors first, then by offset or line. */
+void nw_iommu_findings_sort(struct nw_iommu_findings *findings, size_t first);
 void nw_iommu_findings_fini(struct nw_iommu_findings *findings);
 
 #endif

@@ -40,7 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum nw_replacement {
+enum nw_tlb_replacement {
     NW_REPLACE_LRU,
     NW_REPLACE_PLRU,
     NW_REPLACE_RANDOM,
@@ -70,7 +70,7 @@ struct nw_tlb_entry {
 
 struct nw_tlb_geometry {
     uint32_t entries, ways; /* entries % ways == 0; ways == entries: fully associative */
-    enum nw_replacement policy;
+    enum nw_tlb_replacement policy;
     uint8_t page_log2[NW_TLB_PAGE_SIZES_MAX]; /* sizes held, in lookup order */
     unsigned page_sizes;
 };

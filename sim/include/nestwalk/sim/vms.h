@@ -17,6 +17,7 @@
  *   and by sharing. mmu/host_memory.h keeps the account of frames; each access compares what it reads with what was written last.
  *   Time is virtual, in nanoseconds. An access costs the work's access_ns; a fault adds what the table of parameters says; a page that has to be read makes the guest
  *   wait while others run. Cores serve guests by virtual runtime and weight, a quantum at a time.
+ *   Monitors estimate each guest's working set as balloon/working_set.h says; the exact one is known, and their errors with it.
  *
  * What is not: TLBs and page walks (a run at this level says how many pages were unmapped and how many flushes that takes; `host.flush_ns` prices them), the guest's other
  * processors, contiguity of frames.
@@ -27,6 +28,7 @@
 
 #include <nestwalk/base/metric.h>
 #include <nestwalk/sim/config.h>
+#include <nestwalk/sim/mrc.h>
 
 enum { NW_VMS_NAME = 64, NW_VMS_PATH = 1024, NW_VMS_GUESTS_MAX = 512 };
 
@@ -34,7 +36,7 @@ enum { NW_VMS_NAME = 64, NW_VMS_PATH = 1024, NW_VMS_GUESTS_MAX = 512 };
 struct nw_vms_host {
     uint64_t memory, cores, quantum_ns, timeline_ns, until_ns;
     double fault_ns, break_ns, flush_ns, scan_page_ns, low, high;
-    uint64_t disk;
+    uint64_t disk, tlb_entries;
 };
 enum nw_vms_scope { NW_VMS_SCOPE_HOST, NW_VMS_SCOPE_VM };
 enum nw_vms_sees { NW_VMS_SEES_SCANS, NW_VMS_SEES_ACCESSES };
@@ -49,6 +51,15 @@ struct nw_vms_sharing {
 struct nw_vms_balloon {
     uint64_t policy, interval_ns, batch_pages, deflate_on_oom, reporting, reporting_ns, sample_pages;
     double tax, slack, low, high, step, batch_ns;
+    uint64_t estimator; /* enum nw_vms_estimator */
+};
+/* Who says what a guest's working set is: the balloon's own samples, or one of the monitors, in the order of enum nw_wss_kind. */
+enum nw_vms_estimator { NW_VMS_ESTIMATOR_OWN, NW_VMS_ESTIMATOR_MONITORS, NW_VMS_ESTIMATOR_EXACT = 5 };
+enum { NW_VMS_MONITORS = 4, NW_VMS_MRC_POINTS = 32 };
+struct nw_vms_monitor {
+    uint64_t on[NW_VMS_MONITORS]; /* by enum nw_wss_kind */
+    uint64_t window_ns, every, flush, sample_pages, damon_samples, min_regions, max_regions, charge;
+    double mrc_rate;
 };
 struct nw_vms_work {
     char trace[NW_VMS_PATH];
@@ -69,6 +80,7 @@ struct nw_vms_config {
     struct nw_vms_swap swap;
     struct nw_vms_sharing sharing;
     struct nw_vms_balloon balloon;
+    struct nw_vms_monitor monitor;
     struct nw_vms_guest *guest;
     size_t guests;
     struct nw_vms_setting {
@@ -77,7 +89,7 @@ struct nw_vms_config {
     size_t sets;
 };
 
-/* Rows whose paths begin with "host.", "swap.", "sharing.", "balloon.", "vm." and "work."; offsets are into the struct of the group. */
+/* Rows whose paths begin with "host.", "swap.", "sharing.", "balloon.", "monitor.", "vm." and "work."; offsets are into the struct of the group. */
 const struct nw_param *nw_vms_params(size_t *count);
 
 void nw_vms_config_init(struct nw_vms_config *c);
@@ -116,8 +128,11 @@ struct nw_vms_host_counters {
     uint64_t frames_free, frames_guest, frames_shared, frames_table, frames_pinned, shared_users, saved_pages,
         saved_pages_most;
 };
-extern const struct nw_counter_row nw_vms_guest_rows[], nw_vms_host_rows[];
-extern const size_t nw_vms_guest_row_count, nw_vms_host_row_count;
+struct nw_vms_monitor_counters { /* what an estimate of one guest's working set cost */
+    uint64_t windows, looked, unmapped, faults, flushes, cost_ns, memory_bytes;
+};
+extern const struct nw_counter_row nw_vms_guest_rows[], nw_vms_host_rows[], nw_vms_monitor_rows[];
+extern const size_t nw_vms_guest_row_count, nw_vms_host_row_count, nw_vms_monitor_row_count;
 
 enum nw_vms_state { NW_VMS_FINISHED, NW_VMS_STOPPED, NW_VMS_OUT_OF_MEMORY, NW_VMS_KILLED };
 extern const char *const nw_vms_state_name[]; /* stopped: by host.until_ns */
@@ -131,6 +146,23 @@ struct nw_vms_guest_result {
     uint64_t *work_ns; /* how long each work took (of those finished), repetitions apart */
     size_t works;
     struct nw_vms_guest_counters counters;
+    /* Miss-ratio curve: what as many pages would miss under LRU, estimated from a part of the guest's pages (sim/mrc.h). */
+    struct nw_mrc_point *mrc; /* owned; by pages, NW_VMS_MRC_POINTS of them or none */
+    size_t mrc_points;
+    uint64_t mrc_references;
+};
+/* An estimator of one guest's working set beside the exact one, over all windows in which the guest used memory. */
+struct nw_vms_monitor_result {
+    uint32_t guest, estimator; /* estimator: enum nw_wss_kind */
+    struct nw_vms_monitor_counters counters;
+    double exact_pages, estimate_pages; /* means */
+    double error_percent, bias_percent,
+        worst_percent; /* of the exact one: mean of the absolute errors, of the errors, the largest absolute */
+};
+struct nw_vms_monitor_sample {
+    uint64_t time_ns, exact;
+    double estimate;
+    uint32_t guest, estimator;
 };
 /* How the guests stood at a time. Pages. */
 struct nw_vms_sample {
@@ -150,6 +182,10 @@ struct nw_vms_result {
     size_t guests;
     struct nw_vms_sample *sample; /* by time, then guest */
     size_t samples;
+    struct nw_vms_monitor_result *monitor; /* by guest, then estimator; of those that were on */
+    size_t monitors;
+    struct nw_vms_monitor_sample *monitor_sample; /* by time, guest, estimator: each window */
+    size_t monitor_samples;
     struct nw_vms_event *event;
     size_t events;
     double seconds; /* of the machine that simulates; no part of the model */
