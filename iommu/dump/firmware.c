@@ -42,6 +42,7 @@ enum nw_status nw_dump_add_dmar(struct nw_dump *d, const struct nw_dmar *dmar, u
     d->has_dmar = true;
     d->dmar_flags |= dmar->flags;
     d->dmar_place = place(input, 0);
+    d->haw = (uint8_t)(dmar->address_bits_minus_1 + 1u <= 52 ? dmar->address_bits_minus_1 + 1u : 0);
     for (size_t i = 0; i < dmar->structures; i++) {
         const struct nw_dmar_structure *s = &dmar->structure[i];
         size_t owner = 0;

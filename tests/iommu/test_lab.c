@@ -1,5 +1,6 @@
 /* The lab of broken configurations (lab.h): every rule fires on its broken inputs, alone, and on no sound one; no rule is without. */
 #include "lab_dmar.h"
+#include "lab_isolation.h"
 #include "lab_ivrs.h"
 #include "lab_texts.h"
 
@@ -9,6 +10,7 @@ static const struct {
     size_t count;
 } lab_tables[] = {
     { "lab_dmar", lab_dmar, NW_ARRAY_LEN(lab_dmar) },
+    { "lab_isolation", lab_isolation, NW_ARRAY_LEN(lab_isolation) },
     { "lab_ivrs", lab_ivrs, NW_ARRAY_LEN(lab_ivrs) },
     { "lab_texts", lab_texts, NW_ARRAY_LEN(lab_texts) },
 };

@@ -217,7 +217,7 @@ struct nw_dump {
     size_t units, contexts, mappings, irtes, descriptors, ranges, rmrrs, options, functions, groups, regions, faults,
         drhds, port_lists, scopes, ioapics, scopeds, specials, device_ranges, ivrs_units;
     bool has_dmar, has_ivrs, off; /* off: a text says that some unit does not translate */
-    uint8_t dmar_flags;
+    uint8_t dmar_flags, haw;      /* haw: host address width, bits; 0: not known */
     struct nw_dump_place dmar_place, ivrs_place;
     struct {
         bool known, snp, sme;
