@@ -163,15 +163,36 @@ static void slowdown(const struct nw_allocation_config *c, struct nw_allocation_
     }
 }
 
+/* Each guest by itself: slower than the goal, it gets a step; not even half as slow, it gives one; between the two nothing moves. What is given stays free. */
+static void slowdown_target(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests,
+                            uint64_t pages)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < guests; i++) {
+        const double step = c->step * (double)g[i].size, has = (double)g[i].has, used = (double)most_wanted(&g[i]);
+        double to = has;
+        if (g[i].slowdown > c->goal)
+            to = has + step;
+        else if (g[i].slowdown < 1 + (c->goal - 1) / 2)
+            to = fmin(has, used) - step;
+        sum += g[i].target = clamp((uint64_t)fmax(0, to), g[i].min, g[i].max);
+    }
+    if (sum > pages)
+        hand_out(c, g, guests, pages, by_shares);
+}
+
 static const struct nw_allocation_policy
     policy_none = { "none", "no balloon: everybody may have its limit", none },
     policy_shares = { "shares", "in proportion to shares, of what each uses", shares },
     policy_idle_tax = { "idle-tax", "in proportion to shares, where idle pages cost more", idle_tax },
     policy_working_set = { "working-set", "everybody its estimated working set and some slack", working_set },
     policy_tracking = { "tracking", "keeps the host's free memory between two marks", tracking },
-    policy_slowdown = { "slowdown", "the least slowed guest gives to the most slowed", slowdown };
+    policy_slowdown = { "slowdown", "the least slowed guest gives to the most slowed", slowdown },
+    policy_slowdown_target = { "slowdown-target", "each guest as little as keeps its slowdown at the goal",
+                               slowdown_target };
 const struct nw_allocation_policy *const nw_allocation_policies[] = {
-    &policy_none, &policy_shares, &policy_idle_tax, &policy_working_set, &policy_tracking, &policy_slowdown, NULL
+    &policy_none,     &policy_shares,   &policy_idle_tax,        &policy_working_set,
+    &policy_tracking, &policy_slowdown, &policy_slowdown_target, NULL
 };
 
 const struct nw_allocation_policy *nw_allocation_policy_find(const char *name)

@@ -64,6 +64,8 @@ static enum nw_status sampling_step(struct nw_wss *w, const struct nw_wss_view *
     w->cost.faults += faulted;
     if (s->pages)
         w->estimate = nw_wss_average_take(&s->average, (double)faulted / (double)s->pages) * (double)view->pages;
+    else
+        w->estimate = (double)view->pages; /* nothing was watched: all of it may be active */
     s->pages = view->pages ? w->config.sample_pages : 0;
     for (uint64_t i = 0; i < s->pages; i++)
         s->page[i] = nw_rng_below(&w->rng, view->pages);

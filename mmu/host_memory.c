@@ -112,10 +112,12 @@ static void give_frame(struct nw_hostmem *h, uint32_t frame)
 static uint32_t take_slot(struct nw_hostmem *h)
 {
     assert(h->free_slots);
-    const uint32_t slot = h->free_slot != NW_NONE32 ? h->free_slot : h->fresh_slot++;
-    if (slot == h->free_slot)
-        h->free_slot = h->slot[slot].page;
     h->free_slots--;
+    /* Linux, mm/swapfile.c: clusters that are wholly free come first, so that what is written together lies together. */
+    if (h->fresh_slot < h->config.slots)
+        return h->fresh_slot++;
+    const uint32_t slot = h->free_slot;
+    h->free_slot = h->slot[slot].page;
     return slot;
 }
 
@@ -201,7 +203,7 @@ enum nw_status nw_hostmem_page(struct nw_hostmem *h, unsigned guest, uint64_t gp
             nw_hostmem_table_take(h);
         g->group[group] = (uint32_t)h->pages;
         h->owner[h->pages >> NW_HOSTMEM_GROUP_LOG2] =
-            (struct nw_hostmem_owner){ guest, (uint32_t)(group << NW_HOSTMEM_GROUP_LOG2) };
+            (struct nw_hostmem_owner){ guest, (uint32_t)(group << NW_HOSTMEM_GROUP_LOG2), 0 };
         for (uint32_t i = 0; i < GROUP; i++) {
             struct nw_page *p = nw_hostmem_at(h, (uint32_t)h->pages + i);
             p->link = p->owner = NW_NONE32;
@@ -219,9 +221,24 @@ static struct nw_hostmem_guest *guest_of(struct nw_hostmem *h, uint32_t page)
 
 /* ---- users of frames and slots ---- */
 
+/* The page has come to a frame of its own; it has no such frame any more. */
+static void own_frame(struct nw_hostmem *h, uint32_t page)
+{
+    struct nw_hostmem_owner *o = &h->owner[page >> NW_HOSTMEM_GROUP_LOG2];
+    h->guest[o->guest].large += ++o->own == GROUP;
+}
+static void no_own_frame(struct nw_hostmem *h, uint32_t page)
+{
+    struct nw_hostmem_owner *o = &h->owner[page >> NW_HOSTMEM_GROUP_LOG2];
+    const bool was_large = o->own-- == GROUP;
+    h->guest[o->guest].large -= was_large;
+    h->guest[o->guest].large_lost += was_large;
+}
+
 static void put_behind(struct nw_hostmem *h, uint32_t page, uint32_t frame)
 {
     struct nw_page *p = nw_hostmem_at(h, page);
+    own_frame(h, page);
     p->backing = NW_BACKING_FRAME;
     p->place = frame;
     guest_of(h, page)->resident++;
@@ -320,6 +337,7 @@ void nw_hostmem_discard(struct nw_hostmem *h, uint32_t page)
         } else {
             give_frame(h, p->place);
             drop_link(h, p);
+            no_own_frame(h, page);
             g->resident--;
             g->unmapped++;
         }
@@ -352,6 +370,8 @@ static void move_to_slot(struct nw_hostmem *h, uint32_t frame, uint32_t slot)
         if (f->kind == NW_FRAME_SHARED) {
             g->shared--;
             h->shared_users--;
+        } else {
+            no_own_frame(h, page);
         }
     }
 }
@@ -410,6 +430,7 @@ void nw_hostmem_drop_to_block(struct nw_hostmem *h, uint32_t frame, uint32_t blo
     struct nw_hostmem_guest *g = guest_of(h, f->user);
     assert(f->kind == NW_FRAME_GUEST);
     drop_link(h, p);
+    no_own_frame(h, f->user);
     p->backing = NW_BACKING_BLOCK;
     p->place = block;
     p->flags &= (uint8_t) ~(NW_PAGE_DIRTY | NW_PAGE_ACCESSED | NW_PAGE_READ_AHEAD);
@@ -453,6 +474,7 @@ void nw_hostmem_share(struct nw_hostmem *h, uint32_t page)
     assert(p->backing == NW_BACKING_FRAME && h->frame[p->place].kind == NW_FRAME_GUEST);
     drop_link(h, p);
     set_kind(h, p->place, NW_FRAME_SHARED);
+    no_own_frame(h, page);
     h->shared_users++;
     g->shared++;
     g->unmapped++;
@@ -469,6 +491,7 @@ bool nw_hostmem_merge(struct nw_hostmem *h, uint32_t page, uint32_t frame)
         return false;
     drop_link(h, p);
     give_frame(h, p->place);
+    no_own_frame(h, page);
     p->place = frame;
     p->link = nw_hostmem_at(h, to->user)->link; /* behind the first, which stands for the frame */
     nw_hostmem_at(h, to->user)->link = page;

@@ -1,5 +1,6 @@
 /* host_memory_check.c - the proof of conservation: everything that nw_hostmem's counts and links say is counted again from the pages, frames and slots alone. */
 #include <inttypes.h>
+#include <nestwalk/base/bits.h>
 #include <nestwalk/base/compiler.h>
 #include <nestwalk/mmu/host_memory.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@ struct recount {
     const struct nw_hostmem *h;
     uint32_t *frame_users, *slot_users; /* pages that name it */
     struct nw_hostmem_guest *guest;
+    uint32_t own; /* of this group so far */
     uint64_t kind[NW_FRAME_KINDS], shared_users, tables;
     struct nw_error *err;
 };
@@ -39,12 +41,24 @@ static enum nw_status count_page(struct recount *c, uint32_t page)
                 return WRONG("the slot that page %" PRIu32 " kept has another content", page);
         }
         g->pinned += f->kind == NW_FRAME_PINNED;
+        c->own += f->kind != NW_FRAME_SHARED;
     } else if (p->backing == NW_BACKING_SLOT) {
         c->slot_users[p->place]++;
         g->swapped++;
     } else if (p->backing == NW_BACKING_BLOCK) {
         g->in_blocks++;
     }
+    return NW_OK;
+}
+
+static enum nw_status count_group(struct recount *c, uint64_t group)
+{
+    const struct nw_hostmem_owner *o = &c->h->owner[group];
+    if (o->own != c->own)
+        return WRONG("%" PRIu32 " pages of group %" PRIu64 " have frames of their own, counted as %" PRIu32, c->own,
+                     group, o->own);
+    c->guest[o->guest].large += c->own == NW_BIT(NW_HOSTMEM_GROUP_LOG2);
+    c->own = 0;
     return NW_OK;
 }
 
@@ -96,7 +110,7 @@ static enum nw_status compare(const struct recount *c)
     for (unsigned i = 0; i < h->config.guests; i++) {
         const struct nw_hostmem_guest *a = &h->guest[i], *b = &c->guest[i];
         if (a->resident != b->resident || a->shared != b->shared || a->swapped != b->swapped ||
-            a->in_blocks != b->in_blocks || a->pinned != b->pinned)
+            a->in_blocks != b->in_blocks || a->pinned != b->pinned || a->large != b->large)
             return WRONG("guest %u has %" PRIu64 " resident, %" PRIu64 " shared, %" PRIu64
                          " swapped pages, counted as %" PRIu64 ", %" PRIu64 ", %" PRIu64,
                          i, b->resident, b->shared, b->swapped, a->resident, a->shared, a->swapped);
@@ -108,8 +122,11 @@ static enum nw_status count_all(struct recount *c)
 {
     const struct nw_hostmem *h = c->h;
     enum nw_status s = NW_OK;
-    for (uint64_t p = 0; p < h->pages && !s; p++)
+    for (uint64_t p = 0; p < h->pages && !s; p++) {
         s = count_page(c, (uint32_t)p);
+        if (!s && (p + 1) % NW_BIT(NW_HOSTMEM_GROUP_LOG2) == 0)
+            s = count_group(c, p >> NW_HOSTMEM_GROUP_LOG2);
+    }
     for (uint64_t f = 0; f < h->config.frames && !s; f++)
         s = count_frame(c, (uint32_t)f);
     uint64_t used = 0;

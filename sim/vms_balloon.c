@@ -5,7 +5,7 @@
 #include "vms_internal.h"
 #include <stdlib.h>
 
-static uint64_t used_pages(const struct vm *vm) { return vm->fresh_gpn - vm->balloon.count - vm->free.count; }
+static uint64_t used_pages(const struct vm *vm) { return vm->fresh_gpn - vm->balloon.count - guest_free_pages(vm); }
 
 /* ---- estimate ---- */
 
@@ -64,7 +64,7 @@ void balloon_decide(struct vms *v, uint64_t now)
         if (!vm->started || (vm->done && !v->h->guest[i].resident))
             continue;
         if (b->estimator)
-            vm->active = monitor_active(v, vm);
+            vm->active = monitor_active(v, vm, (double)used_pages(vm));
         else
             estimate(v, vm);
         const uint64_t max = host_limit_pages(vm), min = vm->config->min >> NW_PAGE_LOG2;
@@ -73,7 +73,7 @@ void balloon_decide(struct vms *v, uint64_t now)
                                                   .max = max,
                                                   .shares = vm->config->shares,
                                                   .has = vm->target,
-                                                  .used = used_pages(vm),
+                                                  .used = b->stats_ns ? vm->stats_used : used_pages(vm),
                                                   .active = vm->active,
                                                   .slowdown = slowdown_since(vm, now) };
         who[guests++] = i;
@@ -83,6 +83,7 @@ void balloon_decide(struct vms *v, uint64_t now)
                                             .low = b->low,
                                             .high = b->high,
                                             .step = b->step,
+                                            .goal = b->goal,
                                             .free = v->h->kind[NW_FRAME_FREE] };
     nw_allocation_policies[b->policy]->targets(&c, g, guests, pages);
     for (size_t i = 0; i < guests; i++) {
@@ -109,6 +110,28 @@ uint64_t balloon_give_back(struct vms *v, struct vm *vm, uint64_t pages)
     return given;
 }
 
+static void put_in(struct vms *v, struct vm *vm, uint32_t page)
+{
+    struct nw_page *p = nw_hostmem_at(v->h, page);
+    p->owner = NW_NONE32;
+    p->flags = (uint8_t)((p->flags & ~NW_PAGE_FREE) | NW_PAGE_BALLOON);
+    host_discard(v, page);
+    vms_fail(v, stack_push(&vm->balloon, page, v->err));
+    vm->counters.inflated++;
+}
+
+/* 2 MiB of the guest's memory that are free as a whole. False: there are none. */
+static bool put_in_group(struct vms *v, struct vm *vm, uint64_t *t)
+{
+    const uint64_t first = guest_alloc_group(v, vm, t);
+    if (first == UINT64_MAX)
+        return false;
+    for (uint64_t gpn = first; gpn < first + LEAF_PAGES && !v->failed; gpn++)
+        put_in(v, vm, guest_page(v, vm, gpn));
+    vm->counters.given_large++;
+    return true;
+}
+
 void balloon_batch(struct vms *v, struct vm *vm, uint64_t now)
 {
     const uint64_t batch = v->config->balloon.batch_pages;
@@ -119,16 +142,16 @@ void balloon_batch(struct vms *v, struct vm *vm, uint64_t now)
         balloon_give_back(v, vm, over < batch ? over : batch);
     } else {
         for (uint64_t n = 0; n < batch && vm->balloon.count < vm->balloon_target && !v->failed && !vm->done; n++) {
-            const uint32_t page = guest_alloc(v, vm, &t);
+            if (v->config->balloon.unit && vm->balloon_target - vm->balloon.count >= LEAF_PAGES &&
+                put_in_group(v, vm, &t)) {
+                n += LEAF_PAGES - 1;
+                continue;
+            }
+            const uint32_t page = v->failed || vm->done ? NW_NONE32 : guest_alloc(v, vm, &t);
             stuck = page == NW_NONE32;
             if (stuck || vm->done)
                 break;
-            struct nw_page *p = nw_hostmem_at(v->h, page);
-            p->owner = NW_NONE32;
-            p->flags = (uint8_t)((p->flags & ~NW_PAGE_FREE) | NW_PAGE_BALLOON);
-            host_discard(v, page);
-            vms_fail(v, stack_push(&vm->balloon, page, v->err));
-            vm->counters.inflated++;
+            put_in(v, vm, page);
         }
     }
     /* A guest that finds nothing more to give is asked again with the next decision. */
@@ -147,24 +170,50 @@ static bool all_free(const struct vms *v, const struct vm *vm, uint64_t first, u
     return true;
 }
 
-void balloon_report_free(struct vms *v, uint64_t now)
+/* Whatever is free in aligned units of so many pages goes back to the host. How many pages. */
+static uint64_t give_free(struct vms *v, struct vm *vm, uint64_t unit)
+{
+    uint64_t given = 0;
+    for (uint64_t gpn = 0; !vm->done && vm->free.count && gpn + unit <= vm->fresh_gpn; gpn += unit) {
+        if (!all_free(v, vm, gpn, gpn + unit))
+            continue;
+        for (uint64_t k = gpn; k < gpn + unit; k++) {
+            const uint32_t page = guest_page(v, vm, k);
+            if (nw_hostmem_at(v->h, page)->backing == NW_BACKING_NONE)
+                continue;
+            host_discard(v, page);
+            given++;
+        }
+    }
+    return given;
+}
+
+void balloon_report_free(struct vms *v)
 {
     enum { NONE, SINGLE, LARGE };
     const uint64_t unit = v->config->balloon.reporting == LARGE ? NW_BIT(NW_HOSTMEM_GROUP_LOG2) : 1;
-    (void)now;
+    for (unsigned i = 0; i < v->vms; i++)
+        v->vm[i].counters.reported += give_free(v, &v->vm[i], unit);
+}
+
+/* Linux, drivers/virtio/virtio_balloon.c: VIRTIO_BALLOON_HINT_BLOCK_ORDER, the largest block of the page allocator. */
+enum { HINT_BLOCK_LOG2 = 10 };
+
+void balloon_take_hints(struct vms *v)
+{
+    for (unsigned i = 0; i < v->vms; i++)
+        v->vm[i].counters.hinted += give_free(v, &v->vm[i], NW_BIT(HINT_BLOCK_LOG2));
+    v->hint_ns = UINT64_MAX;
+}
+
+void balloon_report_stats(struct vms *v)
+{
     for (unsigned i = 0; i < v->vms; i++) {
         struct vm *vm = &v->vm[i];
-        for (uint64_t gpn = 0; !vm->done && vm->free.count && gpn + unit <= vm->fresh_gpn; gpn += unit) {
-            if (!all_free(v, vm, gpn, gpn + unit))
-                continue;
-            for (uint64_t k = gpn; k < gpn + unit; k++) {
-                const uint32_t page = guest_page(v, vm, k);
-                if (nw_hostmem_at(v->h, page)->backing == NW_BACKING_NONE)
-                    continue;
-                host_discard(v, page);
-                vm->counters.reported++;
-            }
-        }
+        if (!vm->started || vm->done)
+            continue;
+        vm->stats_used = used_pages(vm);
+        vm->counters.stats++;
     }
 }
 

@@ -160,7 +160,8 @@ uint32_t guest_coldest(struct vms *v, struct vm *vm, bool resident)
     /* Free pages first: nothing has to be kept of them. */
     for (size_t i = 0; resident && i < vm->free.count && i < 64; i++) {
         const uint32_t page = vm->free.item[vm->free.count - 1 - i];
-        if (nw_hostmem_at(v->h, page)->backing == NW_BACKING_FRAME)
+        const struct nw_page *p = nw_hostmem_at(v->h, page);
+        if (p->flags & NW_PAGE_FREE && p->backing == NW_BACKING_FRAME)
             return page;
     }
     for (uint64_t n = 0; n < 2 * vm->fresh_gpn; n++) {
@@ -256,10 +257,14 @@ static uint32_t reclaim(struct vms *v, struct vm *vm, uint64_t *t)
 
 uint32_t guest_alloc(struct vms *v, struct vm *vm, uint64_t *t)
 {
-    uint32_t page;
-    if (vm->free.count) {
-        page = vm->free.item[--vm->free.count];
-        nw_hostmem_at(v->h, page)->flags &= (uint8_t)~NW_PAGE_FREE;
+    while (vm->free.count) {
+        const uint32_t page = vm->free.item[--vm->free.count];
+        struct nw_page *p = nw_hostmem_at(v->h, page);
+        if (!(p->flags & NW_PAGE_FREE)) {
+            vm->free_stale--;
+            continue;
+        }
+        p->flags &= (uint8_t)~NW_PAGE_FREE;
         return page;
     }
     if (vm->fresh_gpn < vm->pages)
@@ -275,6 +280,57 @@ void guest_free(struct vms *v, struct vm *vm, uint32_t page)
     enum nw_status s = stack_push(&vm->free, page, v->err);
     if (s)
         vms_fail(v, s);
+}
+
+/* Entries that are stale, or name a page a second time. A page's flag is away while it has been seen. */
+static void tidy_free(struct vms *v, struct vm *vm)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < vm->free.count; i++) {
+        struct nw_page *p = nw_hostmem_at(v->h, vm->free.item[i]);
+        if (p->flags & NW_PAGE_FREE)
+            vm->free.item[kept++] = vm->free.item[i];
+        p->flags &= (uint8_t)~NW_PAGE_FREE;
+    }
+    for (size_t i = 0; i < kept; i++)
+        nw_hostmem_at(v->h, vm->free.item[i])->flags |= NW_PAGE_FREE;
+    vm->free.count = kept;
+    vm->free_stale = 0;
+}
+
+static bool is_free_group(const struct vms *v, const struct vm *vm, uint64_t first)
+{
+    for (uint64_t gpn = first; gpn < first + LEAF_PAGES; gpn++)
+        if (!(nw_hostmem_at(v->h, guest_page(v, vm, gpn))->flags & NW_PAGE_FREE))
+            return false;
+    return true;
+}
+
+uint64_t guest_alloc_group(struct vms *v, struct vm *vm, uint64_t *t)
+{
+    const uint64_t groups = vm->fresh_gpn >> LEAF_LOG2;
+    for (uint64_t n = 0; n < groups && guest_free_pages(vm) >= LEAF_PAGES; n++) {
+        const uint64_t first = (vm->group_hand++ % groups) << LEAF_LOG2;
+        if (!is_free_group(v, vm, first))
+            continue;
+        for (uint64_t gpn = first; gpn < first + LEAF_PAGES; gpn++)
+            nw_hostmem_at(v->h, guest_page(v, vm, gpn))->flags &= (uint8_t)~NW_PAGE_FREE;
+        vm->free_stale += LEAF_PAGES;
+        if (vm->free_stale > vm->free.count / 2)
+            tidy_free(v, vm);
+        return first;
+    }
+    const uint64_t first = nw_align_up(vm->fresh_gpn, LEAF_PAGES);
+    if (first + LEAF_PAGES > vm->pages)
+        return UINT64_MAX;
+    while (vm->fresh_gpn < first + LEAF_PAGES) {
+        const uint32_t page = fresh_page(v, vm, t);
+        if (page == NW_NONE32)
+            return UINT64_MAX;
+        if (vm->fresh_gpn <= first)
+            guest_free(v, vm, page);
+    }
+    return first;
 }
 
 /* The balloon, if it may; then the guest's own killer. */

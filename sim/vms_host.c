@@ -33,12 +33,12 @@ static void lost(void *context, uint32_t frame)
     f->node = NW_NONE32;
 }
 
-/* ---- zswap ---- */
+/* ---- zswap and zram ---- */
 
 static void slot_given(void *context, uint32_t slot)
 {
     struct vms *v = context;
-    if (v->zswap) {
+    if (v->packs) {
         v->packed_bytes -= v->packed[slot];
         v->packed[slot] = 0;
     }
@@ -67,25 +67,63 @@ static uint64_t compressed_bytes(const struct vms *v, uint64_t content)
     return bytes < 4096 ? (uint64_t)bytes + 1 : 4096;
 }
 
-/* Writes a slot. *t, unless NULL, goes on to when it is written. */
+static bool is_zram(const struct vms *v) { return v->packs && v->config->swap.device == NW_SWAP_ZRAM; }
+
+/* zram keeps as it is what does not compress; zswap leaves it to the device behind. */
+static bool fits_pool(const struct vms *v, uint64_t content)
+{
+    const uint64_t bytes = compressed_bytes(v, content);
+    return v->packed_bytes + bytes <= v->pool_limit * NW_PAGE_BYTES && (bytes < NW_PAGE_BYTES || is_zram(v));
+}
+
+static void pack(struct vms *v, uint32_t slot, uint64_t *t)
+{
+    const uint64_t bytes = compressed_bytes(v, v->h->slot[slot].content);
+    v->packed[slot] = (uint16_t)bytes;
+    v->packed_bytes += bytes;
+    v->host.zswap_stored++;
+    adjust_pool(v);
+    if (t)
+        *t += ns_of(nw_swap_device_kinds[v->config->swap.device].timing.write_ns);
+}
+
+/* ---- writing ---- */
+
+static int by_slot(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* What waits to be written, neighbours as one request. *t, unless NULL, goes on to when all of it is written. */
+static void write_pending(struct vms *v, uint64_t now, uint64_t *t)
+{
+    struct stack *p = &v->pending;
+    uint64_t done = 0;
+    if (!p->count)
+        return;
+    qsort(p->item, p->count, sizeof *p->item, by_slot);
+    for (size_t i = 0, n; i < p->count; i += n) {
+        for (n = 1; i + n < p->count && p->item[i + n] == p->item[i] + n; n++) {
+        }
+        const uint64_t end = nw_swap_device_request(v->swap_device, t ? *t : now, true, p->item[i], (unsigned)n);
+        done = end > done ? end : done;
+    }
+    p->count = 0;
+    if (t)
+        *t = done > *t ? done : *t;
+}
+
 static void write_slot(struct vms *v, uint32_t slot, uint64_t now, uint64_t *t)
 {
-    if (v->zswap) {
-        const uint64_t bytes = compressed_bytes(v, v->h->slot[slot].content);
-        if (v->packed_bytes + bytes <= v->pool_limit * NW_PAGE_BYTES && bytes < 4096) {
-            v->packed[slot] = (uint16_t)bytes;
-            v->packed_bytes += bytes;
-            v->host.zswap_stored++;
-            adjust_pool(v);
-            if (t)
-                *t += ns_of(nw_swap_device_kinds[NW_SWAP_ZSWAP].timing.write_ns);
-            return;
-        }
-        v->host.zswap_rejected++;
+    if (v->packs && fits_pool(v, v->h->slot[slot].content)) {
+        pack(v, slot, t);
+        return;
     }
-    const uint64_t done = nw_swap_device_request(v->swap_device, t ? *t : now, true, slot, 1);
-    if (t)
-        *t = done;
+    v->host.zswap_rejected += v->packs;
+    vms_fail(v, stack_push(&v->pending, slot, v->err));
+    if (v->pending.count >= v->config->swap.cluster)
+        write_pending(v, now, t);
 }
 
 /* ---- taking pages ---- */
@@ -132,7 +170,7 @@ static bool take(struct vms *v, uint32_t frame, uint64_t now, uint64_t *t)
         return true;
     }
     const bool has_slot = !shared && p->link != NW_NONE32 && !p->linked_block;
-    if (!has_slot && !h->free_slots) {
+    if (!has_slot && (!h->free_slots || (is_zram(v) && !fits_pool(v, h->frame[frame].content)))) {
         v->host.slots_full++;
         return false;
     }
@@ -263,6 +301,7 @@ static unsigned reclaim_batch(struct vms *v, uint64_t now, uint64_t *t)
         }
         taken++;
     }
+    write_pending(v, now, t);
     charge_flushes(v);
     return taken;
 }
@@ -282,7 +321,7 @@ void host_ensure(struct vms *v, uint64_t frames, uint64_t *t)
 {
     if (NW_LIKELY(v->h->kind[NW_FRAME_FREE] >= frames))
         return;
-    if (v->zswap)
+    if (v->packs)
         adjust_pool(v);
     while (v->h->kind[NW_FRAME_FREE] < frames && !v->failed) {
         v->host.direct_reclaims++;
@@ -304,6 +343,8 @@ void host_reclaim_in_background(struct vms *v, uint64_t now)
     const uint64_t free = v->h->kind[NW_FRAME_FREE];
     if (free >= v->low && !v->reclaiming)
         return;
+    if (v->config->balloon.hinting && !v->reclaiming && v->hint_ns == UINT64_MAX)
+        v->hint_ns = now + 1 + ns_of(v->config->balloon.batch_ns);
     v->reclaiming = free < v->high;
     /* No more than what the device takes in 20 ms: whoever is faster has to wait for it in host_ensure(). */
     while (v->h->kind[NW_FRAME_FREE] < v->high && !v->failed) {
@@ -328,9 +369,10 @@ void host_hold_to_limit(struct vms *v, struct vm *vm, uint64_t *t)
             break;
         if (!take(v, frame, *t, t)) {
             host_kill(v, vm, *t, NW_VMS_KILLED, "its limit is reached and the swap area is full");
-            return;
+            break;
         }
     }
+    write_pending(v, *t, t);
     charge_flushes(v);
 }
 
@@ -399,7 +441,7 @@ static unsigned swap_in_group(struct vms *v, uint32_t slot)
     unsigned pages = 1;
     for (uint32_t s = group; s < group + v->config->swap.read_ahead && s < v->h->fresh_slot; s++) {
         const struct nw_slot *other = &v->h->slot[s];
-        if (s == slot || other->users != 1 || v->h->kind[NW_FRAME_FREE] <= v->low / 2 || (v->zswap && v->packed[s]))
+        if (s == slot || other->users != 1 || v->h->kind[NW_FRAME_FREE] <= v->low / 2 || (v->packs && v->packed[s]))
             continue;
         const uint32_t page = other->page;
         if (nw_hostmem_at(v->h, page)->backing != NW_BACKING_SLOT)
@@ -416,7 +458,7 @@ static void swap_in(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
     const struct nw_page *p = nw_hostmem_at(v->h, page);
     const uint32_t slot = p->place;
     const uint64_t before = *t;
-    const bool packed = v->zswap && v->packed[slot];
+    const bool packed = v->packs && v->packed[slot];
     /* What the guest reads in sequence is no longer in sequence in the swap area. */
     if (p->flags & NW_PAGE_FILE && p->owner == vm->last_swapped_owner + 1 && slot != vm->last_slot + 1)
         vm->counters.decayed_reads++;
@@ -431,9 +473,9 @@ static void swap_in(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
     if (kept && !packed && v->h->free_slots < v->h->config.slots / 2)
         nw_hostmem_forget_slot(v->h, page);
     if (packed) {
-        *t += ns_of(nw_swap_device_kinds[NW_SWAP_ZSWAP].timing.read_ns);
+        *t += ns_of(nw_swap_device_kinds[v->config->swap.device].timing.read_ns);
         if (kept)
-            nw_hostmem_forget_slot(v->h, page); /* zswap gives up what was loaded */
+            nw_hostmem_forget_slot(v->h, page); /* zswap and zram give up what was loaded */
     } else {
         const unsigned pages = swap_in_group(v, slot);
         const uint32_t first = pages > 1 ? slot - slot % (uint32_t)v->config->swap.read_ahead : slot;
@@ -491,6 +533,29 @@ void host_fault(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
     host_hold_to_limit(v, vm, t);
 }
 
+void host_dirtied(struct vms *v, struct vm *vm, uint64_t *t)
+{
+    uint64_t ns = 0;
+    if (v->config->swap.dirty == NW_VMS_DIRTY_WRITE_PROTECTION) {
+        vm->counters.dirty_faults++;
+        ns = ns_of(v->config->host.fault_ns);
+    } else if (v->config->swap.dirty == NW_VMS_DIRTY_PML && ++vm->counters.dirty_logged % NW_VMS_PML_ENTRIES == 0) {
+        vm->counters.dirty_exits++;
+        ns = ns_of(v->config->host.pml_exit_ns);
+    }
+    *t += ns;
+    vm->counters.fault_ns += ns;
+}
+
+/* A page of another guest is behind the shared frame. */
+static bool another_has(const struct vms *v, const struct vm *vm, uint32_t frame)
+{
+    uint32_t page = v->h->frame[frame].user;
+    while (page != NW_NONE32 && nw_hostmem_guest_of(v->h, page) == vm->index)
+        page = nw_hostmem_at(v->h, page)->link;
+    return page != NW_NONE32;
+}
+
 void host_make_writable(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
 {
     const struct nw_page *p = nw_hostmem_at(v->h, page);
@@ -504,6 +569,7 @@ void host_make_writable(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t
             host_make_writable(v, vm, page, t); /* it was taken to make room */
         return;
     }
+    vm->counters.breaks_across += another_has(v, vm, p->place);
     nw_hostmem_break(v->h, page);
     vm->counters.breaks++;
     const uint64_t ns = ns_of(v->config->host.break_ns);
@@ -612,12 +678,13 @@ enum nw_status host_begin(struct vms *v, struct nw_error *err)
                                   frames < NW_REPLACEMENT_FRAMES_MAX ? frames : NW_REPLACEMENT_FRAMES_MAX, c->seed + i,
                                   err);
     nw_swap_device_init(&v->disk, &nw_swap_device_kinds[c->host.disk].timing, c->seed, "disk");
-    v->zswap = c->swap.device == NW_SWAP_ZSWAP && !c->swap.shared_disk;
-    nw_swap_device_init(&v->swap, &nw_swap_device_kinds[v->zswap ? NW_SWAP_NVME : c->swap.device].timing, c->seed,
+    v->packs = (c->swap.device == NW_SWAP_ZSWAP || c->swap.device == NW_SWAP_ZRAM) && !c->swap.shared_disk;
+    v->hint_ns = UINT64_MAX;
+    nw_swap_device_init(&v->swap, &nw_swap_device_kinds[v->packs ? NW_SWAP_NVME : c->swap.device].timing, c->seed,
                         "swap");
     v->swap_device = c->swap.shared_disk ? &v->disk : &v->swap;
     v->pool_limit = (uint64_t)(c->swap.zswap_pool * (double)frames);
-    if (v->zswap && !s && !(v->packed = calloc(slots + 1, sizeof *v->packed)))
+    if (v->packs && !s && !(v->packed = calloc(slots + 1, sizeof *v->packed)))
         s = nw_fail_nomem(err, "zswap");
     for (unsigned i = 0; i < v->vms; i++)
         v->hypervisor_pages += v->vm[i].config->hypervisor >> NW_PAGE_LOG2;
@@ -633,4 +700,5 @@ void host_end(struct vms *v)
     nw_hostmem_destroy(v->h);
     free(v->packed);
     free(v->pool.item);
+    free(v->pending.item);
 }

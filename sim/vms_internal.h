@@ -65,6 +65,7 @@ struct vm {
         uint32_t leaf;
     } recent[RECENT_LEAVES];
     struct stack free, balloon, swap_free; /* pages; pages; blocks */
+    size_t free_stale;                     /* entries of `free` whose pages are not free any more, or are there twice */
     uint64_t *swap_content;
     uint64_t swap_blocks, swap_fresh;
     uint64_t fresh_gpn, hand_gpn, kernel_pages;
@@ -74,7 +75,7 @@ struct vm {
     uint64_t reported_free;
 
     /* balloon */
-    uint64_t balloon_target, target, next_batch_ns;
+    uint64_t balloon_target, target, next_batch_ns, stats_used, group_hand;
     uint32_t *sample;
     size_t samples;
     struct nw_wss_average average;
@@ -95,12 +96,14 @@ struct vms {
     struct nw_replacement *policy; /* swap.scope=host */
     struct nw_sharing *sharing;
     struct nw_swap_device disk, swap, *swap_device;
-    bool zswap, exact;
-    uint16_t *packed; /* zswap: bytes of each slot; 0: on the device behind */
+    bool packs, exact; /* packs: zswap or zram */
+    uint16_t *packed;  /* zswap, zram: bytes of each slot; 0: on the device behind */
     uint64_t packed_bytes, pool_limit;
-    struct stack pool; /* its frames */
+    struct stack pool;    /* its frames */
+    struct stack pending; /* slots to be written together */
     uint64_t low, high;
     bool informed, reclaiming;
+    uint64_t hint_ns; /* when the guests' hints come; UINT64_MAX: nobody has asked */
     unsigned informed_next;
     uint64_t hypervisor_hand, hypervisor_pages;
     struct nw_rng rng;
@@ -130,6 +133,8 @@ void host_discard(struct vms *v, uint32_t page);
 /* A request to a guest's disk, for whose emulation the VMM process needs its own pages. */
 void host_disk_request(struct vms *v, struct vm *vm, bool write, uint64_t position, unsigned pages, uint64_t *t);
 void host_reclaim_in_background(struct vms *v, uint64_t now);
+/* A store to a page that has not changed since it was read in. */
+void host_dirtied(struct vms *v, struct vm *vm, uint64_t *t);
 void host_hold_to_limit(struct vms *v, struct vm *vm, uint64_t *t);
 void host_scan(struct vms *v, uint64_t now);
 void host_kill(struct vms *v, struct vm *vm, uint64_t now, enum nw_vms_state state, const char *why);
@@ -153,6 +158,9 @@ uint32_t guest_fault(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t);
 /* A page for whatever the kernel wants it; NW_NONE32: there is none, and none can be taken. Its content is old. */
 uint32_t guest_alloc(struct vms *v, struct vm *vm, uint64_t *t);
 void guest_free(struct vms *v, struct vm *vm, uint32_t page);
+/* 512 free pages, those of a 2 MiB page, as guest_alloc(); the first one's number, or UINT64_MAX without. */
+uint64_t guest_alloc_group(struct vms *v, struct vm *vm, uint64_t *t);
+static inline uint64_t guest_free_pages(const struct vm *vm) { return vm->free.count - vm->free_stale; }
 /* The number of a page below fresh_gpn. */
 uint32_t guest_page(const struct vms *v, const struct vm *vm, uint64_t gpn);
 /* Gives back what a work has. */
@@ -173,7 +181,10 @@ void balloon_decide(struct vms *v, uint64_t now);
 /* What a guest's driver does in one request; when the next one is due. */
 void balloon_batch(struct vms *v, struct vm *vm, uint64_t now);
 uint64_t balloon_give_back(struct vms *v, struct vm *vm, uint64_t pages);
-void balloon_report_free(struct vms *v, uint64_t now);
+void balloon_report_free(struct vms *v);
+/* What the guests hint at, when the host has asked. */
+void balloon_take_hints(struct vms *v);
+void balloon_report_stats(struct vms *v);
 
 /* ---- vms_monitor.c ---- */
 bool monitor_is_on(const struct nw_vms_config *c);
@@ -189,8 +200,8 @@ void monitor_came_back(struct vms *v, struct vm *vm, uint32_t page);
 uint64_t monitor_tick_ns(const struct nw_vms_config *c);
 /* The host's time that it took. */
 uint64_t monitor_tick(struct vms *v, uint64_t now);
-/* What balloon.estimator, if it is not the balloon's own, says of the guest's working set. */
-double monitor_active(const struct vms *v, const struct vm *vm);
+/* What balloon.estimator, if it is not the balloon's own, says of the guest's working set; `unknown` before the first window. */
+double monitor_active(const struct vms *v, const struct vm *vm, double unknown);
 enum nw_status monitor_results(struct vms *v) NW_MUST_USE;
 
 /* ---- vms_run.c ---- */

@@ -22,7 +22,7 @@ struct watch {
     uint64_t capacity;
     struct nw_tlb tlb;
     bool has_tlb;
-    uint64_t exact; /* of the last window */
+    uint64_t exact, windows; /* of the last window; how many there were */
     struct estimator estimator[NW_WSS_KINDS];
     struct nw_mrc *mrc;
     uint64_t *mrc_address;
@@ -217,8 +217,10 @@ uint64_t monitor_tick(struct vms *v, uint64_t now)
         struct watch *w = vm->watch;
         if (!vm->started || vm->done || (vm->fresh_gpn > w->capacity && !more_pages(v, w, vm->fresh_gpn)))
             continue;
-        if (ends)
+        if (ends) {
             w->exact = count_used(w, vm->fresh_gpn, v->window_moment);
+            w->windows++;
+        }
         const struct nw_wss_view view = { .flag = w->flag,
                                           .pages = vm->fresh_gpn,
                                           .size = vm->pages,
@@ -240,12 +242,14 @@ uint64_t monitor_tick(struct vms *v, uint64_t now)
     return ns;
 }
 
-double monitor_active(const struct vms *v, const struct vm *vm)
+double monitor_active(const struct vms *v, const struct vm *vm, double unknown)
 {
     const uint64_t who = v->config->balloon.estimator;
     const struct watch *w = vm->watch;
-    return who == NW_VMS_ESTIMATOR_EXACT ? (double)w->exact
-                                         : nw_wss_estimate(w->estimator[who - NW_VMS_ESTIMATOR_MONITORS].wss);
+    if (who == NW_VMS_ESTIMATOR_EXACT)
+        return w->windows ? (double)w->exact : unknown;
+    const struct nw_wss *wss = w->estimator[who - NW_VMS_ESTIMATOR_MONITORS].wss;
+    return nw_wss_cost(wss)->windows ? nw_wss_estimate(wss) : unknown;
 }
 
 /* ---- life ---- */

@@ -1,16 +1,17 @@
 /* vms_params.c - the table of parameters of several guests on one host: one row each. See vms.h. */
 #include <nestwalk/sim/vms.h>
 
-static const char *const device_choices[] = { "nvme", "sata-ssd", "disk", "zswap", "remote", NULL };
+static const char *const device_choices[] = { "nvme", "sata-ssd", "disk", "zswap", "remote", "zram", NULL };
 static const char *const disk_choices[] = { "nvme", "sata-ssd", "disk", NULL };
 static const char *const policy_choices[] = { "lru",   "fifo",     "clock", "random",         "arc", "s3fifo",
                                               "sieve", "two-list", "mglru", "guest-informed", NULL };
 static const char *const scope_choices[] = { "host", "vm", NULL };
 static const char *const sees_choices[] = { "scans", "accesses", NULL };
 static const char *const sharing_choices[] = { "none", "ksm", "hints", NULL };
-static const char *const balloon_choices[] = {
-    "none", "shares", "idle-tax", "working-set", "tracking", "slowdown", NULL
-};
+static const char *const balloon_choices[] = { "none",     "shares",   "idle-tax",        "working-set",
+                                               "tracking", "slowdown", "slowdown-target", NULL };
+static const char *const dirty_choices[] = { "flags", "write-protection", "pml", NULL };
+static const char *const unit_choices[] = { "4K", "2M", NULL };
 static const char *const reporting_choices[] = { "none", "4K", "2M", NULL };
 static const char *const estimator_choices[] = { "own", "scan", "sampling", "ghost", "damon", "exact", NULL };
 static const char *const generator_choices[] = {
@@ -63,6 +64,8 @@ static const struct nw_param table[] = {
          "making a guest's processor forget pages: one for each batch of up to 32 that are taken from it"),
     REAL("host.scan_page_ns", nw_vms_host, scan_page_ns, "ns", 0, NS_SHORT, "20",
          "looking at one accessed flag and clearing it"),
+    REAL("host.pml_exit_ns", nw_vms_host, pml_exit_ns, "ns", 0, NS_SHORT, "7000",
+         "the exit of a full page-modification log and reading its 512 entries"),
     REAL("host.low", nw_vms_host, low, "", 0, 0.5, "0.01", "share of the frames below which the host takes pages"),
     REAL("host.high", nw_vms_host, high, "", 0, 0.5, "0.015", "share of the frames up to which it does so"),
     CHOICE("host.disk", nw_vms_host, disk, disk_choices, "nvme",
@@ -95,10 +98,16 @@ static const struct nw_param table[] = {
          "VSWAPPER's Mapper: pages that are as on the guest's disk are dropped, and read again from there"),
     BOOL("swap.preventer", nw_vms_swap, preventer, "0",
          "VSWAPPER's Preventer: a swapped page that is overwritten as a whole is not read in before"),
+    COUNT("swap.cluster", nw_vms_swap, cluster, "pages", 1, 512, "32",
+          "pages that are taken together and written together: neighbours in the swap area as one request"),
+    CHOICE("swap.dirty", nw_vms_swap, dirty, dirty_choices, "flags",
+           "how the host learns that a page has changed since it was read in: the dirty flag, which costs nothing; a "
+           "fault at the first store; "
+           "a log of 512 pages that exits when it is full"),
     REAL("swap.zswap_pool", nw_vms_swap, zswap_pool, "", 0.01, 0.9, "0.2",
-         "zswap: share of the host's frames that hold compressed pages at most"),
+         "zswap, zram: share of the host's frames that hold compressed pages at most"),
     REAL("swap.zswap_ratio", nw_vms_swap, zswap_ratio, "", 1, 64, "3",
-         "zswap: mean ratio of compression of pages that are not zeros"),
+         "zswap, zram: mean ratio of compression of pages that are not zeros"),
 
     CHOICE("sharing.kind", nw_vms_sharing, kind, sharing_choices, "none", "KSM, or ESX's hash hints"),
     COUNT("sharing.pages_to_scan", nw_vms_sharing, pages_to_scan, "pages", 1, 1e9, "100", "looked at each time"),
@@ -118,6 +127,9 @@ static const struct nw_param table[] = {
     COUNT("balloon.batch_pages", nw_vms_balloon, batch_pages, "pages", 1, 1e6, "256",
           "of one request of the guest's driver"),
     REAL("balloon.batch_ns", nw_vms_balloon, batch_ns, "ns", 0, 1e12, "200000", "between two of its requests"),
+    CHOICE("balloon.unit", nw_vms_balloon, unit, unit_choices, "4K",
+           "what the guest's driver gives: single pages, or 2 MiB of its memory while it has any that are free as a "
+           "whole, so that others stay whole"),
     BOOL("balloon.deflate_on_oom", nw_vms_balloon, deflate_on_oom, "1",
          "a guest that is out of memory takes a batch back"),
     CHOICE("balloon.estimator", nw_vms_balloon, estimator, estimator_choices, "own",
@@ -126,6 +138,11 @@ static const struct nw_param table[] = {
            "free page reporting: single pages, or 2 MiB of them"),
     COUNT("balloon.reporting_ns", nw_vms_balloon, reporting_ns, "ns", 1000, NS_MAX, "2000000000",
           "between two reports"),
+    BOOL("balloon.hinting", nw_vms_balloon, hinting, "0",
+         "free page hinting: a host that begins to take pages asks for what is free in blocks of 4 MiB, and has it a "
+         "request later"),
+    COUNT("balloon.stats_ns", nw_vms_balloon, stats_ns, "ns", 0, NS_MAX, "0",
+          "statistics queue: between two reports of how much a guest uses; 0: the host knows at once, which none does"),
     COUNT("balloon.sample_pages", nw_vms_balloon, sample_pages, "pages", 1, 1e6, "100",
           "pages that are watched an interval to estimate the working set"),
     REAL("balloon.tax", nw_vms_balloon, tax, "", 0, 0.999, "0.75",
@@ -134,7 +151,8 @@ static const struct nw_param table[] = {
     REAL("balloon.low", nw_vms_balloon, low, "", 0, 1, "0.04", "tracking: inflates below this share of free frames"),
     REAL("balloon.high", nw_vms_balloon, high, "", 0, 1, "0.08", "tracking: deflates above this share"),
     REAL("balloon.step", nw_vms_balloon, step, "", 0.001, 1, "0.1",
-         "tracking, slowdown: share of a guest that moves at once, at most"),
+         "tracking, slowdown, slowdown-target: share of a guest that moves at once, at most"),
+    REAL("balloon.goal", nw_vms_balloon, goal, "", 1, 1000, "1.1", "slowdown-target: what a guest may be slowed"),
 
     BOOL("monitor.scan", nw_vms_monitor, on[0], "0", "estimates working sets by reading and clearing accessed flags"),
     BOOL("monitor.sampling", nw_vms_monitor, on[1], "0",

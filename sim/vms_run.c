@@ -157,6 +157,8 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
     if (!store)
         return true;
     vm->counters.stores++;
+    if (NW_UNLIKELY(!(p->flags & NW_PAGE_DIRTY)))
+        host_dirtied(v, vm, t);
     if (NW_UNLIKELY(f->kind == NW_FRAME_SHARED)) {
         host_make_writable(v, vm, page, t);
         if (v->failed || vm->done)
@@ -269,6 +271,7 @@ static void take_samples(struct vms *v, uint64_t now)
                                                           .shared = g->shared,
                                                           .swapped = g->swapped,
                                                           .ballooned = vm->balloon.count,
+                                                          .large = g->large,
                                                           .target = vm->target,
                                                           .active = vm->active,
                                                           .slowdown = alone > 0 ? elapsed / alone : 0 };
@@ -279,7 +282,7 @@ static void take_samples(struct vms *v, uint64_t now)
 
 /* ---- what is due on the host ---- */
 
-enum due { DUE_SHARING, DUE_SCAN, DUE_MONITOR, DUE_BALLOON, DUE_REPORT, DUE_TIMELINE, DUE_KINDS };
+enum due { DUE_SHARING, DUE_SCAN, DUE_MONITOR, DUE_HINT, DUE_STATS, DUE_BALLOON, DUE_REPORT, DUE_TIMELINE, DUE_KINDS };
 struct clockwork {
     uint64_t next[DUE_KINDS], *core;
     unsigned cores;
@@ -290,6 +293,8 @@ static void begin_clockwork(const struct nw_vms_config *c, struct clockwork *w)
     w->next[DUE_SHARING] = c->sharing.kind ? c->sharing.sleep_ns : UINT64_MAX;
     w->next[DUE_SCAN] = c->swap.sees == NW_VMS_SEES_SCANS ? c->swap.scan_ns : UINT64_MAX;
     w->next[DUE_MONITOR] = monitor_is_on(c) ? monitor_tick_ns(c) : UINT64_MAX;
+    w->next[DUE_HINT] = UINT64_MAX;
+    w->next[DUE_STATS] = c->balloon.stats_ns ? c->balloon.stats_ns : UINT64_MAX;
     w->next[DUE_BALLOON] = c->balloon.policy ? c->balloon.interval_ns : UINT64_MAX;
     w->next[DUE_REPORT] = c->balloon.reporting ? c->balloon.reporting_ns : UINT64_MAX;
     w->next[DUE_TIMELINE] = c->host.timeline_ns ? c->host.timeline_ns : UINT64_MAX;
@@ -332,12 +337,17 @@ static void run_due(struct vms *v, struct clockwork *w, enum due what, uint64_t 
         use_core(w, now, monitor_tick(v, now));
         w->next[DUE_MONITOR] = now + monitor_tick_ns(c);
         break;
+    case DUE_HINT: balloon_take_hints(v); break;
+    case DUE_STATS:
+        balloon_report_stats(v);
+        w->next[DUE_STATS] = now + c->balloon.stats_ns;
+        break;
     case DUE_BALLOON:
         balloon_decide(v, now);
         w->next[DUE_BALLOON] = now + c->balloon.interval_ns;
         break;
     case DUE_REPORT:
-        balloon_report_free(v, now);
+        balloon_report_free(v);
         w->next[DUE_REPORT] = now + c->balloon.reporting_ns;
         break;
     case DUE_TIMELINE:
@@ -354,6 +364,7 @@ static void catch_up(struct vms *v, struct clockwork *w, uint64_t now)
     while (!v->failed) {
         enum due first = DUE_SHARING;
         struct vm *driver = NULL;
+        w->next[DUE_HINT] = v->hint_ns;
         for (enum due d = DUE_SHARING; d < DUE_KINDS; d++)
             if (w->next[d] < w->next[first])
                 first = d;
@@ -492,6 +503,8 @@ static enum nw_status fill_result(struct vms *v, const struct clockwork *w)
         struct nw_vms_guest_result *g = &r->guest[i];
         const uint64_t ended = vm->done ? vm->ended_ns : r->time_ns;
         vm->counters.unmapped = v->h->guest[i].unmapped;
+        vm->counters.large = v->h->guest[i].large;
+        vm->counters.large_lost = v->h->guest[i].large_lost;
         *g = (struct nw_vms_guest_result){ .state = vm->done ? vm->state : NW_VMS_STOPPED,
                                            .size = vm->pages,
                                            .started_ns = vm->started_ns,

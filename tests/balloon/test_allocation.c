@@ -10,7 +10,9 @@
 #include <nestwalk/balloon/allocation.h>
 #include <nestwalk/base/rng.h>
 
-static const struct nw_allocation_config config = { .tax = 0.75, .slack = 0.1, .low = 0.04, .high = 0.08, .step = 0.1 };
+static const struct nw_allocation_config config = {
+    .tax = 0.75, .slack = 0.1, .low = 0.04, .high = 0.08, .step = 0.1, .goal = 1.1
+};
 
 /* "a tax rate of 75 %: an idle page costs four times an active one". */
 static void tax__an_idle_page_costs_four_times(void **state)
@@ -134,6 +136,25 @@ static void policies__keep_minima_maxima_and_the_sum(void **state)
     }
 }
 
+/* Goal 1.2: the guest at 1.5 gets a tenth of its size, the one at 1.15 keeps what it has, the one at 1.05 gives a tenth; nothing is handed on. */
+static void slowdown_target__moves_each_guest_by_itself(void **state)
+{
+    (void)state;
+    struct nw_allocation_config c = config;
+    c.goal = 1.2;
+    struct nw_allocation_guest g[3] = {
+        { .size = 1000, .max = 1000, .used = 900, .has = 500, .shares = 1, .slowdown = 1.5 },
+        { .size = 1000, .max = 1000, .used = 900, .has = 500, .shares = 1, .slowdown = 1.15 },
+        { .size = 1000, .max = 1000, .used = 400, .has = 500, .shares = 1, .slowdown = 1.05 },
+    };
+    nw_allocation_policy_find("slowdown-target")->targets(&c, g, 3, 5000);
+    assert_int_equal(g[0].target, 600);
+    assert_int_equal(g[1].target, 500);
+    assert_int_equal(g[2].target, 300); /* of what it uses */
+    nw_allocation_policy_find("slowdown-target")->targets(&c, g, 3, 1200);
+    assert_true(g[0].target + g[1].target + g[2].target <= 1200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +165,7 @@ int main(void)
         cmocka_unit_test(tracking__does_nothing_between_the_marks),
         cmocka_unit_test(slowdown__moves_a_step_from_the_least_slowed),
         cmocka_unit_test(policies__keep_minima_maxima_and_the_sum),
+        cmocka_unit_test(slowdown_target__moves_each_guest_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,7 +70,11 @@ static void everything__at_once_loses_nothing(void **state)
             set(&c, "swap.mapper", how & 1 ? "1" : "0");
             set(&c, "swap.preventer", how & 2 ? "1" : "0");
             set(&c, "swap.policy", how == 4 ? "guest-informed" : "two-list");
-            set(&c, "swap.device", how == 5 ? "zswap" : "nvme");
+            set(&c, "swap.device", how == 5 ? "zswap" : how == 1 ? "zram" : "nvme");
+            set(&c, "swap.dirty", how == 2 ? "pml" : how == 3 ? "write-protection" : "flags");
+            set(&c, "balloon.unit", how % 2 ? "2M" : "4K");
+            set(&c, "balloon.hinting", how == 4 ? "1" : "0");
+            set(&c, "balloon.stats_ns", how == 0 ? "3000000" : "0");
             set(&c, "host.cores", how == 3 ? "3" : "1");
             set(&c, "host.timeline_ns", "2000000");
             struct nw_vms_result r = run(&c);
@@ -378,6 +382,224 @@ static void config__paths_that_do_not_exist_are_named(void **state)
     nw_vms_config_fini(&c);
 }
 
+/* zram has nothing behind it: when its share of the frames is full, no page can be taken. */
+static void zram__is_full_when_its_share_of_the_frames_is(void **state)
+{
+    (void)state;
+    for (int big = 0; big < 2; big++) {
+        struct nw_vms_config c = tight();
+        set(&c, "host.memory", "30M");
+        set(&c, "swap.device", "zram");
+        set(&c, "swap.zswap_pool", big ? "0.4" : "0.02");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, "zram");
+        assert_true(r.host.zswap_stored > 300);
+        assert_int_equal(r.host.zswap_rejected + r.host.swap_writes + r.host.swap_reads, 0);
+        if (big) {
+            assert_int_equal(r.host.slots_full, 0);
+            assert_int_equal(r.guest[0].state, NW_VMS_FINISHED);
+            assert_int_equal(r.guest[1].state, NW_VMS_FINISHED);
+        } else {
+            assert_true(r.host.slots_full && r.events == 1 && strstr(r.event[0].text, "out of memory"));
+            assert_true(r.host.zswap_pool_bytes <= 0.02 * 30 * 0x1p20);
+        }
+        nw_vms_result_fini(&r);
+        nw_vms_config_fini(&c);
+    }
+}
+
+static void swap__pages_taken_together_are_written_together(void **state)
+{
+    (void)state;
+    uint64_t writes[2], pages[2];
+    for (int cluster = 0; cluster < 2; cluster++) {
+        struct nw_vms_config c = tight();
+        set(&c, "host.memory", "30M");
+        set(&c, "swap.cluster", cluster ? "32" : "1");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, "cluster");
+        writes[cluster] = r.host.swap_writes;
+        pages[cluster] = r.host.swap_written_pages;
+        nw_vms_result_fini(&r);
+        nw_vms_config_fini(&c);
+    }
+    assert_int_equal(writes[0], pages[0]); /* each by itself */
+    if (writes[1] * 4 > pages[1])
+        fail_msg("%d writes of %d pages", (int)writes[1], (int)pages[1]);
+}
+
+/* Each page that is read in and then stored to is found once by whichever way; only what it costs differs. */
+static void dirty__is_found_by_flags_faults_or_a_log(void **state)
+{
+    (void)state;
+    static const char *const by[] = { "flags", "write-protection", "pml" };
+    for (int i = 0; i < 3; i++) {
+        struct nw_vms_config c = tight();
+        set(&c, "host.memory", "30M");
+        set(&c, "swap.dirty", by[i]);
+        set(&c, "host.pml_exit_ns", "8000");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, by[i]);
+        for (size_t k = 0; k < r.guests; k++) {
+            const struct nw_vms_guest_counters *g = &r.guest[k].counters;
+            const uint64_t found = i == 1 ? g->dirty_faults : g->dirty_logged;
+            assert_true(i ? found > 100 && found <= g->swapped_in + g->read_ahead
+                          : !g->dirty_faults && !g->dirty_logged);
+            assert_int_equal(g->dirty_exits, g->dirty_logged / NW_VMS_PML_ENTRIES);
+            const uint64_t faults = g->minor_faults + g->major_faults + (i == 1 ? found : 0);
+            assert_int_equal(g->fault_ns, 1500 * faults + 8000 * g->dirty_exits);
+        }
+        nw_vms_result_fini(&r);
+        nw_vms_config_fini(&c);
+    }
+}
+
+/* A guest that has given half of its memory in single pages, chosen as they come, has hardly a whole 2 MiB left; in groups, all of them. */
+static void balloon__of_2m_pages_leaves_the_others_whole(void **state)
+{
+    (void)state;
+    uint64_t large[2];
+    for (int unit = 0; unit < 2; unit++) {
+        struct nw_vms_config c;
+        struct nw_error err = { 0 };
+        size_t w;
+        nw_vms_config_init(&c);
+        set(&c, "host.memory", "256M");
+        guest(&c, "a", "sequential", "8M", "2048");
+        set(&c, "vm.a.memory", "64M");
+        set(&c, "vm.a.kernel", "0");
+        set(&c, "vm.a.work.keep", "0");
+        assert_int_equal(nw_vms_config_add_work(&c, 0, &w, &err), NW_OK);
+        set(&c, "vm.a.work.1.generate", "uniform");
+        set(&c, "vm.a.work.1.span", "24M");
+        set(&c, "vm.a.work.1.accesses", "200000");
+        set(&c, "vm.a.balloon", "32M");
+        set(&c, "balloon.unit", unit ? "2M" : "4K");
+        set(&c, "balloon.batch_pages", "2048");
+        set(&c, "balloon.batch_ns", "100000");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, "unit");
+        const struct nw_vms_guest_counters *g = &r.guest[0].counters;
+        assert_int_equal(g->inflated, 8192);
+        assert_int_equal(g->given_large, unit ? 16 : 0);
+        large[unit] = g->large;
+        nw_vms_result_fini(&r);
+        nw_vms_config_fini(&c);
+    }
+    assert_int_equal(large[1], 12); /* all that the second work touches */
+    if (large[0] >= large[1])
+        fail_msg("%d groups are whole with single pages, %d with groups", (int)large[0], (int)large[1]);
+}
+
+/* Half of the guest is in the balloon in groups; it needs more and has no swap area: groups come back, and are used page by page. */
+static void balloon__of_2m_pages_is_given_back(void **state)
+{
+    (void)state;
+    struct nw_vms_config c;
+    nw_vms_config_init(&c);
+    set(&c, "host.memory", "128M");
+    guest(&c, "a", "sequential", "48M", "24576");
+    set(&c, "vm.a.memory", "64M");
+    set(&c, "vm.a.swap", "0");
+    set(&c, "vm.a.balloon", "32M");
+    set(&c, "balloon.unit", "2M");
+    set(&c, "balloon.batch_pages", "1024");
+    set(&c, "balloon.batch_ns", "1000");
+    set(&c, "vm.a.work.start_ns", "100000000");
+    struct nw_vms_result r = run(&c);
+    check_sound(&r, "groups");
+    const struct nw_vms_guest_counters *g = &r.guest[0].counters;
+    assert_int_equal(r.guest[0].state, NW_VMS_FINISHED);
+    assert_true(g->given_large >= 16 && g->oom_deflated >= 4096);
+    assert_int_equal(g->first_touches, 12288);
+    nw_vms_result_fini(&r);
+    nw_vms_config_fini(&c);
+}
+
+/* One guest has freed what it had when another comes: with hints the host takes that and swaps less. */
+static void hinting__spares_swapping_free_pages(void **state)
+{
+    (void)state;
+    uint64_t written[2];
+    for (int hints = 0; hints < 2; hints++) {
+        struct nw_vms_config c;
+        struct nw_error err = { 0 };
+        size_t w;
+        nw_vms_config_init(&c);
+        set(&c, "host.memory", "40M");
+        set(&c, "balloon.hinting", hints ? "1" : "0");
+        set(&c, "balloon.batch_ns", "10000");
+        guest(&c, "done", "sequential", "24M", "6144");
+        set(&c, "vm.done.memory", "32M");
+        set(&c, "vm.done.work.keep", "0");
+        assert_int_equal(nw_vms_config_add_work(&c, 0, &w, &err), NW_OK);
+        set(&c, "vm.done.work.1.generate", "uniform");
+        set(&c, "vm.done.work.1.span", "1M");
+        set(&c, "vm.done.work.1.accesses", "2000000");
+        guest(&c, "late", "sequential", "30M", "20000");
+        set(&c, "vm.late.memory", "32M");
+        set(&c, "vm.late.start_ns", "30000000");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, "hints");
+        written[hints] = r.host.swap_written_pages;
+        assert_true(hints ? r.guest[0].counters.hinted > 4000 : !r.guest[0].counters.hinted);
+        nw_vms_result_fini(&r);
+        nw_vms_config_fini(&c);
+    }
+    if (written[1] * 4 > written[0])
+        fail_msg("%d pages written with hints, %d without", (int)written[1], (int)written[0]);
+}
+
+/* The host divides what it was last told of. */
+static void stats__are_what_the_policy_goes_by(void **state)
+{
+    (void)state;
+    struct nw_vms_config c = tight();
+    set(&c, "balloon.policy", "shares");
+    set(&c, "balloon.interval_ns", "2000000");
+    set(&c, "balloon.stats_ns", "4000000");
+    struct nw_vms_result r = run(&c), at_once;
+    check_sound(&r, "stats");
+    const uint64_t took = r.guest[0].ended_ns;
+    assert_true(r.guest[0].counters.stats >= took / 4000000 - 1 && r.guest[0].counters.stats <= took / 4000000 + 1);
+    set(&c, "balloon.stats_ns", "0");
+    at_once = run(&c);
+    assert_int_equal(at_once.guest[0].counters.stats, 0);
+    assert_false(same_counters(&r, &at_once));
+    nw_vms_result_fini(&r);
+    nw_vms_result_fini(&at_once);
+    nw_vms_config_fini(&c);
+}
+
+/* Two guests write to pages that KSM has merged across them: each first write to one that the other still has can be told by its time. A guest alone shares with
+ * itself, and its breaks tell nobody else's secret. */
+static void sharing__breaks_that_another_guest_can_be_seen_by(void **state)
+{
+    (void)state;
+    for (int guests = 1; guests <= 2; guests++) {
+        struct nw_vms_config c;
+        nw_vms_config_init(&c);
+        set(&c, "host.memory", "256M");
+        set(&c, "sharing.kind", "ksm");
+        set(&c, "sharing.pages_to_scan", "4000");
+        set(&c, "sharing.sleep_ns", "100000");
+        set(&c, "sharing.page_ns", "10");
+        for (int i = 0; i < guests; i++)
+            guest(&c, i ? "b" : "a", "zipf", "24M", "200000");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, "across");
+        uint64_t across = 0, breaks = 0;
+        for (size_t i = 0; i < r.guests; i++) {
+            across += r.guest[i].counters.breaks_across;
+            breaks += r.guest[i].counters.breaks;
+        }
+        if (breaks < 100 || across > breaks || (guests == 1 ? across != 0 : across < 100))
+            fail_msg("%d guests: %d breaks, %d of pages that another one has", guests, (int)breaks, (int)across);
+        nw_vms_result_fini(&r);
+        nw_vms_config_fini(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +614,14 @@ int main(void)
         cmocka_unit_test(memory__that_runs_out_is_an_event),
         cmocka_unit_test(reservation__is_kept),
         cmocka_unit_test(limit__is_kept),
+        cmocka_unit_test(zram__is_full_when_its_share_of_the_frames_is),
+        cmocka_unit_test(swap__pages_taken_together_are_written_together),
+        cmocka_unit_test(dirty__is_found_by_flags_faults_or_a_log),
+        cmocka_unit_test(balloon__of_2m_pages_leaves_the_others_whole),
+        cmocka_unit_test(balloon__of_2m_pages_is_given_back),
+        cmocka_unit_test(hinting__spares_swapping_free_pages),
+        cmocka_unit_test(stats__are_what_the_policy_goes_by),
+        cmocka_unit_test(sharing__breaks_that_another_guest_can_be_seen_by),
         cmocka_unit_test(config__every_default_is_allowed),
         cmocka_unit_test(config__choices_are_the_policies),
         cmocka_unit_test(config__nonsense_is_refused),

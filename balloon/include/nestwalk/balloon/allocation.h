@@ -29,7 +29,8 @@ struct nw_allocation_config {
     double tax;       /* idle-tax: 0 to below 1 */
     double slack;     /* working-set: pages beyond it, as a share of it */
     double low, high; /* tracking: free share of the host between which nothing is done */
-    double step;      /* tracking, slowdown: share of a guest's size that moves at once, at most */
+    double step;      /* tracking, slowdown, slowdown-target: share of a guest's size that moves at once, at most */
+    double goal;      /* slowdown-target: the slowdown that a guest may have, above 1 */
     uint64_t free;    /* pages free on the host now */
 };
 

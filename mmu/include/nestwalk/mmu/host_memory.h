@@ -22,7 +22,10 @@
  * frame, slot and block keep what they hold. nw_hostmem_intact() compares: a page that was lost, swapped for another or merged with an unequal one is found out when
  * it is read.
  *
- * Not modelled: contiguity of frames, so large mappings are not kept apart here; the bits of the tables (only how many there are).
+ * Large backing. A group whose 512 pages all have frames of their own counts as one that a 2 MiB mapping can back; when one of them is taken, shared or given
+ * back, it is lost. MODEL: that frames can be had in one piece is taken for granted, so this is the most that any host gets.
+ *
+ * Not modelled: contiguity of frames; the bits of the tables (only how many there are).
  *
  * A function that needs a free frame or slot says so, and the caller sees to it: h->kind[NW_FRAME_FREE], h->free_slots. */
 #ifndef NESTWALK_MMU_HOST_MEMORY_H
@@ -113,8 +116,10 @@ struct nw_hostmem_guest {
     uint64_t swapped;   /* behind slots */
     uint64_t in_blocks; /* behind blocks */
     uint64_t pinned;
-    uint64_t tables;   /* frames of its second stage */
-    uint64_t unmapped; /* mappings that were taken away or made read-only: each has to be forgotten by TLBs */
+    uint64_t tables;     /* frames of its second stage */
+    uint64_t large;      /* groups all of whose pages have frames of their own */
+    uint64_t large_lost; /* groups that were so and are not any more */
+    uint64_t unmapped;   /* mappings that were taken away or made read-only: each has to be forgotten by TLBs */
 };
 
 struct nw_hostmem {
@@ -124,7 +129,8 @@ struct nw_hostmem {
     struct nw_page **block; /* of 2^NW_HOSTMEM_BLOCK_LOG2 records */
     struct nw_hostmem_owner {
         uint32_t guest, gpn_base;
-    } * owner; /* by page >> 9 */
+        uint32_t own; /* pages that have a frame of their own */
+    } * owner;        /* by page >> 9 */
     struct nw_hostmem_guest *guest;
     uint64_t kind[NW_FRAME_KINDS]; /* how many frames there are of each */
     uint64_t shared_users;         /* pages behind shared frames */

@@ -35,13 +35,16 @@ enum { NW_VMS_NAME = 64, NW_VMS_PATH = 1024, NW_VMS_GUESTS_MAX = 512 };
 /* ---- configuration: each field is a row of nw_vms_params(), where its unit, range, default and meaning stand ---- */
 struct nw_vms_host {
     uint64_t memory, cores, quantum_ns, timeline_ns, until_ns;
-    double fault_ns, break_ns, flush_ns, scan_page_ns, low, high;
+    double fault_ns, break_ns, flush_ns, scan_page_ns, low, high, pml_exit_ns;
     uint64_t disk, tlb_entries;
 };
 enum nw_vms_scope { NW_VMS_SCOPE_HOST, NW_VMS_SCOPE_VM };
+enum nw_vms_dirty { NW_VMS_DIRTY_FLAGS, NW_VMS_DIRTY_WRITE_PROTECTION, NW_VMS_DIRTY_PML };
+enum { NW_VMS_PML_ENTRIES = 512 };
 enum nw_vms_sees { NW_VMS_SEES_SCANS, NW_VMS_SEES_ACCESSES };
 struct nw_vms_swap {
-    uint64_t size, device, policy, scope, sees, scan_ns, scan_flush, read_ahead, shared_disk, mapper, preventer;
+    uint64_t size, device, policy, scope, sees, scan_ns, scan_flush, read_ahead, shared_disk, mapper, preventer,
+        cluster, dirty; /* dirty: enum nw_vms_dirty */
     double zswap_pool, zswap_ratio;
 };
 struct nw_vms_sharing {
@@ -49,8 +52,9 @@ struct nw_vms_sharing {
     double page_ns;
 };
 struct nw_vms_balloon {
-    uint64_t policy, interval_ns, batch_pages, deflate_on_oom, reporting, reporting_ns, sample_pages;
-    double tax, slack, low, high, step, batch_ns;
+    uint64_t policy, interval_ns, batch_pages, deflate_on_oom, reporting, reporting_ns, sample_pages, unit, hinting,
+        stats_ns;
+    double tax, slack, low, high, step, batch_ns, goal;
     uint64_t estimator; /* enum nw_vms_estimator */
 };
 /* Who says what a guest's working set is: the balloon's own samples, or one of the monitors, in the order of enum nw_wss_kind. */
@@ -118,6 +122,7 @@ struct nw_vms_guest_counters { /* pages and events; docs in nw_vms_guest_rows() 
         stale_reads_avoided, false_reads, false_reads_avoided, decayed_reads, hypervisor_faults;
     uint64_t inflated, deflated, oom_deflated, reported, unmapped, flushes, scanned;
     uint64_t waited_ns, fault_ns, queued_ns;
+    uint64_t hinted, stats, given_large, large, large_lost, breaks_across, dirty_faults, dirty_logged, dirty_exits;
 };
 struct nw_vms_host_counters {
     uint64_t reclaimed, direct_reclaims, slots_full, swap_reads, swap_writes, swap_read_pages, swap_written_pages,
@@ -166,7 +171,7 @@ struct nw_vms_monitor_sample {
 };
 /* How the guests stood at a time. Pages. */
 struct nw_vms_sample {
-    uint64_t time_ns, accesses, resident, shared, swapped, ballooned, target;
+    uint64_t time_ns, accesses, resident, shared, swapped, ballooned, target, large; /* large: groups of 512 */
     double active, slowdown; /* active: the estimate; slowdown: since the sample before */
     uint32_t guest;
 };

@@ -21,6 +21,7 @@ enum nw_swap_device_kind {
     NW_SWAP_DISK,
     NW_SWAP_ZSWAP,
     NW_SWAP_REMOTE,
+    NW_SWAP_ZRAM,
     NW_SWAP_DEVICE_KINDS
 };
 
@@ -35,7 +36,7 @@ struct nw_swap_device_info {
     const char *name, *doc, *source;
     struct nw_swap_timing timing;
 };
-/* zswap's timing is that of (de)compression; what it cannot hold goes to a device behind it. */
+/* zswap's and zram's timing is that of (de)compression. What zswap cannot hold goes to a device behind it; zram has none. */
 extern const struct nw_swap_device_info nw_swap_device_kinds[NW_SWAP_DEVICE_KINDS];
 
 enum { NW_SWAP_CHANNELS_MAX = 64 };
