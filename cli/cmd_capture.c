@@ -1,4 +1,5 @@
 /* cmd_capture.c - `nestwalk capture`: a memory trace from a live KVM guest. */
+#include "capture_working_set.h"
 #include "trace_common.h"
 #include <inttypes.h>
 #include <nestwalk/traces/capture.h>
@@ -13,6 +14,10 @@ enum {
     OPT_PAGES,
     OPT_VIA,
     OPT_TIMEOUT,
+    OPT_PID,
+    OPT_INTERVAL,
+    OPT_INTERVALS,
+    OPT_RANGE,
     OPT_OUT,
     OPT_LIST,
     OPT_JSON
@@ -26,10 +31,17 @@ static const struct nw_option options[] = {
                            "Trace at most so many guest instructions (with K, M: powers of 1024; 0: all); default "
                            "1000000." },
     [OPT_PAGES] = { "pages", 0, "4K|2M", "The guest's pages for the workload's memory; default 4K." },
-    [OPT_VIA] = { "via", 0, "step|tracepoints",
-                  "How: single-stepping (default), or that plus KVM's own guest walks from its tracepoints." },
+    [OPT_VIA] = { "via", 0, "step|tracepoints|dirty-ring|clear-refs|idle",
+                  "How: single-stepping (default), that plus KVM's own guest walks from its tracepoints, or, for "
+                  "working sets: KVM's dirty ring, /proc/PID/clear_refs, idle page tracking." },
     [OPT_TIMEOUT] = { "timeout", 0, "SECONDS",
                       "Of the whole capture; the trace then ends where it is; default 120, 0: none." },
+    [OPT_PID] = { "pid", 'p', "PID", "The process whose working set is recorded, with clear-refs and idle." },
+    [OPT_INTERVAL] = { "interval", 0, "SECONDS", "Of a working set, 0.01 to 3600; default 1." },
+    [OPT_INTERVALS] = { "intervals", 0, "N", "So many of them; default 0: until the workload or the process ends." },
+    [OPT_RANGE] = { "range", 0, "largest|all|START-END",
+                    "Which of the process's memory: its largest writable mapping (default), all writable ones, or an "
+                    "address range in hexadecimal." },
     [OPT_OUT] = { "output", 'o', "OUT.nwt", "The trace to write." },
     [OPT_LIST] = { "list", 0, NULL, "Show the workloads and their defaults." },
     [OPT_JSON] = { "json", 0, NULL, "Print what was captured (or the list) as JSON." },
@@ -142,10 +154,26 @@ static int capture(const struct nw_command *self, struct nw_capture_options *o, 
     return nw_cli_fail(self, s, &err);
 }
 
+static const char *const via_names[] = { "step", "tracepoints", "dirty-ring", "clear-refs", "idle" };
+enum { WORKING_SET_VIAS = 2 }; /* from here on */
+
+struct request {
+    struct nw_capture_options guest;
+    struct nw_working_set_options set;
+    size_t via;
+    bool json, list;
+};
+
 /* Takes a number; false when it is none. */
-static bool take(struct nw_capture_options *o, int option, const char *value)
+static bool take(struct request *r, int option, const char *value)
 {
+    struct nw_capture_options *o = &r->guest;
     switch (option) {
+    case OPT_PID: return nw_cli_parse_u64(value, &r->set.pid) && r->set.pid;
+    case OPT_INTERVALS: return nw_cli_parse_u64(value, &r->set.intervals);
+    case OPT_INTERVAL:
+        return nw_cli_parse_double(value, &r->set.interval_seconds) && r->set.interval_seconds >= 0.01 &&
+               r->set.interval_seconds <= 3600;
     case OPT_SIZE: return nw_cli_parse_u64(value, &o->size) && o->size; /* 0 stands for the default */
     case OPT_OPERATIONS: return nw_cli_parse_u64(value, &o->operations);
     case OPT_SEED: return nw_cli_parse_u64(value, &o->seed);
@@ -154,65 +182,106 @@ static bool take(struct nw_capture_options *o, int option, const char *value)
     }
 }
 
-static int run(const struct nw_command *self, int argc, char **argv)
+static bool take_via(struct request *r, const char *value)
 {
-    struct nw_cli_parser parser;
-    nw_cli_parser_init(&parser, self, argc, argv);
-    struct nw_capture_options o;
-    nw_capture_defaults(&o);
+    for (size_t i = 0; i < sizeof via_names / sizeof *via_names; i++)
+        if (!strcmp(value, via_names[i])) {
+            r->via = i;
+            return true;
+        }
+    return false;
+}
+
+/* Negative: go on. */
+static int parse(const struct nw_command *self, struct nw_cli_parser *parser, struct request *r)
+{
     const char *value;
-    bool json = false, wants_list = false;
     int option;
-    while ((option = nw_cli_next(&parser, &value)) != NW_CLI_DONE) {
+    while ((option = nw_cli_next(parser, &value)) != NW_CLI_DONE) {
         switch (option) {
-        case NW_CLI_EXIT: return parser.exit_status;
-        case OPT_WORKLOAD: o.workload = value; break;
-        case OPT_OUT: o.path = value; break;
-        case OPT_LIST: wants_list = true; break;
-        case OPT_JSON: json = true; break;
+        case NW_CLI_EXIT: return parser->exit_status;
+        case OPT_WORKLOAD: r->guest.workload = value; break;
+        case OPT_OUT: r->guest.path = r->set.path = value; break;
+        case OPT_LIST: r->list = true; break;
+        case OPT_JSON: r->json = true; break;
         case OPT_PAGES:
             if (strcmp(value, "4K") && strcmp(value, "2M"))
                 return nw_cli_usage(self, "--pages %s: 4K or 2M", value);
-            o.large_pages = value[0] == '2';
+            r->guest.large_pages = value[0] == '2';
             break;
         case OPT_VIA:
-            if (strcmp(value, "step") && strcmp(value, "tracepoints"))
-                return nw_cli_usage(self, "--via %s: step or tracepoints", value);
-            o.via = value[0] == 's' ? NW_CAPTURE_STEP : NW_CAPTURE_TRACEPOINTS;
+            if (!take_via(r, value))
+                return nw_cli_usage(self, "--via %s: step, tracepoints, dirty-ring, clear-refs or idle", value);
+            break;
+        case OPT_RANGE:
+            if (!capture_range_parse(value, &r->set))
+                return nw_cli_usage(self, "--range %s: largest, all, or START-END in hexadecimal, whole pages", value);
             break;
         case NW_CLI_ARGUMENT: return nw_cli_usage(self, "\"%s\": a workload is named with --workload", value);
         default:
-            if (!take(&o, option, value))
-                return nw_cli_usage(self, "--%s %s: not a number", options[option].name, value);
+            if (!take(r, option, value))
+                return nw_cli_usage(self, "--%s %s: not a number that is allowed here", options[option].name, value);
         }
     }
-    if (wants_list)
-        return list(json);
-    if (!o.workload || !o.path)
-        return nw_cli_usage(self, "%s is missing", !o.workload ? "--workload NAME (--list shows them)" : "-o OUT.nwt");
-    return capture(self, &o, json);
+    return -1;
+}
+
+static int run(const struct nw_command *self, int argc, char **argv)
+{
+    struct nw_cli_parser parser;
+    struct request r = { 0 };
+    nw_cli_parser_init(&parser, self, argc, argv);
+    nw_capture_defaults(&r.guest);
+    nw_working_set_defaults(&r.set);
+    const int exit_status = parse(self, &parser, &r);
+    if (exit_status >= 0)
+        return exit_status;
+    if (r.list)
+        return list(r.json);
+    const bool of_set = r.via >= WORKING_SET_VIAS;
+    if (of_set)
+        r.set.via = (enum nw_working_set_via)(r.via - WORKING_SET_VIAS);
+    else
+        r.guest.via = (enum nw_capture_via)r.via;
+    const bool of_process = of_set && r.set.via != NW_WORKING_SET_DIRTY_RING;
+    if (of_process != (r.set.pid != 0))
+        return nw_cli_usage(self, "--pid PID goes with --via clear-refs and --via idle, and they with it");
+    if (of_process && r.guest.workload)
+        return nw_cli_usage(self, "--workload NAME and --pid PID: one of them");
+    if ((!of_process && !r.guest.workload) || !r.guest.path)
+        return nw_cli_usage(self, "%s is missing",
+                            !of_process && !r.guest.workload ? "--workload NAME (--list shows them)" : "-o OUT.nwt");
+    return of_set ? capture_working_set(self, &r.guest, &r.set, r.json) : capture(self, &r.guest, r.json);
 }
 
 const struct nw_command nw_cmd_capture = {
     .name = "capture",
-    .synopsis = "--workload NAME [--size BYTES] [--instructions MAX] [--pages 4K|2M] ... -o OUT.nwt",
+    .synopsis = "--workload NAME|--pid PID [--via WAY] [--size BYTES] [--instructions MAX] ... -o OUT.nwt",
     .summary = "a memory trace from a live KVM guest",
-    .details = "Runs a small freestanding kernel with one workload in a KVM virtual machine (x86-64 Linux with "
-               "/dev/kvm). It boots "
-               "and builds its data at full speed; in its region of interest every instruction is single-stepped and "
-               "its fetch, "
-               "loads and stores are recorded, with control-register writes, INVLPG, page faults and page-table "
-               "writes. Then it "
-               "runs on to its end, and its result is compared with a run of the same code on the host.\n\n"
-               "--via tracepoints records, besides, every guest page walk that KVM itself made and the entries it "
-               "read. It needs "
-               "root, tracefs, and a KVM that emulates privileged guest code over shadow page tables.\n\n"
-               "Without /dev/kvm, or without permission to use it, the exit status is 4. Interrupted, it leaves a "
-               "whole trace of "
-               "what was captured until then, and exits with 4 as well.",
+    .details =
+        "Runs a small freestanding kernel with one workload in a KVM virtual machine (x86-64 Linux with "
+        "/dev/kvm). It boots "
+        "and builds its data at full speed; in its region of interest every instruction is single-stepped and "
+        "its fetch, "
+        "loads and stores are recorded, with control-register writes, INVLPG, page faults and page-table "
+        "writes. Then it "
+        "runs on to its end, and its result is compared with a run of the same code on the host.\n\n"
+        "--via tracepoints records, besides, every guest page walk that KVM itself made and the entries it "
+        "read. It needs "
+        "root, tracefs, and a KVM that emulates privileged guest code over shadow page tables.\n\n"
+        "--via dirty-ring, clear-refs and idle record working sets: which pages were written or accessed in each "
+        "interval. dirty-ring runs a workload as above, unstepped, and asks KVM. clear-refs and idle watch any "
+        "process, such as another VMM with its guest, from outside; frame numbers are root's to see. "
+        "What the kernel does not allow is said, and the rest is recorded. The trace has the interval's pages in "
+        "ascending order, a store where a page is known to be written and a load elsewhere.\n\n"
+        "Without /dev/kvm, or without permission to use it, the exit status is 4. Interrupted, it leaves a "
+        "whole trace of "
+        "what was captured until then, and exits with 4 as well.",
     .examples = "nestwalk capture --workload btree -o btree.nwt\n"
                 "nestwalk capture --workload vmchurn --instructions 300000 --seed 7 -o churn.nwt\n"
                 "nestwalk capture --workload gups --size 64M --pages 2M -o gups.nwt\n"
+                "nestwalk capture --workload sort --via dirty-ring --interval 0.2 -o sort.nwt\n"
+                "nestwalk capture --via clear-refs --pid 4711 --interval 2 --intervals 30 -o guest.nwt\n"
                 "nestwalk capture --list",
     .options = options,
     .run = run,

@@ -4,6 +4,7 @@
 #include "iommu_draw.h"
 #include "iommu_file.h"
 #include "iommu_inputs.h"
+#include "iommu_intent.h"
 #include "iommu_walk.h"
 #include "trace_common.h"
 #include <inttypes.h>
@@ -12,27 +13,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_JSON, OPT_SARIF, OPT_BASELINE, OPT_WRITE_BASELINE, OPT_DIFF, OPT_EARLIER, OPT_EXPLAIN, OPT_FAIL_ON };
+enum {
+    OPT_JSON,
+    OPT_SARIF,
+    OPT_BASELINE,
+    OPT_WRITE_BASELINE,
+    OPT_DIFF,
+    OPT_EXPLAIN,
+    OPT_FAIL_ON,
+    OPT_INTENT,
+    OPT_UNIT
+};
 static const struct nw_option options[] = {
     [OPT_JSON] = { "json", 'j', "FILE|-", "Write the findings as JSON, to a file or to standard output." },
     [OPT_SARIF] = { "sarif", 's', "FILE|-", "Write the findings as SARIF 2.1.0, which build systems show." },
     [OPT_BASELINE] = { "baseline", 'b', "FILE", "Leave out the findings that this file accepts." },
     [OPT_WRITE_BASELINE] = { "write-baseline", 0, "FILE|-", "Write a file that accepts all findings of this run." },
     [OPT_DIFF] = { "diff", 'd', NULL, "Of two inputs, OLD and NEW: which findings have come, and which have gone." },
-    [OPT_EARLIER] = { "earlier", 0, "FILE",
-                      "A text of the same machine from before: what has changed since, and was the unit told? Any "
-                      "number." },
     [OPT_EXPLAIN] = { "explain", 'e', "RULE",
                       "Say what a rule, such as D05, looks for, and why; \"all\" lists the rules." },
     [OPT_FAIL_ON] = { "fail-on", 'f', "error|warning|info",
                       "The least severity that makes the exit status 1 (error)." },
+    [OPT_INTENT] = { "intent", 0, "FILE",
+                     "Prove what devices reach against this XML file: whose devices and memory are, and which "
+                     "addresses "
+                     "may be used." },
+    IOMMU_UNIT_ROWS(OPT_UNIT, 0, "the DMAR table's, or 52"),
     { 0 },
 };
 
 struct checked {
     struct iommu_inputs in;
     bool *accepted; /* of each finding; NULL: there is no baseline */
+    struct iommu_unit unit;
+    struct iommu_intent intent;
 };
+
+/* All inputs have been read. */
+static enum nw_status judge_intent(struct checked *c, const char *path, struct nw_error *err)
+{
+    struct nw_checked_input in = { .file = path, .kind = "intent", .first = c->in.found.count };
+    enum nw_status s = iommu_intent_check(&c->intent, path, &c->unit, &c->in.dump, &c->in.found, err);
+    in.count = c->in.found.count - in.first;
+    in.structures = c->intent.proved.requesters;
+    return s ? s : iommu_inputs_append(&c->in, &in, err);
+}
 
 /* ---- text ------------------------------------------------------------------------------------------ */
 
@@ -50,6 +75,8 @@ static void print_finding(const struct nw_iommu_finding *f)
         snprintf(line, sizeof line, "line %" PRIu32 ", ", f->line);
     snprintf(text, sizeof text, "%s%s: %s", line, f->where, f->detail);
     print_wrapped("", text, 4);
+    if (f->witness)
+        iommu_witness_print(f->witness);
 }
 
 static bool is_accepted(const struct checked *c, size_t finding) { return c->accepted && c->accepted[finding]; }
@@ -61,7 +88,10 @@ static void print_input(const struct checked *c, const struct nw_checked_input *
     printf("%s", in->file);
     if (in->line)
         printf(":%" PRIu64, in->line);
-    printf(": %s, %zu %s%s, ", in->kind, in->structures, c->in.text[in - c->in.at] ? "row" : "structure",
+    printf(": %s, %zu %s%s, ", in->kind, in->structures,
+           c->in.text[in - c->in.at]     ? "row"
+           : !strcmp(in->kind, "intent") ? "requester"
+                                         : "structure",
            in->structures == 1 ? "" : "s");
     size_t told = 0;
     for (size_t i = in->first; i < in->first + in->count; i++)
@@ -99,6 +129,8 @@ static void print_text(const struct checked *c)
             putchar('\n');
         print_input(c, &c->in.at[i]);
     }
+    if (c->in.found.proved)
+        iommu_intent_print(&c->intent);
     for (size_t i = 0; i < c->in.found.count; i++)
         count[c->in.found.at[i].severity] += !is_accepted(c, i);
     bool texts = false;
@@ -210,6 +242,8 @@ static bool parse_severity(const char *text, enum nw_iommu_severity *out)
 static void release(struct checked *c)
 {
     iommu_inputs_fini(&c->in);
+    iommu_intent_close(&c->intent);
+    iommu_unit_close(&c->unit);
     free(c->accepted);
 }
 
@@ -268,10 +302,25 @@ static int diff(const struct nw_command *self, const char *const file[2], enum n
 /* ---- the command ----------------------------------------------------------------------------------- */
 
 struct request {
-    const char *value[OPT_FAIL_ON + 1], **file, **earlier;
-    int files, earliers;
+    const char *value[OPT_UNIT], **file;
+    struct iommu_unit unit;
+    int files;
     enum nw_iommu_severity fail_on;
 };
+
+static const char *unit_problem(struct request *r)
+{
+    const char *const *v = r->unit.value;
+    for (int i = 0; i < UNIT_OPTIONS; i++)
+        if (v[i] && !r->value[OPT_INTENT])
+            return "--image and what goes with it are for --intent";
+    for (int i = UNIT_START; i < UNIT_OPTIONS; i++)
+        if (v[i] && !v[UNIT_IMAGE])
+            return "--start, --rtaddr, --device-table and the registers go with --image";
+    if (v[UNIT_RTADDR] && v[UNIT_DEVICE_TABLE])
+        return "--rtaddr is VT-d's and --device-table AMD-Vi's: one of them";
+    return iommu_unit_problem(&r->unit);
+}
 
 /* -1: go on; else the exit status. */
 static int parse(const struct nw_command *self, int argc, char **argv, struct request *r)
@@ -285,10 +334,8 @@ static int parse(const struct nw_command *self, int argc, char **argv, struct re
             return parser.exit_status;
         if (option == NW_CLI_ARGUMENT)
             r->file[r->files++] = value;
-        else if (option == OPT_EARLIER)
-            r->earlier[r->earliers++] = value;
         else
-            r->value[option] = value ? value : "";
+            *(option < OPT_UNIT ? &r->value[option] : &r->unit.value[option - OPT_UNIT]) = value ? value : "";
     }
     if (r->value[OPT_FAIL_ON] && !parse_severity(r->value[OPT_FAIL_ON], &r->fail_on))
         return nw_cli_usage(self, "--fail-on takes error, warning or info, not \"%s\"", r->value[OPT_FAIL_ON]);
@@ -298,31 +345,30 @@ static int parse(const struct nw_command *self, int argc, char **argv, struct re
         to_stdout += i != OPT_BASELINE && r->value[i] && !strcmp(r->value[i], "-");
     if (to_stdout > 1)
         return nw_cli_usage(self, "only one of --json -, --sarif - and --write-baseline - can have standard output");
-    if (r->value[OPT_DIFF] && (r->files != 2 || r->value[OPT_JSON] || r->value[OPT_SARIF] || r->value[OPT_BASELINE] ||
-                               r->value[OPT_WRITE_BASELINE]))
+    const char *problem = unit_problem(r);
+    if (problem)
+        return nw_cli_usage(self, "%s", problem);
+    if (r->value[OPT_DIFF] && (r->files != 2 || r->value[OPT_INTENT] || r->value[OPT_JSON] || r->value[OPT_SARIF] ||
+                               r->value[OPT_BASELINE] || r->value[OPT_WRITE_BASELINE]))
         return nw_cli_usage(self, "--diff takes two inputs, OLD and NEW, and of the other options --fail-on");
-    if (r->value[OPT_DIFF] && r->earliers)
-        return nw_cli_usage(self, "--diff compares findings, --earlier what they are of: give one of them");
-    if (!r->files)
+    if (!r->files && !r->value[OPT_INTENT])
         return nw_cli_usage(self, "name a file with a DMAR or IVRS table, or a text of a running machine");
     return -1;
 }
 
 static int check(const struct nw_command *self, const struct request *r)
 {
-    struct checked c = { .accepted = NULL };
-    struct iommu_inputs before = { .count = 0 };
+    struct checked c = { .unit = r->unit };
     struct nw_error err = { 0 };
     enum nw_status s = NW_OK;
     int exit_status = 0;
     bool text = true;
-    for (int i = 0; i < r->earliers && !s; i++)
-        s = iommu_inputs_add(&before, r->earlier[i], &err);
-    c.in.dump.earlier = r->earliers ? &before.dump : NULL;
     for (int i = 0; i < r->files && !s; i++)
         s = iommu_inputs_add(&c.in, r->file[i], &err);
     if (!s)
         s = iommu_inputs_judge(&c.in, &err);
+    if (!s && r->value[OPT_INTENT])
+        s = judge_intent(&c, r->value[OPT_INTENT], &err);
     if (!s && r->value[OPT_BASELINE])
         s = read_baseline(&c, r->value[OPT_BASELINE], &err);
     if (!s)
@@ -340,29 +386,26 @@ static int check(const struct nw_command *self, const struct request *r)
     for (size_t i = 0; !s && i < c.in.found.count; i++)
         exit_status |= c.in.found.at[i].severity >= r->fail_on && !is_accepted(&c, i);
     release(&c);
-    iommu_inputs_fini(&before);
     return exit_status;
 }
 
 static int run(const struct nw_command *self, int argc, char **argv)
 {
-    struct request r = { .fail_on = NW_IOMMU_ERROR,
-                         .file = calloc((size_t)argc + 1, sizeof *r.file),
-                         .earlier = calloc((size_t)argc + 1, sizeof *r.earlier) };
+    struct request r = { .fail_on = NW_IOMMU_ERROR, .file = calloc((size_t)argc + 1, sizeof *r.file) };
     struct nw_error err = { 0 };
-    int exit_status = r.file && r.earlier ? parse(self, argc, argv, &r)
-                                          : nw_cli_fail(self, nw_fail_nomem(&err, "the command line"), &err);
+    if (!r.file)
+        return nw_cli_fail(self, nw_fail_nomem(&err, "the command line"), &err);
+    int exit_status = parse(self, argc, argv, &r);
     if (exit_status < 0)
         exit_status = r.value[OPT_DIFF] ? diff(self, r.file, r.fail_on) : check(self, &r);
     free(r.file);
-    free(r.earlier);
     return exit_status;
 }
 
 const struct nw_command nw_cmd_iommu = {
     .name = "iommu check",
-    .synopsis = "FILE... [--json FILE|-] [--sarif FILE|-] [--baseline FILE] [--write-baseline FILE|-] [--diff] "
-                "[--earlier FILE]... "
+    .synopsis = "FILE... [--intent FILE [--image FILE [--rtaddr VALUE|--device-table VALUE]]] [--json FILE|-] [--sarif "
+                "FILE|-] [--baseline FILE] [--write-baseline FILE|-] [--diff] "
                 "[--explain RULE] [--fail-on error|warning|info]",
     .summary = "the firmware's tables and a machine's state of remapping units against rules",
     .details =
@@ -371,14 +414,16 @@ const struct nw_command nw_cmd_iommu = {
         "/sys/firmware/acpi/tables has it, or the text of acpidump with one table or all; it may be compressed with "
         "gzip, xz or zstd. Or it is a text of a running machine, known by its content: iommu_regset, "
         "dmar_translation_struct, domain_translation_struct, ir_translation_struct or invalidation_queue of "
-        "/sys/kernel/debug/iommu/intel, dmar_perf_latency there, mmio, capability, cmdbuf, devtbl or irqtbl of "
-        "/sys/kernel/debug/iommu/amd (the directory iommuNN names the unit), /proc/iomem, /proc/cmdline, or lspci "
-        "-vvv. What several inputs say of one "
+        "/sys/kernel/debug/iommu/intel, /proc/iomem, /proc/cmdline, or lspci -vvv. What several inputs say of one "
         "machine is compared. Prints the findings by rule, the severest "
         "first: where, what, and what to do.\n\n"
-        "With --earlier, texts of the same machine from before are compared with those named: mappings, entries and "
-        "interrupt entries that were changed, and whether the invalidation queue has what the change takes. Where the "
-        "queue's slots may have been written more than once, that is said in place of a finding.\n\n"
+        "With --intent, devices and memory are held against a file that says whose they are: for every device, and "
+        "every "
+        "PASID, all tables are read, from a dump of physical memory (--image) with the root pointer of --rtaddr, "
+        "--device-table or an iommu_regset among the files, or, without a dump, what domain_translation_struct and "
+        "dmar_translation_struct list. What each device reaches is printed behind the findings, and each violation "
+        "with a "
+        "request that shows it.\n\n"
         "With --diff, findings that only NEW has begin with \"+\", and those that only OLD has with \"-\".\n\n"
         "Exit status: 0 when nothing of the severity of --fail-on or above was found (with --diff: has come; with "
         "--baseline: that it does not accept), 1 otherwise, 3 when a file has nothing that is known here.",
@@ -386,8 +431,8 @@ const struct nw_command nw_cmd_iommu = {
                 "nestwalk iommu check --fail-on warning --json findings.json acpidump.txt\n"
                 "nestwalk iommu check dmar.bin iommu_regset dmar_translation_struct lspci.txt\n"
                 "nestwalk iommu check --baseline accepted.txt --sarif findings.sarif /sys/firmware/acpi/tables/DMAR\n"
-                "nestwalk iommu check --earlier a/tables --earlier a/queue b/tables b/queue\n"
                 "nestwalk iommu check --diff --fail-on info old.bin new.bin\n"
+                "nestwalk iommu check --intent intent.xml --image memory.bin iommu_regset DMAR\n"
                 "nestwalk iommu check --explain D05",
     .options = options,
     .run = run,

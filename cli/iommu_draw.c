@@ -2,8 +2,7 @@
  * case. */
 #include "iommu_draw.h"
 #include "internal.h"
-#include "iommu_image.h"
-#include <nestwalk/iommu/amdvi_unit.h>
+#include "iommu_unit.h"
 #include <nestwalk/iommu/vtd_unit.h>
 #include <nestwalk/reports/draw.h>
 #include <nestwalk/reports/export.h>
@@ -13,75 +12,42 @@
 #include <string.h>
 
 enum {
-    OPT_IMAGE,
-    OPT_START,
     OPT_CASES,
     OPT_ID,
     OPT_LINE,
-    OPT_RTADDR,
-    OPT_DEVICE_TABLE,
-    OPT_CAP,
-    OPT_ECAP,
-    OPT_EFR,
-    OPT_CONTROL,
-    OPT_HAW,
     OPT_WINDOWS,
     OPT_JSON,
     OPT_DOT,
     OPT_SVG,
-    OPT_END
+    OPT_UNIT,
+    OPT_END = OPT_UNIT + UNIT_OPTIONS
 };
 const struct nw_option iommu_draw_options[] = {
-    [OPT_IMAGE] = { "image", 'i', "FILE", "A dump of physical memory: raw binary, whole 4 KiB pages." },
-    [OPT_START] = { "start", 0, "ADDRESS", "Physical address of the dump's first byte. Default: 0." },
     [OPT_CASES] = { "cases", 'c', "FILE", "Recorded cases of DMA remapping (VT-d): JSON lines, compressed or not." },
     [OPT_ID] = { "id", 0, "ID", "The case with this id." },
     [OPT_LINE] = { "line", 0, "N", "The case in this line (from 1)." },
-    [OPT_RTADDR] = { "rtaddr", 'r', "VALUE", "VT-d: Root Table Address Register, bits 11:10 (table mode) included." },
-    [OPT_DEVICE_TABLE] = { "device-table", 'd', "VALUE",
-                           "AMD-Vi: Device Table Base Address Register, size (bits 8:0) included." },
-    [OPT_CAP] = { "cap", 0, "VALUE", "VT-d: Capability Register. Default: 0x9d2078c222f0606 (the model's)." },
-    [OPT_ECAP] = { "ecap", 0, "VALUE", "VT-d: Extended Capability Register. Default: 0x1ed9cc4f00f5e (the model's)." },
-    [OPT_EFR] = { "efr", 0, "VALUE", "AMD-Vi: Extended Feature Register. Default: 0x13000f000058da (the model's)." },
-    [OPT_CONTROL] = { "control", 0, "VALUE",
-                      "AMD-Vi: Control Register; of it GTEn and GCR3TRPMode matter. Default: 0x10001 (GTEn)." },
-    [OPT_HAW] = { "haw", 0, "BITS", "Width of a physical address, 32 to 52. Default: 48." },
     [OPT_WINDOWS] = { "windows", 'w', "N", "Windows and ranges that are told of each domain. Default: 16." },
     [OPT_JSON] = { "json", 'j', "FILE|-", "Write requesters, domains, windows and memory as JSON." },
     [OPT_DOT] = { "dot", 0, "FILE|-", "Write the picture as Graphviz DOT." },
     [OPT_SVG] = { "svg", 0, "FILE|-", "Write the picture as SVG." },
+    IOMMU_UNIT_ROWS(OPT_UNIT, 'd', "48"),
     { 0 },
 };
 
 struct draw {
     const char *value[OPT_END];
-    uint64_t number[OPT_END];
+    uint64_t line, windows;
+    struct iommu_unit unit;
 };
 
 static const char *number_problem(struct draw *d)
 {
-    static const struct {
-        int option;
-        uint64_t least, most;
-        const char *problem;
-    } numbers[] = {
-        { OPT_START, 0, UINT64_MAX, "--start takes an address" },
-        { OPT_LINE, 1, UINT64_MAX, "--line takes the number of a line, from 1" },
-        { OPT_RTADDR, 0, UINT64_MAX, "--rtaddr takes a register's value, like 0x1000" },
-        { OPT_DEVICE_TABLE, 0, UINT64_MAX, "--device-table takes a register's value, like 0x10000f" },
-        { OPT_CAP, 0, UINT64_MAX, "--cap takes a register's value" },
-        { OPT_ECAP, 0, UINT64_MAX, "--ecap takes a register's value" },
-        { OPT_EFR, 0, UINT64_MAX, "--efr takes a register's value" },
-        { OPT_CONTROL, 0, UINT64_MAX, "--control takes a register's value" },
-        { OPT_HAW, 32, NW_PHYS_BITS_MAX, "--haw takes a number of bits, 32 to 52" },
-        { OPT_WINDOWS, 0, 1000000, "--windows takes a number up to 1000000" },
-    };
-    for (size_t i = 0; i < NW_ARRAY_LEN(numbers); i++) {
-        uint64_t *n = &d->number[numbers[i].option];
-        const char *text = d->value[numbers[i].option];
-        if (text && (!nw_cli_parse_u64(text, n) || *n < numbers[i].least || *n > numbers[i].most))
-            return numbers[i].problem;
-    }
+    const char *const *v = d->value;
+    d->windows = 16;
+    if (v[OPT_LINE] && (!nw_cli_parse_u64(v[OPT_LINE], &d->line) || !d->line))
+        return "--line takes the number of a line, from 1";
+    if (v[OPT_WINDOWS] && (!nw_cli_parse_u64(v[OPT_WINDOWS], &d->windows) || d->windows > 1000000))
+        return "--windows takes a number up to 1000000";
     return NULL;
 }
 
@@ -89,24 +55,22 @@ static bool to_stdout(const char *file) { return file && !strcmp(file, "-"); }
 
 static const char *usage_problem(struct draw *d)
 {
-    const char *const *v = d->value;
+    const char *const *v = d->value, *const *u = d->unit.value;
     const char *problem = number_problem(d);
+    if (!problem)
+        problem = iommu_unit_problem(&d->unit);
     if (problem)
         return problem;
-    if (!v[OPT_IMAGE] == !v[OPT_CASES])
+    if (!u[UNIT_IMAGE] == !v[OPT_CASES])
         return "needs tables: either --image FILE or --cases FILE";
-    if (v[OPT_IMAGE] && !v[OPT_RTADDR] == !v[OPT_DEVICE_TABLE])
+    if (u[UNIT_IMAGE] && !u[UNIT_RTADDR] == !u[UNIT_DEVICE_TABLE])
         return "--image needs --rtaddr (VT-d) or --device-table (AMD-Vi)";
-    if (v[OPT_IMAGE] && (v[OPT_ID] || v[OPT_LINE]))
+    if (u[UNIT_IMAGE] && (v[OPT_ID] || v[OPT_LINE]))
         return "--id and --line go with --cases";
-    if (v[OPT_CASES] && (v[OPT_START] || v[OPT_DEVICE_TABLE]))
+    if (v[OPT_CASES] && (u[UNIT_START] || u[UNIT_DEVICE_TABLE]))
         return "--start and --device-table go with --image";
     if (v[OPT_CASES] && !v[OPT_ID] == !v[OPT_LINE])
         return "--cases needs one of --id ID and --line N";
-    if (v[OPT_DEVICE_TABLE] && (v[OPT_CAP] || v[OPT_ECAP]))
-        return "--cap and --ecap go with --rtaddr";
-    if (!v[OPT_DEVICE_TABLE] && (v[OPT_EFR] || v[OPT_CONTROL]))
-        return "--efr and --control go with --device-table";
     if (to_stdout(v[OPT_JSON]) + to_stdout(v[OPT_DOT]) + to_stdout(v[OPT_SVG]) > 1)
         return "only one of --json -, --dot - and --svg - can have standard output";
     return NULL;
@@ -114,66 +78,35 @@ static const char *usage_problem(struct draw *d)
 
 /* ---- the survey --------------------------------------------------------------------------------- */
 
-static unsigned most_of(const struct draw *d) { return d->value[OPT_WINDOWS] ? (unsigned)d->number[OPT_WINDOWS] : 16; }
+static unsigned most_of(const struct draw *d) { return (unsigned)d->windows; }
 
-static uint64_t given(const struct draw *d, int option, uint64_t otherwise)
+static enum nw_status survey_vtd(struct draw *d, struct nw_vtd_tables *t, struct nw_survey *out, struct nw_error *err)
 {
-    return d->value[option] ? d->number[option] : otherwise;
-}
-
-static enum nw_status survey_vtd(const struct draw *d, struct nw_vtd_tables *t, struct iommu_image *image,
-                                 struct nw_survey *out, struct nw_error *err)
-{
-    t->rtaddr = given(d, OPT_RTADDR, t->rtaddr);
-    t->unit.cap = given(d, OPT_CAP, t->unit.cap);
-    t->unit.ecap = given(d, OPT_ECAP, t->unit.ecap);
-    t->unit.haw = (uint8_t)given(d, OPT_HAW, t->unit.haw);
-    enum nw_status s = nw_vtd_capabilities_check(&t->unit, err);
-    if (!s && image) {
-        s = iommu_image_open(image, d->value[OPT_IMAGE], d->number[OPT_START], t->unit.haw, err);
-        t->memory = (struct nw_vtd_memory){ .pm = image->pm, .ram = &image->range, .ram_count = 1 };
-    }
-    return s ? s : nw_vtd_survey(t, most_of(d), out, err);
+    enum nw_status s = iommu_unit_vtd(&d->unit, t, err);
+    return s ? s : nw_vtd_survey(t, most_of(d), NULL, out, err);
 }
 
 /* The tables of a case; which of its requests it is that comes with them is of no matter. */
-static enum nw_status survey_case(const struct draw *d, struct nw_survey *out, struct nw_error *err)
+static enum nw_status survey_case(struct draw *d, struct nw_survey *out, struct nw_error *err)
 {
     struct nw_vtd_case c;
-    enum nw_status s = nw_vtd_case_load(&c, d->value[OPT_CASES], d->value[OPT_ID], d->number[OPT_LINE], 1, err);
+    enum nw_status s = nw_vtd_case_load(&c, d->value[OPT_CASES], d->value[OPT_ID], d->line, 1, err);
     if (s)
         return s;
-    s = survey_vtd(d, &c.tables, NULL, out, err);
+    d->unit.haw = c.tables.unit.haw;
+    s = survey_vtd(d, &c.tables, out, err);
     nw_vtd_case_fini(&c);
     return s;
 }
 
-static enum nw_status survey_amdvi(const struct draw *d, struct iommu_image *image, struct nw_survey *out,
-                                   struct nw_error *err)
+static enum nw_status survey(struct draw *d, enum nw_survey_kind kind, struct nw_survey *out, struct nw_error *err)
 {
-    struct nw_amdvi_tables t = { .unit = nw_amdvi_config_default(NULL).unit,
-                                 .device_table = d->number[OPT_DEVICE_TABLE] };
-    const uint64_t control = given(d, OPT_CONTROL, NW_AMDVI_CONTROL_GT_EN);
-    t.unit.efr = given(d, OPT_EFR, t.unit.efr);
-    t.unit.pa_bits = (uint8_t)given(d, OPT_HAW, t.unit.pa_bits);
-    if (!(control & NW_AMDVI_CONTROL_GT_EN))
-        t.unit.efr &= ~NW_AMDVI_EFR_GT;
-    t.gcr3_tables_in_gpa = control & NW_AMDVI_CONTROL_GCR3_TRP_MODE;
-    enum nw_status s = nw_amdvi_capabilities_check(&t.unit, err);
-    if (!s)
-        s = iommu_image_open(image, d->value[OPT_IMAGE], d->number[OPT_START], t.unit.pa_bits, err);
-    const struct nw_amdvi_range range = { image->range.start, image->range.end };
-    t.memory = (struct nw_amdvi_memory){ .pm = image->pm, .ram = &range, .ram_count = 1 };
-    return s ? s : nw_amdvi_survey(&t, most_of(d), out, err);
-}
-
-static enum nw_status survey(const struct draw *d, enum nw_survey_kind kind, struct iommu_image *image,
-                             struct nw_survey *out, struct nw_error *err)
-{
-    struct nw_vtd_tables t = { .unit = nw_vtd_config_default(NULL).unit };
-    if (kind == NW_SURVEY_AMDVI)
-        return survey_amdvi(d, image, out, err);
-    return d->value[OPT_CASES] ? survey_case(d, out, err) : survey_vtd(d, &t, image, out, err);
+    struct nw_vtd_tables vtd = { .unit = nw_vtd_config_default(NULL).unit };
+    struct nw_amdvi_tables amdvi;
+    if (kind == NW_SURVEY_VTD)
+        return d->value[OPT_CASES] ? survey_case(d, out, err) : survey_vtd(d, &vtd, out, err);
+    enum nw_status s = iommu_unit_amdvi(&d->unit, &amdvi, err);
+    return s ? s : nw_amdvi_survey(&amdvi, most_of(d), NULL, out, err);
 }
 
 /* ---- output ------------------------------------------------------------------------------------- */
@@ -266,26 +199,25 @@ static enum nw_status write_outputs(const struct draw *d, enum nw_survey_kind ki
 int iommu_draw(const struct nw_command *self, int argc, char **argv)
 {
     struct nw_error err = { 0 };
-    struct draw d = { .value = { NULL } };
+    struct draw d = { .unit = { .haw = 48 } };
     struct nw_cli_parser parser;
-    struct iommu_image image = { .pm = NULL };
     struct nw_survey found = { .more = false };
     const char *value = NULL, *problem;
     int option;
     nw_cli_parser_init(&parser, self, argc, argv);
     while ((option = nw_cli_next(&parser, &value)) >= 0)
-        d.value[option] = value;
+        *(option < OPT_UNIT ? &d.value[option] : &d.unit.value[option - OPT_UNIT]) = value;
     if (option == NW_CLI_EXIT)
         return parser.exit_status;
     if (option == NW_CLI_ARGUMENT)
         return nw_cli_usage(self, "unexpected argument \"%s\"", value);
     if ((problem = usage_problem(&d)) != NULL)
         return nw_cli_usage(self, "%s", problem);
-    const enum nw_survey_kind kind = d.value[OPT_DEVICE_TABLE] ? NW_SURVEY_AMDVI : NW_SURVEY_VTD;
-    enum nw_status s = survey(&d, kind, &image, &found, &err);
+    const enum nw_survey_kind kind = d.unit.value[UNIT_DEVICE_TABLE] ? NW_SURVEY_AMDVI : NW_SURVEY_VTD;
+    enum nw_status s = survey(&d, kind, &found, &err);
     if (!s)
         s = write_outputs(&d, kind, &found, &err);
     nw_survey_fini(&found);
-    iommu_image_close(&image);
+    iommu_unit_close(&d.unit);
     return s ? nw_cli_fail(self, s, &err) : 0;
 }

@@ -44,6 +44,16 @@ static struct nw_checked_input *add_input(struct iommu_inputs *in, struct nw_acp
     return &in->at[in->count++];
 }
 
+enum nw_status iommu_inputs_append(struct iommu_inputs *in, const struct nw_checked_input *judged, struct nw_error *err)
+{
+    struct nw_checked_input *input = add_input(in, NULL, err);
+    if (!input)
+        return NW_ERR_NOMEM;
+    *input = *judged;
+    in->text[input - in->at] = false;
+    return NW_OK;
+}
+
 /* A text of a running machine: its facts are judged when all are there. */
 static enum nw_status take_text(struct iommu_inputs *in, const char *name, const char *text, size_t size,
                                 struct nw_error *err)

@@ -22,6 +22,9 @@ struct iommu_inputs {
 enum nw_status iommu_inputs_add(struct iommu_inputs *in, const char *path, struct nw_error *err) NW_MUST_USE;
 /* When all are there: the findings, input by input. */
 enum nw_status iommu_inputs_judge(struct iommu_inputs *in, struct nw_error *err) NW_MUST_USE;
+/* One of another kind, whose findings are there already. After iommu_inputs_judge(). */
+enum nw_status iommu_inputs_append(struct iommu_inputs *in, const struct nw_checked_input *judged,
+                                   struct nw_error *err) NW_MUST_USE;
 void iommu_inputs_fini(struct iommu_inputs *in);
 
 #endif

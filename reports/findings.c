@@ -59,7 +59,8 @@ static json_t *finding_json(const struct nw_checked_input *in, const struct nw_i
         json_put(o, "where", json_text(f->where)) &&
         json_put(o, f->line ? "line" : "offset", json_count(f->line ? f->line : f->offset)) &&
         json_put(o, "detail", json_text(f->detail)) && json_put(o, "remedy", json_text(f->rule->remedy)) &&
-        json_put(o, "source", json_text(f->rule->source)) && json_put(o, "key", json_text(key)))
+        json_put(o, "source", json_text(f->rule->source)) && json_put(o, "key", json_text(key)) &&
+        (!f->witness || json_put(o, "witness", witness_json(f->witness))))
         return o;
     json_decref(o);
     return NULL;
@@ -78,6 +79,8 @@ enum nw_status nw_findings_json_text(const struct nw_checked_input *input, size_
             if (!accepted || !accepted[j])
                 ok = json_array_append_new(list, finding_json(&input[i], &found->at[j])) == 0;
     }
+    if (found->proved)
+        ok = ok && json_put(root, "proof", proof_json(found->intent, found->proved));
     return take_json(root, ok, out, "the findings' JSON", err);
 }
 

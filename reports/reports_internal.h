@@ -53,6 +53,13 @@ bool run_add_parameter(struct nw_run *run, const char *path, const char *value, 
 extern const unsigned char nw_asset_template[], nw_asset_style[], nw_asset_script[], nw_asset_chart[];
 extern const size_t nw_asset_chart_bytes;
 
+/* proof_json.c: what was proved of an intent; the request that shows a finding. NULL when out of memory. */
+struct nw_intent;
+struct nw_proved;
+struct nw_iommu_witness;
+json_t *proof_json(const struct nw_intent *in, const struct nw_proved *proved);
+json_t *witness_json(const struct nw_iommu_witness *w);
+
 /* "rwux" of a set of enum nw_stale_right; out holds 8 bytes. */
 void stale_rights_text(unsigned rights, char out[8]);
 

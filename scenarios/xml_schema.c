@@ -47,8 +47,9 @@ static const xmlNode *top_level(const xmlNode *schema, const char *kind, const x
 static void each_declared(const xmlNode *schema, const xmlNode *declaration, const char *kind, declaration_fn fn,
                           void *context)
 {
-    if (named(declaration, "element")) {
-        const xmlNode *type = top_level(schema, "complexType", declaration, "type");
+    if (named(declaration, "element") || named(declaration, "extension")) {
+        const xmlNode *type =
+            top_level(schema, "complexType", declaration, named(declaration, "element") ? "type" : "base");
         if (type)
             each_declared(schema, type, kind, fn, context);
     }
@@ -121,8 +122,10 @@ static void choices_of_value(struct choices *c, const xmlNode *schema, const xml
     struct name_search search = { .name = attribute };
     if (declaration)
         each_declared(schema, declaration, "attribute", match_name, &search);
-    if (search.found)
-        add_enumerations(c, search.found);
+    if (!search.found)
+        return;
+    const xmlNode *type = top_level(schema, "simpleType", search.found, "type");
+    add_enumerations(c, type ? type : search.found);
 }
 
 /* "; did you mean X? Allowed: A, B, C" */

@@ -17,6 +17,7 @@ struct reach {
     struct iommu_collector out;
     struct apart apart[4];
     unsigned aparts;
+    uint64_t entry_at; /* of the entry that the next table is opened by; 0: the device table's */
 };
 
 /* ---- telling ------------------------------------------------------------------------------------ */
@@ -40,10 +41,43 @@ static bool tell(struct reach *r, uint64_t iova, uint64_t target, uint64_t bytes
 
 /* ---- host tables -------------------------------------------------------------------------------- */
 
-static uint64_t entry_at(struct reach *r, uint64_t at)
+struct table {
+    const uint64_t *word; /* NULL: word by word */
+    uint64_t address;
+};
+
+/* Is all of the page memory? */
+static bool page_readable(const struct nw_amdvi_tables *t, uint64_t page)
+{
+    const struct nw_amdvi_memory *m = &t->memory;
+    if (!m->ram)
+        return !(page >> t->unit.pa_bits);
+    for (size_t i = 0; i < m->ram_count; i++)
+        if (page >= m->ram[i].start && page + NW_PAGE_BYTES <= m->ram[i].end)
+            return true;
+    return false;
+}
+
+static struct table open_table(struct reach *r, uint64_t address, enum nw_reach_table_kind kind, unsigned level)
+{
+    const bool readable = page_readable(r->w->t, address);
+    iommu_collect_table(&r->out,
+                        (struct nw_reach_table){ .kind = kind,
+                                                 .level = (uint8_t)level,
+                                                 .guests = kind == NW_REACH_FIRST_STAGE && DTE_MODE(r->w->dte[0]),
+                                                 .readable = readable,
+                                                 .address = address,
+                                                 .entry_at = r->entry_at });
+    return (struct table){ readable ? iommu_table_page(r->w->t->memory.pm, address) : NULL, address };
+}
+
+/* The entry, 0 where there is no memory: not present. */
+static inline uint64_t entry_of(struct reach *r, const struct table *t, unsigned index)
 {
     uint64_t word;
-    return amdvi_load(r->w, at, &word) ? word : 0;
+    if (NW_LIKELY(t->word != NULL))
+        return t->word[index];
+    return amdvi_load(r->w, t->address + index * 8, &word) ? word : 0;
 }
 
 /* What becomes of the addresses that the host tables map. */
@@ -53,16 +87,33 @@ struct host_use {
     uint64_t lo, hi; /* of the addresses looked for */
 };
 
+/* Nothing of these addresses goes through the tables. Else *whole: all of them do, so that the same table need not be read again
+ * for others. */
+static bool set_apart_wholly(const struct reach *r, uint64_t start, uint64_t last, bool *whole)
+{
+    for (unsigned i = 0; i < r->aparts; i++) {
+        const struct apart *a = &r->apart[i];
+        if (start > a->last || last < a->start)
+            continue;
+        *whole = false;
+        return !a->kept && a->start <= start && last <= a->last;
+    }
+    *whole = true;
+    return false;
+}
+
 static bool host_table(struct reach *r, const struct host_use *use, uint64_t table, unsigned level, uint64_t base,
                        unsigned rights)
 {
     const unsigned size_log2 = amdvi_covers(level), entries = level == AMDVI_LEVELS ? 128 : 512;
-    r->out.tables++;
-    for (unsigned i = 0; i < entries; i++) {
+    const struct table t = open_table(r, table, NW_REACH_SECOND_STAGE, level - 1);
+    const unsigned first = use->lo > base ? (unsigned)((use->lo - base) >> size_log2) : 0;
+    for (unsigned i = first; !r->out.stopped && i < entries; i++) {
         const uint64_t start = base + ((uint64_t)i << size_log2), end = start + (NW_BIT(size_log2) - 1);
-        uint64_t entry;
-        if (end < use->lo || start > use->hi || !amdvi_load(r->w, table + i * 8, &entry) ||
-            !amdvi_entry_usable(entry, level))
+        if (start > use->hi)
+            break;
+        const uint64_t entry = entry_of(r, &t, i);
+        if (!amdvi_entry_usable(entry, level))
             continue;
         const unsigned now = rights & amdvi_rights_of(entry);
         if (!now)
@@ -80,10 +131,13 @@ static bool host_table(struct reach *r, const struct host_use *use, uint64_t tab
         const uint64_t below = entry & nw_mask(51, 12), last = start + (NW_BIT(amdvi_covers(next + 1)) - 1);
         if (start > use->hi || last < use->lo)
             continue;
-        const bool whole = use->lo <= start && use->hi >= last;
+        bool whole = use->lo <= start && use->hi >= last;
+        if (whole && set_apart_wholly(r, start, last, &whole))
+            continue;
         if (r->out.once && whole &&
             !iommu_seen_enter(&r->out.seen, below, (uint64_t)next << 8 | now << 4 | 1, &r->out.no_memory))
             continue;
+        r->entry_at = table + i * 8;
         if (!host_table(r, use, below, next, start, now))
             return false;
     }
@@ -95,6 +149,7 @@ static bool host_range(struct reach *r, const struct host_use *use)
     const uint64_t w0 = r->w->dte[0];
     const unsigned mode = DTE_MODE(w0), rights = amdvi_rights_of(w0);
     struct host_use clipped = *use;
+    r->entry_at = 0;
     if (!mode)
         return !rights || use->piece(r, use->context, use->lo, use->lo, use->hi - use->lo + 1, rights);
     if (mode < AMDVI_LEVELS && clipped.hi >> amdvi_covers(mode + 1))
@@ -125,9 +180,11 @@ static struct lookup host_page(struct reach *r, uint64_t gpa)
 {
     struct lookup found = { 0, 0 };
     const bool once = r->out.once;
+    const uint64_t tables = r->out.tables;
     r->out.once = false;
     host_range(r, &(struct host_use){ note, &found, gpa, gpa + (NW_PAGE_BYTES - 1) });
     r->out.once = once;
+    r->out.tables = tables; /* a lookup */
     return found;
 }
 
@@ -147,12 +204,16 @@ static bool guest_leaf(struct reach *r, uint64_t iova, uint64_t gpa, uint64_t by
 {
     struct guest_page p = { iova, gpa, rights };
     const uint64_t key = (uint64_t)__builtin_ctzll(bytes) << 8 | rights << 4 | 3;
-    if (r->out.once && !iommu_seen_enter(&r->out.seen, gpa, key, &r->out.no_memory))
+    /* A small page costs no more to look up again than to remember. */
+    if (r->out.once && bytes > NW_PAGE_BYTES && !iommu_seen_enter(&r->out.seen, gpa, key, &r->out.no_memory))
         return !r->out.no_memory;
     const bool once = r->out.once;
+    const uint64_t tables = r->out.tables;
     r->out.once = false;
     const bool on = host_range(r, &(struct host_use){ tell_guest_piece, &p, gpa, gpa + (bytes - 1) });
     r->out.once = once;
+    if (bytes == NW_PAGE_BYTES)
+        r->out.tables = tables;
     return on;
 }
 
@@ -161,12 +222,14 @@ static bool guest_level(struct reach *r, const struct nw_paging *p, uint64_t gpa
                         uint64_t allowed, bool flags)
 {
     const struct nw_paging_level *l = &p->level[level];
+    const uint64_t entry_at = r->entry_at;
     const struct lookup where = host_page(r, gpa);
     if (!(where.rights & NW_REACH_READ))
         return true;
-    r->out.tables++;
-    for (unsigned i = 0; i < 512; i++) {
-        const uint64_t entry = entry_at(r, where.target + i * 8), size = NW_BIT(l->index_low);
+    r->entry_at = entry_at;
+    const struct table t = open_table(r, where.target, NW_REACH_FIRST_STAGE, level);
+    for (unsigned i = 0; !r->out.stopped && i < 512; i++) {
+        const uint64_t entry = entry_of(r, &t, i), size = NW_BIT(l->index_low);
         if (!nw_entry_present(p, entry))
             continue;
         const bool leaf = nw_entry_is_leaf(p, level, entry);
@@ -189,6 +252,7 @@ static bool guest_level(struct reach *r, const struct nw_paging *p, uint64_t gpa
         const uint64_t key = (uint64_t)level << 8 | (uint64_t) !!(all & p->format->write) << 4 | 2;
         if (r->out.once && !iommu_seen_enter(&r->out.seen, table, key, &r->out.no_memory))
             continue;
+        r->entry_at = where.target + i * 8;
         if (!guest_level(r, p, table, level - 1, base + i * size, all, true))
             return false;
     }
@@ -250,7 +314,7 @@ enum nw_status nw_amdvi_reach(const struct nw_amdvi_tables *t, const struct nw_r
     struct nw_amdvi_event e = { 0 };
     tables.watch = NULL;
     struct amdvi_walk w = { .t = &tables, .q = &request, .looks_only = true };
-    struct reach r = { .w = &w, .out = { .tell = tell_fn, .context = context, .once = q->targets_once } };
+    struct reach r = { .w = &w, .out = iommu_collector_of(q, tell_fn, context) };
     *out = (struct nw_reach_summary){ .pasid = q->pasid };
     if (!amdvi_find_device(&w, &e)) {
         out->reason = e.code;
@@ -289,6 +353,7 @@ enum nw_status nw_amdvi_reach(const struct nw_amdvi_tables *t, const struct nw_r
     iommu_collect_end(&r.out);
     out->tables = r.out.tables;
     out->stopped = r.out.stopped;
+    out->exhausted = r.out.exhausted;
     return r.out.no_memory ? nw_fail_nomem(err, "the tables of a device") : NW_OK;
 }
 
@@ -296,6 +361,7 @@ enum nw_status nw_amdvi_reach(const struct nw_amdvi_tables *t, const struct nw_r
 
 struct sources {
     struct amdvi_walk *w;
+    const struct nw_reach_listener *listener;
     nw_reach_source_fn tell;
     void *context;
     unsigned told;
@@ -312,9 +378,22 @@ static bool tell_source(struct sources *s, const struct nw_reach_request *q)
     return s->tell(s->context, q);
 }
 
-/* PASIDs below `table` of the GCR3 table; false: stop. */
+static void tell_table(const struct sources *s, enum nw_reach_table_kind kind, uint64_t address, uint64_t entry_at,
+                       uint16_t device)
+{
+    if (s->listener)
+        s->listener->table(s->listener->context, &(struct nw_reach_table){ .kind = kind,
+                                                                           .guests = kind == NW_REACH_PASID_TABLE &&
+                                                                                     s->w->t->gcr3_tables_in_gpa,
+                                                                           .readable = page_readable(s->w->t, address),
+                                                                           .address = address,
+                                                                           .entry_at = entry_at,
+                                                                           .source_id = device });
+}
+
+/* PASIDs below `table` of the GCR3 table, which the entry at `from` leads to; false: stop. */
 static bool tell_pasids(struct sources *s, struct reach *host, uint16_t device, uint64_t table, unsigned level,
-                        uint32_t first)
+                        uint32_t first, uint64_t from)
 {
     const unsigned bits = nw_amdvi_pasid_bits(s->w->t->unit.efr);
     if (s->w->t->gcr3_tables_in_gpa) {
@@ -323,6 +402,7 @@ static bool tell_pasids(struct sources *s, struct reach *host, uint16_t device, 
             return true;
         table = where.target;
     }
+    tell_table(s, NW_REACH_PASID_TABLE, table, from, device);
     for (unsigned i = 0; i < 512; i++) {
         const uint32_t pasid = first + ((uint32_t)i << 9 * level);
         uint64_t entry;
@@ -331,23 +411,27 @@ static bool tell_pasids(struct sources *s, struct reach *host, uint16_t device, 
         if (!amdvi_load(s->w, table + i * 8, &entry) || !(entry & 1))
             continue;
         if (level
-                ? !tell_pasids(s, host, device, entry & nw_mask(51, 12), level - 1, pasid)
+                ? !tell_pasids(s, host, device, entry & nw_mask(51, 12), level - 1, pasid, table + i * 8)
                 : !tell_source(s, &(struct nw_reach_request){ .source_id = device, .has_pasid = true, .pasid = pasid }))
             return false;
     }
     return true;
 }
 
-void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, nw_reach_source_fn tell_fn, void *context, bool *more)
+void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, const struct nw_reach_listener *listener,
+                            nw_reach_source_fn tell_fn, void *context, bool *more)
 {
     const uint64_t devices = ((nw_field(t->device_table, 8, 0) + 1) << NW_PAGE_LOG2) / 32;
     struct nw_amdvi_tables tables = *t;
     tables.watch = NULL;
     struct nw_amdvi_request request = { 0 };
     struct amdvi_walk w = { .t = &tables, .q = &request, .looks_only = true };
-    struct sources s = { .w = &w, .tell = tell_fn, .context = context };
+    struct sources s = { .w = &w, .listener = listener, .tell = tell_fn, .context = context };
     struct reach host = { .w = &w };
+    const uint64_t table = t->device_table & nw_mask(51, 12);
     bool on = true;
+    for (uint64_t page = 0; page < devices * 32; page += NW_PAGE_BYTES)
+        tell_table(&s, NW_REACH_ROOT_TABLE, table + page, 0, (uint16_t)(page / 32));
     for (uint64_t id = 0; on && id < devices && id < 65536; id++) {
         struct nw_amdvi_event e;
         request.device_id = (uint16_t)id;
@@ -355,7 +439,7 @@ void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, nw_reach_source_fn 
             continue;
         on = tell_source(&s, &(struct nw_reach_request){ .source_id = (uint16_t)id });
         if (on && (w.dte[0] & (DTE_TV | DTE_GV)) == (DTE_TV | DTE_GV))
-            on = tell_pasids(&s, &host, (uint16_t)id, amdvi_gcr3_root(w.dte), DTE_GLX(w.dte[0]), 0);
+            on = tell_pasids(&s, &host, (uint16_t)id, amdvi_gcr3_root(w.dte), DTE_GLX(w.dte[0]), 0, table + id * 32);
     }
     *more = s.more;
 }

@@ -59,6 +59,26 @@ bool iommu_collect(struct iommu_collector *c, uint64_t iova, uint64_t target, ui
     return !c->stopped && !c->no_memory;
 }
 
+const char *const nw_reach_table_name[NW_REACH_TABLE_KINDS] = {
+    [NW_REACH_ROOT_TABLE] = "root table",           [NW_REACH_CONTEXT_TABLE] = "context table",
+    [NW_REACH_PASID_DIRECTORY] = "PASID directory", [NW_REACH_PASID_TABLE] = "PASID table",
+    [NW_REACH_FIRST_STAGE] = "first-stage table",   [NW_REACH_SECOND_STAGE] = "second-stage table",
+};
+
+void iommu_collect_table(struct iommu_collector *c, struct nw_reach_table t)
+{
+    const struct nw_reach_request *q = c->request;
+    c->tables++;
+    if (q && q->tables_max && c->tables > q->tables_max)
+        c->exhausted = c->stopped = true;
+    if (!q || !q->listener)
+        return;
+    t.source_id = q->source_id;
+    t.has_pasid = q->has_pasid;
+    t.pasid = q->pasid;
+    q->listener->table(q->listener->context, &t);
+}
+
 void iommu_collect_end(struct iommu_collector *c)
 {
     flush(c);

@@ -22,7 +22,17 @@ struct iommu_collector {
     bool stopped, no_memory, once;
     struct iommu_seen seen;
     uint64_t tables;
+    const struct nw_reach_request *request; /* whose tables; NULL: nobody listens, and there is no limit */
+    bool exhausted;
 };
+/* For what `q` asks. */
+static inline struct iommu_collector iommu_collector_of(const struct nw_reach_request *q, nw_reach_fn tell,
+                                                        void *context)
+{
+    return (struct iommu_collector){ .tell = tell, .context = context, .once = q->targets_once, .request = q };
+}
+/* A table is going to be read. Counts it; stops at the request's limit. The listener is told; the requester is filled in. */
+void iommu_collect_table(struct iommu_collector *c, struct nw_reach_table t);
 
 /* A piece; joined to the run before when it goes on in both spaces with the same rights. False: stop. */
 bool iommu_collect(struct iommu_collector *c, uint64_t iova, uint64_t target, uint64_t bytes, unsigned rights);

@@ -8,6 +8,7 @@
 struct tables {
     const struct nw_vtd_tables *vtd;
     const struct nw_amdvi_tables *amdvi; /* when vtd is NULL */
+    const struct nw_reach_listener *listener;
 };
 
 static enum nw_status reach(const struct tables *t, const struct nw_reach_request *q, nw_reach_fn tell, void *context,
@@ -91,6 +92,7 @@ static enum nw_status fill_domain(const struct tables *t, struct nw_reach_reques
     if (!s && !d->summary.identity)
         s = nw_frame_set_create(&d->memory, err);
     q.targets_once = true;
+    q.listener = t->listener;
     if (!s && !d->summary.identity)
         s = reach(t, &q, nw_frame_set_take, d->memory, &ignored, err);
     return s || !d->memory ? s : nw_frame_set_status(d->memory, err);
@@ -168,9 +170,9 @@ static enum nw_status survey(const struct tables *t, unsigned most, struct nw_su
     enum nw_status s = NW_OK;
     *out = (struct nw_survey){ .more = false };
     if (t->vtd)
-        nw_vtd_reach_sources(t->vtd, note, &l, &out->more);
+        nw_vtd_reach_sources(t->vtd, t->listener, note, &l, &out->more);
     else
-        nw_amdvi_reach_sources(t->amdvi, note, &l, &out->more);
+        nw_amdvi_reach_sources(t->amdvi, t->listener, note, &l, &out->more);
     if (l.no_memory)
         s = nw_fail_nomem(err, "the requesters of a unit");
     for (size_t i = 0; !s && i < out->requesters; i++)
@@ -181,15 +183,16 @@ static enum nw_status survey(const struct tables *t, unsigned most, struct nw_su
     return s;
 }
 
-enum nw_status nw_vtd_survey(const struct nw_vtd_tables *t, unsigned most, struct nw_survey *out, struct nw_error *err)
+enum nw_status nw_vtd_survey(const struct nw_vtd_tables *t, unsigned most, const struct nw_reach_listener *listener,
+                             struct nw_survey *out, struct nw_error *err)
 {
-    return survey(&(struct tables){ .vtd = t }, most, out, err);
+    return survey(&(struct tables){ .vtd = t, .listener = listener }, most, out, err);
 }
 
-enum nw_status nw_amdvi_survey(const struct nw_amdvi_tables *t, unsigned most, struct nw_survey *out,
-                               struct nw_error *err)
+enum nw_status nw_amdvi_survey(const struct nw_amdvi_tables *t, unsigned most, const struct nw_reach_listener *listener,
+                               struct nw_survey *out, struct nw_error *err)
 {
-    return survey(&(struct tables){ .amdvi = t }, most, out, err);
+    return survey(&(struct tables){ .amdvi = t, .listener = listener }, most, out, err);
 }
 
 void nw_survey_fini(struct nw_survey *s)

@@ -81,6 +81,8 @@ void nw_iommu_findings_sort(struct nw_iommu_findings *findings, size_t first)
 
 void nw_iommu_findings_fini(struct nw_iommu_findings *findings)
 {
+    for (size_t i = 0; i < findings->count; i++)
+        free(findings->at[i].witness);
     free(findings->at);
     *findings = (struct nw_iommu_findings){ 0 };
 }

@@ -8,16 +8,17 @@ struct reach {
     const struct nw_vtd_tables *t;
     const struct vtd_domain *d;
     struct iommu_collector out;
+    uint64_t entry_at; /* of the entry that the next table is opened by; 0: it is a root */
 };
 
 /* ---- table pages -------------------------------------------------------------------------------- */
 
 /* Is all of the page memory? Ranges of memory are of whole pages in all machines; where they are not, its words are asked for one by one. */
-static bool page_readable(const struct reach *r, uint64_t page)
+static bool page_readable(const struct nw_vtd_tables *t, uint64_t page)
 {
-    const struct nw_vtd_memory *m = &r->t->memory;
+    const struct nw_vtd_memory *m = &t->memory;
     if (!m->ram)
-        return !(page >> r->t->unit.haw);
+        return !(page >> t->unit.haw);
     for (size_t i = 0; i < m->ram_count; i++)
         if (page >= m->ram[i].start && page + NW_PAGE_BYTES <= m->ram[i].end)
             return true;
@@ -29,10 +30,17 @@ struct table {
     uint64_t address;
 };
 
-static struct table open_table(struct reach *r, uint64_t address)
+static struct table open_table(struct reach *r, uint64_t address, enum nw_reach_table_kind kind, unsigned level)
 {
-    r->out.tables++;
-    return (struct table){ page_readable(r, address) ? iommu_table_page(r->t->memory.pm, address) : NULL, address };
+    const bool readable = page_readable(r->t, address);
+    iommu_collect_table(
+        &r->out, (struct nw_reach_table){ .kind = kind,
+                                          .level = (uint8_t)level,
+                                          .guests = kind == NW_REACH_FIRST_STAGE && r->d->translation == NW_VTD_NESTED,
+                                          .readable = readable,
+                                          .address = address,
+                                          .entry_at = r->entry_at });
+    return (struct table){ readable ? iommu_table_page(r->t->memory.pm, address) : NULL, address };
 }
 
 /* The entry, 0 where there is no memory: not present. */
@@ -103,10 +111,10 @@ static bool second_table(struct reach *r, uint64_t address, unsigned level, uint
 {
     const struct nw_paging *p = &r->d->second;
     const struct nw_paging_level *l = &p->level[level];
-    const struct table t = open_table(r, address);
+    const struct table t = open_table(r, address, NW_REACH_SECOND_STAGE, level);
     const uint64_t size = NW_BIT(l->index_low);
     const unsigned first = lo > base ? (unsigned)((lo - base) >> l->index_low) : 0;
-    for (unsigned i = first; i < 1u << l->index_bits; i++) {
+    for (unsigned i = first; !r->out.stopped && i < 1u << l->index_bits; i++) {
         uint64_t from = base + i * size, bytes = size, skipped, entry;
         if (from > hi || (i && from < base))
             break;
@@ -132,6 +140,7 @@ static bool second_table(struct reach *r, uint64_t address, unsigned level, uint
         if (r->out.once && bytes == size && !iommu_seen_enter(&r->out.seen, table, key, &r->out.no_memory))
             continue;
         path.wanted = rights;
+        r->entry_at = address + 8 * i;
         if (!second_table(r, table, level - 1, base + i * size, from, from + (bytes - 1), &path))
             return false;
     }
@@ -144,6 +153,7 @@ static bool second_range(struct reach *r, uint64_t lo, uint64_t hi, const struct
     const uint64_t last = nw_mask(s->input_bits - 1u, 0);
     if (lo > last)
         return true;
+    r->entry_at = 0;
     return second_table(r, s->root, s->levels - 1u, 0, lo, hi < last ? hi : last, p);
 }
 
@@ -175,7 +185,11 @@ static bool locate_table(const struct reach *r, uint64_t gpa, struct first_table
         return true;
     }
     struct lookup found = { 0 };
-    struct reach one = { .t = r->t, .d = r->d, .out = { .tell = look_up, .context = &found } };
+    const struct nw_reach_request q = { .source_id = r->out.request->source_id,
+                                        .has_pasid = r->out.request->has_pasid,
+                                        .pasid = r->out.request->pasid,
+                                        .listener = r->out.request->listener };
+    struct reach one = { .t = r->t, .d = r->d, .out = iommu_collector_of(&q, look_up, &found) };
     const struct path p = { .allowed = ~UINT64_C(0), .wanted = NW_REACH_BOTH };
     second_range(&one, gpa, gpa + (NW_PAGE_BYTES - 1), &p);
     iommu_collect_end(&one.out);
@@ -189,14 +203,18 @@ static bool first_page(struct reach *r, uint64_t iova, uint64_t gpa, uint64_t by
     if (r->d->translation != NW_VTD_NESTED)
         return tell(r, iova, gpa, bytes, rights);
     const uint64_t key = (uint64_t)__builtin_ctzll(bytes) << 8 | rights << 4 | 3;
-    if (r->out.once && !iommu_seen_enter(&r->out.seen, gpa, key, &r->out.no_memory))
+    /* A small page costs no more to look up again than to remember. */
+    if (r->out.once && bytes > NW_PAGE_BYTES && !iommu_seen_enter(&r->out.seen, gpa, key, &r->out.no_memory))
         return !r->out.no_memory;
     const struct path p = { .allowed = ~UINT64_C(0), .wanted = rights, .shift = iova - gpa };
     /* Tables of the second stage that a part was looked for in before are looked into again: their keys are of whole tables. */
     const bool once = r->out.once;
+    const uint64_t tables = r->out.tables;
     r->out.once = false;
     const bool on = second_range(r, gpa, gpa + (bytes - 1), &p);
     r->out.once = once;
+    if (bytes == NW_PAGE_BYTES)
+        r->out.tables = tables; /* a lookup, as those of the first stage's own tables */
     return on;
 }
 
@@ -219,11 +237,13 @@ static bool first_level(struct reach *r, uint64_t gpa, unsigned level, uint64_t 
 {
     const struct nw_paging *p = &r->d->first;
     const struct nw_paging_level *l = &p->level[level];
+    const uint64_t entry_at = r->entry_at;
     struct first_table where;
     if (!locate_table(r, gpa, &where))
         return true;
-    const struct table t = open_table(r, where.hpa);
-    for (unsigned i = 0; i < 1u << l->index_bits; i++) {
+    r->entry_at = entry_at;
+    const struct table t = open_table(r, where.hpa, NW_REACH_FIRST_STAGE, level);
+    for (unsigned i = 0; !r->out.stopped && i < 1u << l->index_bits; i++) {
         const uint64_t entry = entry_of(r, &t, i), size = NW_BIT(l->index_low);
         if (!nw_entry_present(p, entry))
             continue;
@@ -251,6 +271,7 @@ static bool first_level(struct reach *r, uint64_t gpa, unsigned level, uint64_t 
                              (uint64_t)lacks << 5 | (uint64_t)read_tables_writable << 6 | 2;
         if (r->out.once && !iommu_seen_enter(&r->out.seen, table, key, &r->out.no_memory))
             continue;
+        r->entry_at = where.hpa + 8 * i;
         if (!first_level(r, table, level - 1, base + i * size, all, lacks, read_tables_writable))
             return false;
     }
@@ -289,7 +310,7 @@ enum nw_status nw_vtd_reach(const struct nw_vtd_tables *t, const struct nw_reach
     out->pasid = d->pasid;
     if (d->identity)
         return NW_OK;
-    struct reach r = { .t = &tables, .d = d, .out = { .tell = tell_fn, .context = context, .once = q->targets_once } };
+    struct reach r = { .t = &tables, .d = d, .out = iommu_collector_of(q, tell_fn, context) };
     if (d->translation == NW_VTD_SECOND_STAGE) {
         const struct path p = { .allowed = ~UINT64_C(0), .wanted = NW_REACH_BOTH };
         second_range(&r, 0, UINT64_MAX, &p);
@@ -299,6 +320,7 @@ enum nw_status nw_vtd_reach(const struct nw_vtd_tables *t, const struct nw_reach
     iommu_collect_end(&r.out);
     out->tables = r.out.tables;
     out->stopped = r.out.stopped;
+    out->exhausted = r.out.exhausted;
     return r.out.no_memory ? nw_fail_nomem(err, "the tables of a device") : NW_OK;
 }
 
@@ -306,6 +328,7 @@ enum nw_status nw_vtd_reach(const struct nw_vtd_tables *t, const struct nw_reach
 
 struct sources {
     const struct nw_vtd_tables *t;
+    const struct nw_reach_listener *listener;
     nw_reach_source_fn tell;
     void *context;
     unsigned told;
@@ -332,11 +355,27 @@ static uint64_t load(const struct sources *s, uint64_t address)
     return vtd_load_checked(&w, address, &word) ? word : 0;
 }
 
-static bool tell_pasids(struct sources *s, uint16_t source, uint64_t context_low)
+/* Of a page; `source`: the requester, or the first of those, that it is looked into for. */
+static void tell_table(const struct sources *s, enum nw_reach_table_kind kind, uint64_t address, uint64_t entry_at,
+                       unsigned source)
 {
-    const uint64_t directories = NW_BIT(nw_field(context_low, 11, 9) + 7);
+    if (s->listener)
+        s->listener->table(s->listener->context, &(struct nw_reach_table){ .kind = kind,
+                                                                           .readable = page_readable(s->t, address),
+                                                                           .address = address,
+                                                                           .entry_at = entry_at,
+                                                                           .source_id = (uint16_t)source });
+}
+
+static bool tell_pasids(struct sources *s, uint16_t source, uint64_t context_low, uint64_t context_at)
+{
+    const uint64_t directories = NW_BIT(nw_field(context_low, 11, 9) + 7), base = context_low & POINTER;
     for (uint64_t i = 0; i < directories; i++) {
-        const uint64_t directory = load(s, (context_low & POINTER) + i * 8);
+        if (!(i & 511))
+            tell_table(s, NW_REACH_PASID_DIRECTORY, base + i * 8, context_at, source);
+        const uint64_t directory = load(s, base + i * 8);
+        if (directory & ENTRY_P)
+            tell_table(s, NW_REACH_PASID_TABLE, directory & POINTER, base + i * 8, source);
         for (unsigned k = 0; (directory & ENTRY_P) && k < 64; k++)
             if ((load(s, (directory & POINTER) + k * 64) & ENTRY_P) &&
                 !tell_source(s, (struct nw_reach_request){
@@ -346,17 +385,22 @@ static bool tell_pasids(struct sources *s, uint16_t source, uint64_t context_low
     return true;
 }
 
-void nw_vtd_reach_sources(const struct nw_vtd_tables *t, nw_reach_source_fn tell_fn, void *context, bool *more)
+void nw_vtd_reach_sources(const struct nw_vtd_tables *t, const struct nw_reach_listener *listener,
+                          nw_reach_source_fn tell_fn, void *context, bool *more)
 {
     struct nw_vtd_tables tables = *t;
     tables.watch = NULL;
-    struct sources s = { .t = &tables, .tell = tell_fn, .context = context };
+    struct sources s = { .t = &tables, .listener = listener, .tell = tell_fn, .context = context };
+    const uint64_t root_table = t->rtaddr & nw_mask(63, 12);
     const bool scalable = nw_field(t->rtaddr, 11, 10) == NW_VTD_TTM_SCALABLE;
     const unsigned halves = scalable ? 2 : 1, functions = scalable ? 128 : 256, bytes = scalable ? 32 : 16;
     bool on = true;
+    tell_table(&s, NW_REACH_ROOT_TABLE, root_table, 0, 0);
     for (unsigned bus = 0; on && bus < 256; bus++)
         for (unsigned half = 0; on && half < halves; half++) {
-            const uint64_t root = load(&s, (t->rtaddr & nw_mask(63, 12)) + bus * 16 + half * 8);
+            const uint64_t root_at = root_table + bus * 16 + half * 8, root = load(&s, root_at);
+            if (root & 1)
+                tell_table(&s, NW_REACH_CONTEXT_TABLE, root & POINTER, root_at, bus << 8 | half << 7);
             for (unsigned f = 0; on && (root & 1) && f < functions; f++) {
                 const uint64_t low = load(&s, (root & POINTER) + f * bytes);
                 const uint16_t source = (uint16_t)(bus << 8 | half << 7 | f);
@@ -364,7 +408,7 @@ void nw_vtd_reach_sources(const struct nw_vtd_tables *t, nw_reach_source_fn tell
                     continue;
                 on = tell_source(&s, (struct nw_reach_request){ .source_id = source });
                 if (on && scalable && (low & SCALABLE_PASIDE))
-                    on = tell_pasids(&s, source, low);
+                    on = tell_pasids(&s, source, low, (root & POINTER) + f * bytes);
             }
         }
     *more = s.more;

@@ -69,7 +69,7 @@ static void amdvi__windows_are_what_requests_find(void **state)
         build(&w, seed, true);
         struct sources s = { .w = &w };
         bool more;
-        nw_amdvi_reach_sources(&w.t, note_source, &s, &more);
+        nw_amdvi_reach_sources(&w.t, NULL, note_source, &s, &more);
         assert_false(more);
         for (unsigned d = 0; d < 2; d++) {
             struct nw_reach_request q = { .source_id = w.device[d] };

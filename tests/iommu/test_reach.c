@@ -188,7 +188,7 @@ static void vtd__windows_are_what_requests_find(void **state)
         build(&w, seed, true);
         struct sources s = { .w = &w };
         bool more;
-        nw_vtd_reach_sources(&w.t, note_source, &s, &more);
+        nw_vtd_reach_sources(&w.t, NULL, note_source, &s, &more);
         assert_false(more);
         for (unsigned i = 0; i < 2; i++)
             for (unsigned k = 0; k < 3; k++) {

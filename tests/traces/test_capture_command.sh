@@ -25,6 +25,52 @@ check "no output" 2 $?
 check "pages of a size there is not" 2 $?
 "$NESTWALK" capture --workload btree --size 10 -o a.nwt 2>err.txt
 check "too small" 2 $?
+"$NESTWALK" capture --via clear-refs -o a.nwt 2>err.txt
+check "a working set of no process" 2 $?
+has "a working set of no process" "--pid" err.txt
+"$NESTWALK" capture --workload btree --pid $$ -o a.nwt 2>err.txt
+check "a process to be stepped" 2 $?
+"$NESTWALK" capture --via idle --pid $$ --range 10-20 -o a.nwt 2>err.txt
+check "a range that is not of whole pages" 2 $?
+has "a range that is not of whole pages" "START-END" err.txt
+"$NESTWALK" capture --via clear-refs --pid $$ --interval 0 -o a.nwt 2>err.txt
+check "an interval of no time" 2 $?
+"$NESTWALK" capture --via clear-refs --pid 4194305 -o a.nwt 2>err.txt
+check "no such process" 2 $?
+has "no such process" "4194305" err.txt
+
+# A process from outside: three intervals, or what the kernel refuses.
+sleep 100 &
+sleeper=$!
+"$NESTWALK" capture --via clear-refs --pid $sleeper --interval 0.02 --intervals 3 --range all --json -o a.nwt >a.json 2>err.txt
+status=$?
+if [ $status = 4 ]; then
+  echo "no clear-refs: $(cat err.txt)"
+else
+  check "clear-refs" 0 $status
+  check "three intervals" 3 "$(jq '.intervals | length' a.json)"
+  "$NESTWALK" trace verify a.nwt >/dev/null
+  check "the working set's trace is sound" 0 $?
+  rm -f a.nwt
+fi
+# It ends while it is watched: that is no failure, and the trace is whole.
+("$NESTWALK" capture --via clear-refs --pid $sleeper --interval 0.05 --range all --json -o a.nwt >a.json 2>err.txt
+ echo $? >status) &
+for ((i = 0; i < 100; i++)); do
+  [ -n "$(ls a.nwt* .a.nwt* 2>/dev/null)" ] && break
+  sleep 0.05
+done
+sleep 0.5
+kill $sleeper
+wait
+if [ "$(cat status)" = 0 ]; then
+  check "the process ended" '"gone"' "$(jq .end a.json)"
+  "$NESTWALK" trace verify a.nwt >/dev/null
+  check "the trace of a process that ended is sound" 0 $?
+  rm -f a.nwt
+else
+  check "the process ended, at the worst before an interval was over" 4 "$(cat status)"
+fi
 
 # Without /dev/kvm, and without permission to use it.
 if unshare -m true 2>/dev/null; then
@@ -77,6 +123,12 @@ interrupt c.nwt
 check "interrupted" 4 $?
 "$NESTWALK" trace verify c.nwt >/dev/null
 check "the interrupted trace is sound" 0 $?
+
+"$NESTWALK" capture --workload gups --size 256K --operations 300 --via dirty-ring --interval 0.05 --json -o e.nwt >e.json 2>err.txt
+check "dirty-ring" 0 $?
+check "pages were written" true "$(jq '.knows_written and .pages > 60 and .end == "complete"' e.json)"
+"$NESTWALK" trace verify e.nwt >/dev/null
+check "the trace of written pages is sound" 0 $?
 
 "$NESTWALK" capture --workload gups --instructions 3000 --via tracepoints -o d.nwt >out.txt 2>err.txt
 status=$?

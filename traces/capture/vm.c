@@ -1,4 +1,5 @@
 #include "vm.h"
+#include "vm_ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +12,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TICK_NS = 100 * 1000 * 1000, CPUID_MAX = 256, CPUID_ADDRESS_SIZES = (int)0x80000008 };
+enum {
+    TICK_NS = 100 * 1000 * 1000,
+    NS_PER_SECOND = 1000 * 1000 * 1000,
+    CPUID_MAX = 256,
+    CPUID_ADDRESS_SIZES = (int)0x80000008
+};
 
 static void on_tick(int signal) { (void)signal; }
+
+enum nw_status vm_tick_set(struct vm *vm, uint64_t ns, struct nw_error *err)
+{
+    const struct timespec each = { (time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND) };
+    const struct itimerspec period = { each, each };
+    if (timer_settime(vm->timer, 0, &period, NULL))
+        return nw_fail_errno(err, NW_ERR_ENV, errno, "capture: cannot start a timer");
+    return NW_OK;
+}
 
 /* KVM_RUN returns EINTR when a signal arrives: a periodic one bounds how long the thread can be away. */
 static enum nw_status ticks_start(struct vm *vm, struct nw_error *err)
@@ -30,10 +45,7 @@ static enum nw_status ticks_start(struct vm *vm, struct nw_error *err)
         return nw_fail_errno(err, NW_ERR_ENV, e, "capture: cannot make a timer");
     }
     vm->ticking = true;
-    struct itimerspec period = { { 0, TICK_NS }, { 0, TICK_NS } };
-    if (timer_settime(vm->timer, 0, &period, NULL))
-        return nw_fail_errno(err, NW_ERR_ENV, errno, "capture: cannot start a timer");
-    return NW_OK;
+    return vm_tick_set(vm, TICK_NS, err);
 }
 
 static void ticks_stop(struct vm *vm)
@@ -123,7 +135,7 @@ static enum nw_status cpuid_set(struct vm *vm, struct nw_error *err)
     return s;
 }
 
-static enum nw_status create(struct vm *vm, unsigned slot_flags, struct nw_error *err)
+static enum nw_status create(struct vm *vm, struct nw_error *err)
 {
     enum nw_status s;
     vm->kvm = vm->vm = vm->vcpu = -1;
@@ -135,7 +147,8 @@ static enum nw_status create(struct vm *vm, unsigned slot_flags, struct nw_error
         return nw_fail_errno(err, NW_ERR_ENV, errno, "KVM_CREATE_VM");
     ioctl(vm->vm, KVM_SET_TSS_ADDR,
           (unsigned long)0xfffbd000); /* Intel needs three pages outside memory; others ignore it */
-    if ((s = memory_make(vm, err)) || (s = vm_slot_set(vm, 0, slot_flags, 0, vm->memory_bytes, vm->memory, err)))
+    vm_ring_enable(vm);
+    if ((s = memory_make(vm, err)) || (s = vm_slot_set(vm, 0, vm->slot_flags, 0, vm->memory_bytes, vm->memory, err)))
         return s;
     vm->vcpu = ioctl(vm->vm, KVM_CREATE_VCPU, 0);
     if (vm->vcpu < 0)
@@ -148,6 +161,8 @@ static enum nw_status create(struct vm *vm, unsigned slot_flags, struct nw_error
         return nw_fail_errno(err, NW_ERR_ENV, errno, "mapping the vCPU's kvm_run");
     vm->run = run;
     vm->run_bytes = (size_t)bytes;
+    if ((s = vm_ring_map(vm, err)))
+        return s;
     int sync = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
     vm->synced = sync > 0 && ((unsigned)sync & KVM_SYNC_X86_REGS);
     vm->run->kvm_valid_regs = vm->synced ? KVM_SYNC_X86_REGS : 0;
@@ -160,19 +175,28 @@ static enum nw_status create(struct vm *vm, unsigned slot_flags, struct nw_error
 enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *err)
 {
     *vm = (struct vm){ .memory_bytes = memory_bytes };
-    return create(vm, 0, err);
+    return create(vm, err);
+}
+
+enum nw_status vm_create_logged(struct vm *vm, uint64_t memory_bytes, uint32_t ring_entries, struct nw_error *err)
+{
+    *vm = (struct vm){ .memory_bytes = memory_bytes,
+                       .slot_flags = KVM_MEM_LOG_DIRTY_PAGES,
+                       .ring_entries = ring_entries };
+    return create(vm, err);
 }
 
 enum nw_status vm_create_over(struct vm *vm, void *memory, uint64_t memory_bytes, unsigned slot_flags,
                               struct nw_error *err)
 {
-    *vm = (struct vm){ .memory = memory, .memory_bytes = memory_bytes };
-    return create(vm, slot_flags, err);
+    *vm = (struct vm){ .memory = memory, .memory_bytes = memory_bytes, .slot_flags = slot_flags };
+    return create(vm, err);
 }
 
 void vm_destroy(struct vm *vm)
 {
     ticks_stop(vm);
+    vm_ring_unmap(vm);
     if (vm->run)
         munmap(vm->run, vm->run_bytes);
     if (vm->vcpu > 0)
@@ -260,6 +284,7 @@ enum nw_status vm_run(struct vm *vm, enum vm_exit *exit, uint32_t *value, struct
     case KVM_EXIT_DEBUG: *exit = VM_EXIT_STEP; return NW_OK;
     case KVM_EXIT_HLT: *exit = VM_EXIT_HALT; return NW_OK;
     case KVM_EXIT_INTR: *exit = VM_EXIT_TICK; return NW_OK;
+    case KVM_EXIT_DIRTY_RING_FULL: *exit = VM_EXIT_RING; return NW_OK;
     case KVM_EXIT_IO:
         if (run->io.direction != KVM_EXIT_IO_OUT || run->io.size != 4 || run->io.count != 1)
             return nw_fail(err, NW_ERR_INTERNAL, "guest at RIP %#llx: unexpected access to port %#x",

@@ -20,6 +20,11 @@ struct vm {
     bool synced;
     uint8_t gpa_bits;
     char backend[16];
+    unsigned slot_flags; /* of slot 0 */
+
+    /* the dirty ring (KVM_CAP_DIRTY_LOG_RING); ring_entries 0: none, pages are in the dirty log */
+    struct kvm_dirty_gfn *ring;
+    uint32_t ring_entries, ring_next;
 
     /* the ticking signal that gets the thread out of KVM_RUN */
     timer_t timer;
@@ -33,6 +38,7 @@ enum vm_exit {
     VM_EXIT_OUT,  /* an OUT is done; vm->run->io says to where, the value is in *value */
     VM_EXIT_HALT, /* HLT */
     VM_EXIT_TICK, /* nothing happened but time */
+    VM_EXIT_RING, /* the dirty ring is full: it wants to be read before the guest goes on */
 };
 
 /* memory_bytes: a multiple of 2 MiB. *vm must be zeroed; vm_destroy is right after success and failure. */
@@ -40,6 +46,13 @@ enum nw_status vm_create(struct vm *vm, uint64_t memory_bytes, struct nw_error *
 /* The same over memory that the caller has mapped, as slot 0 with these flags; vm_destroy unmaps it. */
 enum nw_status vm_create_over(struct vm *vm, void *memory, uint64_t memory_bytes, unsigned slot_flags,
                               struct nw_error *err) NW_MUST_USE;
+/* vm_create with the pages that are written logged: in a ring of so many entries (a power of two) where this KVM has rings. */
+enum nw_status vm_create_logged(struct vm *vm, uint64_t memory_bytes, uint32_t ring_entries,
+                                struct nw_error *err) NW_MUST_USE;
+/* Sets the bits of the pages of slot 0 that were written since the last call, and has KVM log them anew. `bitmap` has a bit a page. */
+enum nw_status vm_written_take(struct vm *vm, uint64_t *bitmap, struct nw_error *err) NW_MUST_USE;
+/* How long the thread is away at most; 100 ms from the start. */
+enum nw_status vm_tick_set(struct vm *vm, uint64_t ns, struct nw_error *err) NW_MUST_USE;
 /* Adds a slot, changes its flags, or (bytes 0) removes it. */
 enum nw_status vm_slot_set(struct vm *vm, unsigned slot, unsigned flags, uint64_t gpa, uint64_t bytes, void *at,
                            struct nw_error *err) NW_MUST_USE;

@@ -30,17 +30,37 @@ extern const struct nw_iommu_rule nw_iommu_rules[];
 extern const size_t nw_iommu_rule_count;
 const struct nw_iommu_rule *nw_iommu_rule_find(const char *id); /* NULL when there is none; case does not matter */
 
+/* A request that shows it. */
+struct nw_iommu_witness_entry {
+    char what[40]; /* "second-stage entry, level 4" */
+    uint64_t address, value;
+    char decoded[160];
+};
+struct nw_iommu_witness {
+    uint16_t segment, source_id;
+    bool has_pasid, write;
+    uint32_t pasid;
+    uint64_t iova, hpa;
+    unsigned entries; /* in the order in which they are read; 0: a text told of the mapping */
+    struct nw_iommu_witness_entry entry[];
+};
+
 struct nw_iommu_finding {
     const struct nw_iommu_rule *rule;
-    enum nw_iommu_severity severity; /* the rule's, or less where what else is known excuses it */
-    uint32_t offset;                 /* in the table */
-    uint32_t line;                   /* of a text; 0: it is a table */
-    char where[96];                  /* "DMAR+0x30 DRHD fed90000" */
-    char detail[256];                /* what is there, and what is allowed */
+    enum nw_iommu_severity severity;  /* the rule's, or less where what else is known excuses it */
+    uint32_t offset;                  /* in the table */
+    uint32_t line;                    /* of a text; 0: it is a table */
+    char where[96];                   /* "DMAR+0x30 DRHD fed90000" */
+    char detail[256];                 /* what is there, and what is allowed */
+    struct nw_iommu_witness *witness; /* NULL: there is none */
 };
+struct nw_intent;
+struct nw_proved;
 struct nw_iommu_findings {
     struct nw_iommu_finding *at;
     size_t count;
+    const struct nw_intent *intent; /* that they were held against, and */
+    struct nw_proved *proved;       /* what was shown (proof.h); both borrowed; NULL: there is none */
 };
 
 /* Adds what the rules find in `table` to *findings, errors first, then by offset; *structures (not NULL) is the number of

@@ -25,6 +25,37 @@ struct nw_reach_window {
 /* false: that is enough. */
 typedef bool (*nw_reach_fn)(void *context, const struct nw_reach_window *w);
 
+/* ---- tables ------------------------------------------------------------------------------------- */
+
+enum nw_reach_table_kind {
+    NW_REACH_ROOT_TABLE, /* AMD-Vi: the device table */
+    NW_REACH_CONTEXT_TABLE,
+    NW_REACH_PASID_DIRECTORY,
+    NW_REACH_PASID_TABLE, /* AMD-Vi: the GCR3 tables */
+    NW_REACH_FIRST_STAGE, /* AMD-Vi: the guest's */
+    NW_REACH_SECOND_STAGE,
+    NW_REACH_TABLE_KINDS
+};
+extern const char *const nw_reach_table_name[NW_REACH_TABLE_KINDS]; /* "root table", ... */
+
+/* A page of a table that is looked into. */
+struct nw_reach_table {
+    enum nw_reach_table_kind kind;
+    uint8_t level;    /* of paging tables, 0: its entries map pages of 4 KiB */
+    bool guests;      /* it lies in memory of the guest, which may change it: the first stage of a nested translation */
+    bool readable;    /* false: it does not lie in memory as a whole */
+    uint64_t address; /* host-physical */
+    uint64_t entry_at; /* of the entry that leads there; 0: a register does */
+    uint16_t source_id;
+    bool has_pasid;
+    uint32_t pasid;
+};
+/* Is told of each, some of them more than once. */
+struct nw_reach_listener {
+    void (*table)(void *context, const struct nw_reach_table *t);
+    void *context;
+};
+
 struct nw_reach_request {
     uint16_t source_id;
     bool has_pasid;
@@ -32,6 +63,8 @@ struct nw_reach_request {
     /* Every memory page is told of at least once with each of its rights, and not for each address that leads there; the order is then
      * that of the tables. false: every address is, in rising order (of a first stage the upper half last). */
     bool targets_once;
+    const struct nw_reach_listener *listener; /* NULL: there is none */
+    uint64_t tables_max;                      /* 0: there is no limit to how many are read */
 };
 
 struct nw_reach_summary {
@@ -46,7 +79,8 @@ struct nw_reach_summary {
     uint64_t second_root; /* nested: the second stage's, the host's */
     uint64_t key;         /* requesters with the same key and the same root reach the same */
     uint64_t tables;      /* table pages read */
-    bool stopped;         /* the function said so */
+    bool stopped;         /* the function said so, or `exhausted` */
+    bool exhausted;       /* there are more tables than tables_max */
 };
 
 /* Windows of one requester. NW_ERR_NOMEM. */
@@ -59,8 +93,10 @@ enum nw_status nw_amdvi_reach(const struct nw_amdvi_tables *t, const struct nw_r
  * *more: there are others. */
 enum { NW_REACH_SOURCES_MAX = 1 << 17 };
 typedef bool (*nw_reach_source_fn)(void *context, const struct nw_reach_request *q);
-void nw_vtd_reach_sources(const struct nw_vtd_tables *t, nw_reach_source_fn tell, void *context, bool *more);
-void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, nw_reach_source_fn tell, void *context, bool *more);
+void nw_vtd_reach_sources(const struct nw_vtd_tables *t, const struct nw_reach_listener *listener,
+                          nw_reach_source_fn tell, void *context, bool *more);
+void nw_amdvi_reach_sources(const struct nw_amdvi_tables *t, const struct nw_reach_listener *listener,
+                            nw_reach_source_fn tell, void *context, bool *more);
 
 /* ---- surveys ------------------------------------------------------------------------------------ */
 
@@ -87,11 +123,11 @@ struct nw_survey {
     size_t domains;
     bool more; /* there are more requesters than NW_REACH_SOURCES_MAX */
 };
-/* Windows of each domain up to `most`, and all of its memory. NW_ERR_NOMEM; there is nothing to free then. */
-enum nw_status nw_vtd_survey(const struct nw_vtd_tables *t, unsigned most, struct nw_survey *out,
-                             struct nw_error *err) NW_MUST_USE;
-enum nw_status nw_amdvi_survey(const struct nw_amdvi_tables *t, unsigned most, struct nw_survey *out,
-                               struct nw_error *err) NW_MUST_USE;
+/* Windows of each domain up to `most`, and all of its memory. `listener` may be NULL. NW_ERR_NOMEM; there is nothing to free then. */
+enum nw_status nw_vtd_survey(const struct nw_vtd_tables *t, unsigned most, const struct nw_reach_listener *listener,
+                             struct nw_survey *out, struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_amdvi_survey(const struct nw_amdvi_tables *t, unsigned most, const struct nw_reach_listener *listener,
+                               struct nw_survey *out, struct nw_error *err) NW_MUST_USE;
 void nw_survey_fini(struct nw_survey *s);
 
 /* ---- sets of memory ----------------------------------------------------------------------------- */

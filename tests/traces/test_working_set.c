@@ -1,0 +1,469 @@
+/* Working sets: the decoders with recorded bytes, the sampler over a procfs made of files, and, live, a process and a guest whose accesses are
+ * known. What the machine does not allow is skipped, with the reason. */
+#include "../../traces/workingset/procfs.h"
+#include "../../traces/workingset/sampler.h"
+#include "trace_support.h"
+#include <fcntl.h>
+#include <nestwalk/traces/capture.h>
+#include <nestwalk/traces/working_set.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- decoders ---- */
+
+static void decode__lines_of_maps(void **state)
+{
+    (void)state;
+    struct ws_mapping m;
+    assert_true(ws_mapping_parse("7fc3efe00000-7fc3fde00000 rw-p 00000000 00:00 0 \n", &m));
+    assert_true(m.start == UINT64_C(0x7fc3efe00000) && m.end == UINT64_C(0x7fc3fde00000) && m.writable);
+    assert_string_equal(m.name, "");
+    assert_true(
+        ws_mapping_parse("55d0c4a00000-55d0c4a01000 r--s 00002000 fe:00 1315       /memfd:guest ram (deleted)\n", &m));
+    assert_false(m.writable);
+    assert_string_equal(m.name, "/memfd:guest ram (deleted)");
+    static const char *const none[] = { "",
+                                        "Rss:                 512 kB\n",
+                                        "AnonHugePages:         0 kB\n",
+                                        "VmFlags: rd wr mr mw me ac\n",
+                                        "7fc3efe00000-7fc3fde00000\n",
+                                        "2000-1000 rw-p 00000000 00:00 0\n",
+                                        "1001-2000 rw-p 00000000 00:00 0\n" };
+    for (size_t i = 0; i < NW_ARRAY_LEN(none); i++)
+        if (ws_mapping_parse(none[i], &m))
+            fail_msg("'%s' was taken for a mapping", none[i]);
+}
+
+static void decode__referenced_of_smaps(void **state)
+{
+    (void)state;
+    uint64_t bytes = 0;
+    assert_true(ws_referenced_parse("Referenced:        15344 kB\n", &bytes));
+    assert_true(bytes == UINT64_C(15344) * 1024);
+    assert_false(ws_referenced_parse("Rss:               15344 kB\n", &bytes));
+    assert_false(ws_referenced_parse("Referenced:        15344\n", &bytes));
+}
+
+/* Entries as Linux 6.18 gave them: an anonymous page, one in a swap area, one that was never touched. */
+static void decode__entries_of_pagemap(void **state)
+{
+    (void)state;
+    const uint64_t present = UINT64_C(0x810000000011e5b1), swapped = UINT64_C(0x4000000000004020);
+    assert_true(ws_page_present(present) && !ws_page_swapped(present) && !ws_page_soft_dirty(present));
+    assert_true(ws_page_pfn(present) == 0x11e5b1);
+    assert_true(ws_page_swapped(swapped) && !ws_page_present(swapped) && !ws_page_pfn(swapped));
+    assert_false(ws_page_present(0) || ws_page_swapped(0) || ws_page_soft_dirty(0));
+    assert_true(ws_page_soft_dirty(present | UINT64_C(1) << 55));
+    assert_true(ws_page_pfn(present | UINT64_C(1) << 55) == 0x11e5b1);
+}
+
+static void decode__flags_tell_an_access_by_referenced_or_by_becoming_active(void **state)
+{
+    (void)state;
+    const uint64_t idle = 0x5828, referenced = idle | WS_KPF_REFERENCED, active = idle | WS_KPF_ACTIVE;
+    assert_false(ws_flags_accessed(idle, idle));
+    assert_true(ws_flags_accessed(idle, referenced));
+    assert_true(ws_flags_accessed(idle, active));
+    assert_false(ws_flags_accessed(active, active));
+    assert_true(ws_flags_accessed(active, active | WS_KPF_REFERENCED));
+    assert_false(ws_flags_accessed(active, idle)); /* reclaim moved it */
+}
+
+/* ---- a procfs of files ---- */
+
+enum { PAGES = 300, PFN = 0x400, SMALL_PAGES = 16 };
+#define BASE UINT64_C(0x10000000)
+
+struct fake {
+    char root[64], idle[80], trace[80];
+    int pagemap, kpageflags, bitmap;
+    unsigned calls; /* of progress */
+    bool by_idle, marks_seen;
+};
+
+static void put_file(const char *directory, const char *name, const char *text)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int open_file(const char *directory, const char *name)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void put_word(int fd, uint64_t index, uint64_t value)
+{
+    assert_int_equal(pwrite(fd, &value, 8, (off_t)(index * 8)), 8);
+}
+
+/* Page i of the large mapping lies in frame PFN + i; every tenth page is not there. */
+static bool there(unsigned page) { return page % 10 != 7; }
+
+static void set_page(struct fake *f, unsigned page, bool soft_dirty, uint64_t flags)
+{
+    put_word(f->pagemap, BASE / 4096 + page,
+             there(page) ? UINT64_C(1) << 63 | (uint64_t)soft_dirty << 55 | (PFN + page) : 0);
+    put_word(f->kpageflags, PFN + page, flags);
+}
+
+static void fake_make(struct fake *f)
+{
+    char directory[80];
+    memset(f, 0, sizeof *f);
+    snprintf(f->root, sizeof f->root, "proc.XXXXXX");
+    assert_non_null(mkdtemp(f->root));
+    snprintf(directory, sizeof directory, "%s/77", f->root);
+    assert_int_equal(mkdir(directory, 0700), 0);
+    put_file(directory, "comm", "vmm\n");
+    put_file(directory, "clear_refs", "");
+    put_file(directory, "maps",
+             "00400000-00410000 rw-p 00000000 00:00 0                 [heap]\n"
+             "10000000-1012c000 rw-p 00000000 00:00 0 \n"
+             "20000000-21000000 r--p 00000000 00:00 0 \n");
+    put_file(directory, "smaps",
+             "00400000-00410000 rw-p 00000000 00:00 0                 [heap]\n"
+             "Referenced:           64 kB\n"
+             "10000000-1012c000 rw-p 00000000 00:00 0 \n"
+             "Rss:                1080 kB\n"
+             "Referenced:           48 kB\n");
+    f->pagemap = open_file(directory, "pagemap");
+    f->kpageflags = open_file(f->root, "kpageflags");
+    f->bitmap = open_file(f->root, "bitmap");
+    snprintf(f->idle, sizeof f->idle, "%s/bitmap", f->root);
+    snprintf(f->trace, sizeof f->trace, "%s/out.nwt", f->root);
+    for (unsigned i = 0; i < PAGES; i++)
+        set_page(f, i, false, 0x5828);
+}
+
+static void fake_remove(struct fake *f)
+{
+    char command[96];
+    close(f->pagemap);
+    close(f->kpageflags);
+    close(f->bitmap);
+    snprintf(command, sizeof command, "rm -rf %s", f->root);
+    assert_int_equal(system(command), 0);
+}
+
+/* What happens in interval 1: pages 3, 4 and 5 are accessed, 5 is written; in interval 2 page 64 becomes active. */
+static bool in_interval(void *context, uint64_t intervals, double seconds)
+{
+    struct fake *f = context;
+    (void)seconds;
+    f->calls++;
+    if (f->by_idle) {
+        uint64_t word = 0;
+        assert_int_equal(pread(f->bitmap, &word, 8, PFN / 64 * 8), 8);
+        f->marks_seen = f->marks_seen || (word & 1); /* frame PFN is page 0, which is there */
+        if (intervals == 0)
+            put_word(f->bitmap, PFN / 64, word & ~UINT64_C(0x38));
+        set_page(f, 5, intervals == 0, 0x5828);
+        return true;
+    }
+    set_page(f, 3, false, intervals == 0 ? 0x5828 | WS_KPF_REFERENCED : 0x5828);
+    set_page(f, 4, false, intervals == 0 ? 0x5828 | WS_KPF_REFERENCED : 0x5828);
+    set_page(f, 5, intervals == 0, 0x5828);
+    set_page(f, 64, false, intervals == 0 ? 0x5828 : 0x5828 | WS_KPF_ACTIVE);
+    return true;
+}
+
+static struct nw_working_set_options fake_options(struct fake *f, enum nw_working_set_via via)
+{
+    struct nw_working_set_options o;
+    nw_working_set_defaults(&o);
+    o.via = via;
+    o.path = f->trace;
+    o.pid = 77;
+    o.proc = f->root;
+    o.idle_bitmap = f->idle;
+    o.interval_seconds = 0.01;
+    o.intervals = 2;
+    o.progress = in_interval;
+    o.context = f;
+    f->by_idle = via == NW_WORKING_SET_IDLE;
+    return o;
+}
+
+/* The trace as text: "|" begins an interval, "r3" and "w5" are pages of the large mapping. */
+static void trace_text(const char *path, char *out, size_t size)
+{
+    struct nw_source *source;
+    struct nw_block b;
+    struct nw_error err = { 0 };
+    size_t used = 0;
+    out[0] = 0;
+    if (nw_nwt_open(&source, path, &err))
+        fail_msg("%s", err.text);
+    source->want = NW_WANT_ADDRESSES;
+    for (;;) {
+        assert_int_equal(nw_source_next(source, &b, &err), NW_OK);
+        if (b.end)
+            break;
+        for (uint32_t i = 0, e = 0;; i++) {
+            for (; e < b.event_count && b.event[e].at == i; e++)
+                if (b.event[e].kind == NW_EV_MARKER && b.event[e].arg[0] == NW_MARKER_PHASE)
+                    used += (size_t)snprintf(out + used, size - used, "|");
+            if (i == b.access_count)
+                break;
+            used += (size_t)snprintf(out + used, size - used, "%c%llu ",
+                                     nw_kind_type(nw_block_kind(&b, i)) == NW_STORE ? 'w' : 'r',
+                                     (unsigned long long)(b.address[i] - BASE) / 4096);
+        }
+    }
+    nw_source_destroy(source);
+}
+
+static void sample__page_flags_and_soft_dirty_bits_make_the_intervals(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct nw_working_set set;
+    struct nw_error err = { 0 };
+    char text[256];
+    fake_make(&f);
+    struct nw_working_set_options o = fake_options(&f, NW_WORKING_SET_CLEAR_REFS);
+    if (ws_sample(&o, true, &set, &err))
+        fail_msg("%s", err.text);
+    assert_true(set.knows_written && set.knows_accessed);
+    assert_true(set.watched_pages == PAGES); /* the largest writable mapping */
+    assert_true(set.count == 2 && set.end == NW_WORKING_SET_COMPLETE);
+    assert_true(set.interval[0].accessed_pages == 3 && set.interval[0].written_pages == 1);
+    assert_true(set.interval[1].accessed_pages == 1 && set.interval[1].written_pages == 0);
+    assert_true(set.interval[0].resident_pages == PAGES - PAGES / 10);
+    assert_true(set.interval[0].referenced_bytes == 48 * 1024);
+    assert_true(set.interval[1].start_ns >= set.interval[0].end_ns);
+    assert_true(set.pages == 4);
+    trace_text(f.trace, text, sizeof text);
+    assert_string_equal(text, "|r3 r4 w5 |r64 ");
+    char cleared = 0;
+    char path[96];
+    snprintf(path, sizeof path, "%s/77", f.root);
+    int fd = open_file(path, "clear_refs");
+    assert_int_equal(read(fd, &cleared, 1), 1);
+    assert_int_equal(cleared, '4'); /* the last of the two */
+    close(fd);
+    nw_working_set_fini(&set);
+    fake_remove(&f);
+}
+
+static void sample__idle_bits_make_the_intervals(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct nw_working_set set;
+    struct nw_error err = { 0 };
+    char text[256];
+    fake_make(&f);
+    struct nw_working_set_options o = fake_options(&f, NW_WORKING_SET_IDLE);
+    if (ws_sample(&o, true, &set, &err))
+        fail_msg("%s", err.text);
+    assert_true(f.marks_seen);
+    trace_text(f.trace, text, sizeof text);
+    assert_string_equal(text, "|r3 r4 w5 |");
+    uint64_t word = 0;
+    assert_int_equal(pread(f.bitmap, &word, 8, (PFN / 64 + 1) * 8), 8);
+    for (unsigned i = 0; i < 64; i++) /* every page that is there was marked, and no other */
+        assert_int_equal(word >> i & 1, there(64 + i));
+    nw_working_set_fini(&set);
+    fake_remove(&f);
+}
+
+static void sample__without_soft_dirty_bits_writes_are_not_claimed(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct nw_working_set set;
+    struct nw_error err = { 0 };
+    char text[256];
+    fake_make(&f);
+    struct nw_working_set_options o = fake_options(&f, NW_WORKING_SET_CLEAR_REFS);
+    if (ws_sample(&o, false, &set, &err))
+        fail_msg("%s", err.text);
+    assert_false(set.knows_written);
+    bool said = false;
+    for (unsigned i = 0; i < set.notes; i++)
+        said = said || strstr(set.note[i], "CONFIG_MEM_SOFT_DIRTY");
+    assert_true(said);
+    trace_text(f.trace, text, sizeof text);
+    assert_string_equal(text, "|r3 r4 |r64 ");
+    nw_working_set_fini(&set);
+    fake_remove(&f);
+}
+
+static void sample__refusals_name_what_is_missing(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct nw_working_set set;
+    struct nw_error err = { 0 };
+    fake_make(&f);
+    struct nw_working_set_options o = fake_options(&f, NW_WORKING_SET_IDLE);
+    o.idle_bitmap = "/nowhere/bitmap";
+    assert_int_equal(ws_sample(&o, false, &set, &err), NW_ERR_ENV);
+    assert_non_null(strstr(err.text, "CONFIG_IDLE_PAGE_TRACKING"));
+    o.pid = 78;
+    assert_int_equal(ws_sample(&o, false, &set, &err), NW_ERR_USAGE);
+    assert_non_null(strstr(err.text, "78"));
+    o = fake_options(&f, NW_WORKING_SET_CLEAR_REFS);
+    o.range = NW_WORKING_SET_RANGE;
+    o.start = 0x30000000;
+    o.end = 0x30001000;
+    assert_int_equal(ws_sample(&o, false, &set, &err), NW_ERR_USAGE);
+    assert_int_equal(access(f.trace, F_OK), -1);
+    fake_remove(&f);
+}
+
+/* ---- live: a process ---- */
+
+enum { CHILD_PAGES = 512, CHILD_TOUCHED = 100 };
+
+static void live__referenced_of_a_process_is_what_it_touches(void **state)
+{
+    (void)state;
+    struct nw_working_set_options o;
+    struct nw_working_set set;
+    struct nw_error err = { 0 };
+    const size_t bytes = CHILD_PAGES * 4096;
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    madvise(memory, bytes, MADV_NOHUGEPAGE);
+    pid_t child = fork();
+    if (!child) {
+        memset(memory, 1, bytes);
+        for (;;)
+            for (unsigned i = 0; i < CHILD_TOUCHED; i++)
+                ((volatile char *)memory)[i * 3 * 4096]++;
+    }
+    assert_true(child > 0);
+    nw_working_set_defaults(&o);
+    o.via = NW_WORKING_SET_CLEAR_REFS;
+    o.pid = (uint64_t)child;
+    o.range = NW_WORKING_SET_RANGE;
+    o.start = (uintptr_t)memory;
+    o.end = o.start + bytes;
+    o.interval_seconds = 0.3;
+    o.intervals = 4;
+    enum nw_status s = nw_working_set_of_process(&o, &set, &err);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    munmap(memory, bytes);
+    if (s == NW_ERR_ENV) {
+        print_message("skipped: %s\n", err.text);
+        skip();
+    }
+    if (s)
+        fail_msg("%s", err.text);
+    /* The mapping may have neighbours that the kernel shows together with it; then it is not told by itself. */
+    if (!set.interval[3].referenced_bytes) {
+        nw_working_set_fini(&set);
+        print_message("skipped: the mapping is shown as part of a larger one\n");
+        skip();
+    }
+    assert_true(set.interval[3].referenced_bytes == CHILD_TOUCHED * 4096);
+    nw_working_set_fini(&set);
+}
+
+/* ---- live: a guest of ours ---- */
+
+static struct nw_capture_options gups(void)
+{
+    struct nw_capture_options o;
+    nw_capture_defaults(&o);
+    o.workload = "gups";
+    o.size = 256 << 10;
+    o.operations = 400;
+    o.instructions_max = 0;
+    o.timeout_seconds = 100;
+    return o;
+}
+
+/* Pages of the heap that the single-stepped run stores to. */
+static unsigned stored_heap_pages(const char *path)
+{
+    const uint64_t heap = UINT64_C(0x0000100000000000);
+    static bool stored[4096];
+    struct nw_source *source;
+    struct nw_block b;
+    unsigned pages = 0;
+    struct nw_error err = { 0 };
+    memset(stored, 0, sizeof stored);
+    if (nw_nwt_open(&source, path, &err))
+        fail_msg("%s", err.text);
+    source->want = NW_WANT_ADDRESSES;
+    while (!nw_source_next(source, &b, &err) && !b.end)
+        for (uint32_t i = 0; i < b.access_count; i++) {
+            const uint64_t page = (b.address[i] - heap) / 4096;
+            if (nw_kind_type(nw_block_kind(&b, i)) != NW_STORE || b.address[i] < heap || page >= 4096)
+                continue;
+            pages += !stored[page];
+            stored[page] = true;
+        }
+    nw_source_destroy(source);
+    return pages;
+}
+
+static void live__the_dirty_ring_has_the_pages_that_the_guest_stores_to(void **state)
+{
+    (void)state;
+    struct nw_working_set_options o;
+    struct nw_working_set set;
+    struct nw_capture_result r;
+    struct nw_error err = { 0 };
+    struct nw_capture_options guest = gups();
+    nw_working_set_defaults(&o);
+    o.path = "ring.nwt";
+    o.interval_seconds = 0.05;
+    enum nw_status s = nw_working_set_of_guest(&guest, &o, &set, &err);
+    if (s == NW_ERR_ENV) {
+        print_message("skipped: %s\n", err.text);
+        skip();
+    }
+    if (s)
+        fail_msg("%s", err.text);
+    assert_int_equal(set.end, NW_WORKING_SET_COMPLETE);
+    assert_true(set.knows_written && !set.knows_accessed);
+    uint64_t most = 0;
+    for (size_t i = 0; i < set.count; i++)
+        most = set.interval[i].written_pages > most ? set.interval[i].written_pages : most;
+    assert_true(most <= set.pages);
+    guest.path = "steps.nwt";
+    if (nw_capture_run(&guest, &r, &err))
+        fail_msg("%s", err.text);
+    /* Besides the heap it writes its stack, its result page and, where the processor sets A and D, page tables: a few. */
+    const unsigned heap = stored_heap_pages("steps.nwt");
+    assert_true(heap > 30);
+    if (set.pages < heap || set.pages > heap + 16)
+        fail_msg("the ring has %llu pages, the stores %u", (unsigned long long)set.pages, heap);
+    remove("ring.nwt");
+    remove("steps.nwt");
+    nw_working_set_fini(&set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decode__lines_of_maps),
+        cmocka_unit_test(decode__referenced_of_smaps),
+        cmocka_unit_test(decode__entries_of_pagemap),
+        cmocka_unit_test(decode__flags_tell_an_access_by_referenced_or_by_becoming_active),
+        cmocka_unit_test(sample__page_flags_and_soft_dirty_bits_make_the_intervals),
+        cmocka_unit_test(sample__idle_bits_make_the_intervals),
+        cmocka_unit_test(sample__without_soft_dirty_bits_writes_are_not_claimed),
+        cmocka_unit_test(sample__refusals_name_what_is_missing),
+        cmocka_unit_test(live__referenced_of_a_process_is_what_it_touches),
+        cmocka_unit_test(live__the_dirty_ring_has_the_pages_that_the_guest_stores_to),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
