@@ -19,6 +19,7 @@ enum {
     OPT_BASELINE,
     OPT_WRITE_BASELINE,
     OPT_DIFF,
+    OPT_EARLIER,
     OPT_EXPLAIN,
     OPT_FAIL_ON,
     OPT_INTENT,
@@ -30,6 +31,9 @@ static const struct nw_option options[] = {
     [OPT_BASELINE] = { "baseline", 'b', "FILE", "Leave out the findings that this file accepts." },
     [OPT_WRITE_BASELINE] = { "write-baseline", 0, "FILE|-", "Write a file that accepts all findings of this run." },
     [OPT_DIFF] = { "diff", 'd', NULL, "Of two inputs, OLD and NEW: which findings have come, and which have gone." },
+    [OPT_EARLIER] = { "earlier", 0, "FILE",
+                      "A text of the same machine from before: what has changed since, and was the unit told? Any "
+                      "number." },
     [OPT_EXPLAIN] = { "explain", 'e', "RULE",
                       "Say what a rule, such as D05, looks for, and why; \"all\" lists the rules." },
     [OPT_FAIL_ON] = { "fail-on", 'f', "error|warning|info",
@@ -302,9 +306,9 @@ static int diff(const struct nw_command *self, const char *const file[2], enum n
 /* ---- the command ----------------------------------------------------------------------------------- */
 
 struct request {
-    const char *value[OPT_UNIT], **file;
+    const char *value[OPT_UNIT], **file, **earlier;
     struct iommu_unit unit;
-    int files;
+    int files, earliers;
     enum nw_iommu_severity fail_on;
 };
 
@@ -334,6 +338,8 @@ static int parse(const struct nw_command *self, int argc, char **argv, struct re
             return parser.exit_status;
         if (option == NW_CLI_ARGUMENT)
             r->file[r->files++] = value;
+        else if (option == OPT_EARLIER)
+            r->earlier[r->earliers++] = value;
         else
             *(option < OPT_UNIT ? &r->value[option] : &r->unit.value[option - OPT_UNIT]) = value ? value : "";
     }
@@ -351,6 +357,8 @@ static int parse(const struct nw_command *self, int argc, char **argv, struct re
     if (r->value[OPT_DIFF] && (r->files != 2 || r->value[OPT_INTENT] || r->value[OPT_JSON] || r->value[OPT_SARIF] ||
                                r->value[OPT_BASELINE] || r->value[OPT_WRITE_BASELINE]))
         return nw_cli_usage(self, "--diff takes two inputs, OLD and NEW, and of the other options --fail-on");
+    if (r->value[OPT_DIFF] && r->earliers)
+        return nw_cli_usage(self, "--diff compares findings, --earlier what they are of: give one of them");
     if (!r->files && !r->value[OPT_INTENT])
         return nw_cli_usage(self, "name a file with a DMAR or IVRS table, or a text of a running machine");
     return -1;
@@ -359,10 +367,14 @@ static int parse(const struct nw_command *self, int argc, char **argv, struct re
 static int check(const struct nw_command *self, const struct request *r)
 {
     struct checked c = { .unit = r->unit };
+    struct iommu_inputs before = { .count = 0 };
     struct nw_error err = { 0 };
     enum nw_status s = NW_OK;
     int exit_status = 0;
     bool text = true;
+    for (int i = 0; i < r->earliers && !s; i++)
+        s = iommu_inputs_add(&before, r->earlier[i], &err);
+    c.in.dump.earlier = r->earliers ? &before.dump : NULL;
     for (int i = 0; i < r->files && !s; i++)
         s = iommu_inputs_add(&c.in, r->file[i], &err);
     if (!s)
@@ -386,26 +398,29 @@ static int check(const struct nw_command *self, const struct request *r)
     for (size_t i = 0; !s && i < c.in.found.count; i++)
         exit_status |= c.in.found.at[i].severity >= r->fail_on && !is_accepted(&c, i);
     release(&c);
+    iommu_inputs_fini(&before);
     return exit_status;
 }
 
 static int run(const struct nw_command *self, int argc, char **argv)
 {
-    struct request r = { .fail_on = NW_IOMMU_ERROR, .file = calloc((size_t)argc + 1, sizeof *r.file) };
+    struct request r = { .fail_on = NW_IOMMU_ERROR,
+                         .file = calloc((size_t)argc + 1, sizeof *r.file),
+                         .earlier = calloc((size_t)argc + 1, sizeof *r.earlier) };
     struct nw_error err = { 0 };
-    if (!r.file)
-        return nw_cli_fail(self, nw_fail_nomem(&err, "the command line"), &err);
-    int exit_status = parse(self, argc, argv, &r);
+    int exit_status = r.file && r.earlier ? parse(self, argc, argv, &r)
+                                          : nw_cli_fail(self, nw_fail_nomem(&err, "the command line"), &err);
     if (exit_status < 0)
         exit_status = r.value[OPT_DIFF] ? diff(self, r.file, r.fail_on) : check(self, &r);
     free(r.file);
+    free(r.earlier);
     return exit_status;
 }
 
 const struct nw_command nw_cmd_iommu = {
     .name = "iommu check",
     .synopsis = "FILE... [--intent FILE [--image FILE [--rtaddr VALUE|--device-table VALUE]]] [--json FILE|-] [--sarif "
-                "FILE|-] [--baseline FILE] [--write-baseline FILE|-] [--diff] "
+                "FILE|-] [--baseline FILE] [--write-baseline FILE|-] [--diff] [--earlier FILE]... "
                 "[--explain RULE] [--fail-on error|warning|info]",
     .summary = "the firmware's tables and a machine's state of remapping units against rules",
     .details =
@@ -414,7 +429,9 @@ const struct nw_command nw_cmd_iommu = {
         "/sys/firmware/acpi/tables has it, or the text of acpidump with one table or all; it may be compressed with "
         "gzip, xz or zstd. Or it is a text of a running machine, known by its content: iommu_regset, "
         "dmar_translation_struct, domain_translation_struct, ir_translation_struct or invalidation_queue of "
-        "/sys/kernel/debug/iommu/intel, /proc/iomem, /proc/cmdline, or lspci -vvv. What several inputs say of one "
+        "/sys/kernel/debug/iommu/intel, dmar_perf_latency there, mmio, capability, cmdbuf, devtbl or irqtbl of "
+        "/sys/kernel/debug/iommu/amd (the directory iommuNN names the unit), /proc/iomem, /proc/cmdline, or lspci "
+        "-vvv. What several inputs say of one "
         "machine is compared. Prints the findings by rule, the severest "
         "first: where, what, and what to do.\n\n"
         "With --intent, devices and memory are held against a file that says whose they are: for every device, and "
@@ -424,6 +441,9 @@ const struct nw_command nw_cmd_iommu = {
         "dmar_translation_struct list. What each device reaches is printed behind the findings, and each violation "
         "with a "
         "request that shows it.\n\n"
+        "With --earlier, texts of the same machine from before are compared with those named: mappings, entries and "
+        "interrupt entries that were changed, and whether the invalidation queue has what the change takes. Where the "
+        "queue's slots may have been written more than once, that is said in place of a finding.\n\n"
         "With --diff, findings that only NEW has begin with \"+\", and those that only OLD has with \"-\".\n\n"
         "Exit status: 0 when nothing of the severity of --fail-on or above was found (with --diff: has come; with "
         "--baseline: that it does not accept), 1 otherwise, 3 when a file has nothing that is known here.",
@@ -431,6 +451,7 @@ const struct nw_command nw_cmd_iommu = {
                 "nestwalk iommu check --fail-on warning --json findings.json acpidump.txt\n"
                 "nestwalk iommu check dmar.bin iommu_regset dmar_translation_struct lspci.txt\n"
                 "nestwalk iommu check --baseline accepted.txt --sarif findings.sarif /sys/firmware/acpi/tables/DMAR\n"
+                "nestwalk iommu check --earlier a/tables --earlier a/queue b/tables b/queue\n"
                 "nestwalk iommu check --diff --fail-on info old.bin new.bin\n"
                 "nestwalk iommu check --intent intent.xml --image memory.bin iommu_regset DMAR\n"
                 "nestwalk iommu check --explain D05",

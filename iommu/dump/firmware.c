@@ -123,14 +123,48 @@ static enum nw_status add_entry(struct nw_dump *d, const struct nw_ivrs_block *b
     }
 }
 
-static enum nw_status add_ivrs(struct nw_dump *d, const struct nw_ivrs *ivrs, unsigned input, struct nw_error *err)
+/* Linux goes by the blocks of one type: the highest up to 40h that the first block's unit has (get_highest_supported_ivhd_type), and
+ * numbers the units in the order of these. */
+static uint8_t type_of_units(const struct nw_ivrs *ivrs)
+{
+    uint8_t type = 0;
+    uint16_t first = 0;
+    for (size_t i = 0; i < ivrs->blocks; i++) {
+        const struct nw_ivrs_block *b = &ivrs->block[i];
+        if (!nw_ivrs_is_ivhd(b->type) || b->type > NW_IVHD_40 || (type && b->device != first))
+            continue;
+        first = b->device;
+        type = b->type > type ? b->type : type;
+    }
+    return type;
+}
+
+static enum nw_status add_unit(struct nw_dump *d, const struct nw_ivrs_block *b, struct nw_error *err)
+{
+    struct nw_dump_ivhd *u = nw_reader_grow(&d->amd.ivhd, &d->amd.ivhds, sizeof *u);
+    if (!u)
+        return nw_fail_nomem(err, "the units of a table");
+    *u = (struct nw_dump_ivhd){
+        .segment = b->segment, .device_id = b->device, .base = b->base, .has_efr = b->type != NW_IVHD_10, .efr = b->efr
+    };
+    return NW_OK;
+}
+
+enum nw_status nw_dump_add_ivrs(struct nw_dump *d, const struct nw_ivrs *ivrs, unsigned input, struct nw_error *err)
 {
     d->has_ivrs = true;
     d->ivrs_place = place(input, 0);
+    d->amd.ivrs_info = ivrs->info;
+    const uint8_t type = type_of_units(ivrs);
     for (size_t i = 0; i < ivrs->blocks; i++) {
         const struct nw_ivrs_block *b = &ivrs->block[i];
         if (!nw_ivrs_is_ivhd(b->type))
             continue;
+        if (b->type == type) {
+            const enum nw_status s = add_unit(d, b, err);
+            if (s)
+                return s;
+        }
         struct nw_dump_device_range *u = nw_reader_grow(&d->units_of_ivrs, &d->ivrs_units, sizeof *u);
         if (!u)
             return nw_fail_nomem(err, "the units of a table");
@@ -174,7 +208,7 @@ enum nw_status nw_dump_add_table(struct nw_dump *d, const struct nw_acpi_table *
         struct nw_ivrs ivrs;
         if ((s = nw_ivrs_decode(table, &ivrs, err)))
             return s;
-        s = add_ivrs(d, &ivrs, input, err);
+        s = nw_dump_add_ivrs(d, &ivrs, input, err);
         nw_ivrs_fini(&ivrs);
     } else {
         struct nw_madt madt;

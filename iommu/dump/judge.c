@@ -49,6 +49,18 @@ const struct nw_dump_unit *nw_judge_unit(const struct nw_dump *d, const char *na
     return NULL;
 }
 
+struct nw_vtd_capabilities nw_judge_capabilities(const struct nw_dump *d, const struct nw_dump_unit *u)
+{
+    struct nw_vtd_capabilities c = { .cap = ~UINT64_C(0), .ecap = ~UINT64_C(0), .haw = 52 };
+    if (u && u->has[NW_DUMP_CAP])
+        c.cap = u->value[NW_DUMP_CAP];
+    if (u && u->has[NW_DUMP_ECAP])
+        c.ecap = u->value[NW_DUMP_ECAP];
+    if (d->haw >= 32)
+        c.haw = d->haw;
+    return c;
+}
+
 bool nw_judge_shown(const struct nw_dump *d, uint16_t bdf)
 {
     for (size_t i = 0; i < d->functions; i++)
@@ -58,7 +70,8 @@ bool nw_judge_shown(const struct nw_dump *d, uint16_t bdf)
 }
 
 static judge_group *const group[] = { nw_judge_registers, nw_judge_translation, nw_judge_mappings, nw_judge_interrupts,
-                                      nw_judge_queue,     nw_judge_memory,      nw_judge_platform, nw_judge_topology };
+                                      nw_judge_queue,     nw_judge_memory,      nw_judge_platform, nw_judge_topology,
+                                      nw_judge_paging,    nw_judge_amdvi,       nw_judge_latency,  nw_judge_changes };
 
 static enum nw_status count_the_rest(struct judge *j, size_t input)
 {

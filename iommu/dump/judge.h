@@ -17,7 +17,8 @@ struct judge {
 /* The groups, each in the file of its name: judge_registers.c and so on. A group looks at all facts, whichever input they are of. */
 typedef void judge_group(struct judge *j);
 judge_group nw_judge_registers, nw_judge_translation, nw_judge_mappings, nw_judge_interrupts, nw_judge_queue,
-    nw_judge_memory, nw_judge_platform, nw_judge_topology;
+    nw_judge_memory, nw_judge_platform, nw_judge_topology, nw_judge_paging, nw_judge_amdvi, nw_judge_latency,
+    nw_judge_changes;
 
 /* A finding stands where the fact is that makes it one. */
 void nw_judge_add(struct judge *j, enum rule rule, const struct nw_dump_place *at, const char *where,
@@ -29,6 +30,8 @@ void nw_judge_add_as(struct judge *j, enum nw_iommu_severity severity, enum rule
 void nw_judge_name(uint16_t bdf, char out[8]); /* "BB:DD.F" */
 const struct nw_dump_unit *nw_judge_unit(const struct nw_dump *d,
                                          const char *name); /* NULL: its registers are not known */
+/* What the unit can do; every capability when its registers are not known, so that nothing is reserved that may not be. */
+struct nw_vtd_capabilities nw_judge_capabilities(const struct nw_dump *d, const struct nw_dump_unit *u_or_null);
 bool nw_judge_shown(const struct nw_dump *d, uint16_t bdf); /* among the functions that are there */
 
 /* ---- registers ---------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* What the devices' mappings lead to. */
 #include "../acpi/acpi_internal.h"
 #include "judge.h"
+#include <nestwalk/iommu/vtd_entries.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +9,7 @@
 struct held {
     uint64_t page;
     const char *what; /* "the root table" */
+    enum rule rule;
 };
 struct held_pages {
     struct held *at;
@@ -15,14 +17,18 @@ struct held_pages {
     bool no_memory;
 };
 
-static void hold(struct held_pages *h, uint64_t address, uint64_t bytes, const char *what)
+static void hold_for(struct held_pages *h, enum rule rule, uint64_t address, uint64_t bytes, const char *what)
 {
     for (uint64_t page = address >> 12; page <= (address + bytes - 1) >> 12 && !h->no_memory; page++) {
         struct held *more = nw_acpi_grow((void **)&h->at, &h->count, sizeof *more);
         h->no_memory = !more;
         if (more)
-            *more = (struct held){ page, what };
+            *more = (struct held){ page, what, rule };
     }
+}
+static void hold(struct held_pages *h, uint64_t address, uint64_t bytes, const char *what)
+{
+    hold_for(h, X14, address, bytes, what);
 }
 
 static int by_page(const void *a, const void *b)
@@ -41,8 +47,8 @@ static void hold_unit(struct held_pages *h, const struct nw_dump_unit *u)
         hold(h, u->value[NW_DUMP_IQA] & nw_mask(51, 12), UINT64_C(4096) << nw_field(u->value[NW_DUMP_IQA], 2, 0),
              "an invalidation queue");
     if (set(u, NW_DUMP_GSTS, GSTS_IRES) && u->has[NW_DUMP_IRTA])
-        hold(h, u->value[NW_DUMP_IRTA] & nw_mask(51, 12), UINT64_C(32) << nw_field(u->value[NW_DUMP_IRTA], 3, 0),
-             "an interrupt remapping table");
+        hold_for(h, I14, u->value[NW_DUMP_IRTA] & nw_mask(51, 12),
+                 UINT64_C(32) << nw_field(u->value[NW_DUMP_IRTA], 3, 0), "an interrupt remapping table");
 }
 
 /* The tables that a row of dmar_translation_struct points to. */
@@ -89,7 +95,7 @@ static void judge_mapping(struct judge *j, const struct held_pages *held, const 
         snprintf(where + strlen(where), sizeof where - strlen(where), " PASID 0x%x", m->pasid);
     snprintf(where + strlen(where), sizeof where - strlen(where), " IOVA 0x%llx", (unsigned long long)m->iova);
     if (h)
-        nw_judge_add(j, X14, &m->place, where, "0x%llx leads to 0x%llx, %s",
+        nw_judge_add(j, h->rule, &m->place, where, "0x%llx leads to 0x%llx, %s",
                      (unsigned long long)(m->iova + ((h->page << 12) - m->target)), (unsigned long long)(h->page << 12),
                      h->what);
     if (m->write && !m->read)
@@ -113,6 +119,10 @@ void nw_judge_mappings(struct judge *j)
         hold_unit(&held, &d->unit[i]);
     for (size_t i = 0; d->mappings && i < d->contexts; i++)
         hold_context(&held, &d->context[i]);
+    for (size_t i = 0; d->mappings && i < d->irtes; i++)
+        if (d->irte[i].posted)
+            hold_for(&held, I14, nw_vtd_posted_descriptor(d->irte[i].word) & nw_mask(51, 6), 64,
+                     "a posted-interrupt descriptor");
     if (held.count)
         qsort(held.at, held.count, sizeof *held.at, by_page);
     for (size_t i = 0; i < d->mappings; i++)

@@ -66,7 +66,6 @@ static void judge_form(struct judge *j, const struct row *r)
             nw_judge_add(j, X03, at, r->where, "PGTT is %u; 1 to 4 are types", type);
         else if (caps && ((type == PGTT_FIRST && !(ecap & NW_VTD_ECAP_FLTS)) ||
                           (type == PGTT_SECOND && !(ecap & NW_VTD_ECAP_SLTS)) ||
-                          (type == PGTT_NESTED && !(ecap & NW_VTD_ECAP_NEST)) ||
                           (type == PGTT_PASS_THROUGH && !(ecap & NW_VTD_ECAP_PT))))
             nw_judge_add(j, X03, at, r->where, "PGTT is %u, which ECAP 0x%llx does not have", type,
                          (unsigned long long)ecap);

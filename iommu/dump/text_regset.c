@@ -11,8 +11,8 @@ static enum nw_status regset(struct reader *r, struct nw_error *err)
         enum nw_dump_register which;
     } known[] = { { "CAP", NW_DUMP_CAP },       { "ECAP", NW_DUMP_ECAP }, { "GSTS", NW_DUMP_GSTS },
                   { "RTADDR", NW_DUMP_RTADDR }, { "FSTS", NW_DUMP_FSTS }, { "PMEN", NW_DUMP_PMEN },
-                  { "IQT", NW_DUMP_IQT },       { "IQA", NW_DUMP_IQA },   { "IRTA", NW_DUMP_IRTA },
-                  { "PRS", NW_DUMP_PRS } };
+                  { "IQH", NW_DUMP_IQH },       { "IQT", NW_DUMP_IQT },   { "IQA", NW_DUMP_IQA },
+                  { "IRTA", NW_DUMP_IRTA },     { "PRS", NW_DUMP_PRS } };
     while (nw_reader_next(r)) {
         uint64_t base, value;
         const char *address = strstr(r->line, "Base Address:");

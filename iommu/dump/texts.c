@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct text_format nw_text_regset, nw_text_translation, nw_text_mappings, nw_text_interrupts,
+extern const struct text_format nw_text_latency, nw_text_amd_mmio, nw_text_amd_capability, nw_text_amd_cmdbuf,
+    nw_text_amd_devtbl, nw_text_amd_irqtbl, nw_text_regset, nw_text_translation, nw_text_mappings, nw_text_interrupts,
     nw_text_queue, nw_text_iomem, nw_text_lspci, nw_text_cmdline;
 
-/* A line is tried by all of them, in this order, before the next line is. */
-static const struct text_format *const formats[] = { &nw_text_regset,     &nw_text_translation, &nw_text_mappings,
-                                                     &nw_text_interrupts, &nw_text_queue,       &nw_text_iomem,
-                                                     &nw_text_lspci,      &nw_text_cmdline };
+/* A line is tried by all of them, in this order, before the next line is: the latencies, which begin as the registers do, first. */
+static const struct text_format *const formats[] = { &nw_text_latency,        &nw_text_regset,      &nw_text_amd_mmio,
+                                                     &nw_text_amd_capability, &nw_text_amd_cmdbuf,  &nw_text_amd_devtbl,
+                                                     &nw_text_amd_irqtbl,     &nw_text_translation, &nw_text_mappings,
+                                                     &nw_text_interrupts,     &nw_text_queue,       &nw_text_iomem,
+                                                     &nw_text_lspci,          &nw_text_cmdline };
 
 static const struct text_format *recognise(const char *text, size_t size)
 {
@@ -50,6 +53,16 @@ void nw_dump_fini(struct nw_dump *d)
     free(d->unit);
     free(d->context);
     free(d->mapping);
+    free(d->tree);
+    free(d->entries);
+    free(d->queue);
+    free(d->latency);
+    free(d->amd.reg);
+    free(d->amd.dte);
+    free(d->amd.irte);
+    free(d->amd.command);
+    free(d->amd.buffer);
+    free(d->amd.ivhd);
     free(d->irte);
     free(d->descriptor);
     free(d->range);

@@ -33,6 +33,34 @@ fuzz_dump)
   printf '00000000-00000fff : Reserved\n00001000-0009ffff : System RAM\nfed90000-fed90fff : dmar0\n' | seed iomem
   printf 'BOOT_IMAGE=/vmlinuz root=/dev/sda1 intel_iommu=on,igfx_off iommu=pt\n' | seed cmdline
   printf '00:01.0 PCI bridge: x (prog-if 00 [Normal decode])\n\tBus: primary=00, secondary=01, subordinate=01, sec-latency=0\n\tCapabilities: [140 v1] Access Control Services\n\t\tACSCap:\tSrcValid+ TransBlk+\n\t\tACSCtl:\tSrcValid+ TransBlk-\n' | seed lspci
+  printf 'Offset:0x18 Value:0x0004000000021005\nOffset:0x30 Value:0x246577efa2254afa\nOffset:0x2020 Value:0x0000000000000018\n' | seed amd-mmio
+  printf 'Offset:0x0 Value:0x190b640f\nOffset:0x4 Value:0xfd000001\n' | seed amd-capability
+  printf 'CMD Buffer Head Offset:2 Tail Offset:2\n  0: 00000100 20000000 00000000 00000000\n  1: 00a00001 10000001 00000001 00000000\n' | seed amd-cmdbuf
+  printf 'DeviceId QWORD[3] QWORD[2] QWORD[1] QWORD[0] iommu\n0000:01:00.0 0 2000000105100013 1 6000000105200803 iommu0\n' | seed amd-devtbl
+  printf 'DeviceId 0000:01:00.0\nIRT[0000] 0000000000000025 0000000000000401\nIRT[0001] 00250401\n' | seed amd-irqtbl
+  printf 'IOMMU: dmar0 Register Base Address: fed90000\n  <0.1us\n   inv_iotlb 0 12 390 40 3 1 0 0 370 6\n' | seed latency
+  ;;
+fuzz_changes)
+  {
+    for page in 10aebb003 10aebc001; do
+      printf 'Device 0000:00:02.0 @0x103ec3000\n0xfffff |\t0x0\t0x10aeb8003\t0x10aeb9003\t0x10aeba003\t0x%s\n\0' $page
+    done
+    for low in 103fdc005 103fdd005; do
+      printf 'IOMMU dmar0: Root Table Address: 0x103027000\n00:02.0\t0x0:0x10302d001\t0x102:0x%s\t-1\t0x0:0x0:0x0\n\0' $low
+    done
+    for at in 1 2; do
+      printf 'Invalidation queue on IOMMU: dmar0\n Base: 0x100a00000\tHead: %s\tTail: %s\n' $at $at
+      printf ' 0\t0000000000090022\t0\t2\n 1\t0000000000010022\t0\t2\n 2\t0\t0\t0\n\0'
+    done
+  } | seed intel
+  {
+    for word in 6000000105200803 6000000105300803; do
+      printf 'DeviceId QWORD[3] QWORD[2] QWORD[1] QWORD[0] iommu\n0000:01:00.0 0 2000000105100013 1 %s iommu0\n\0' $word
+    done
+    for slot in '00000000 00000000' '00000100 20000000'; do
+      printf 'CMD Buffer Head Offset:1 Tail Offset:1\n  0: %s 00000000 00000000\n  1: 0 0 0 0\n\0' "$slot"
+    done
+  } | seed amd
   ;;
 fuzz_fault_log)
   printf 'DMAR: DRHD: handling fault status reg 2\nDMAR: [DMA Read NO_PASID] Request device [03:00.0] fault addr 0x1000 [fault reason 0x06] PTE Read access is not set\nDMAR: INTR-REMAP: Request device [f0:1f.0] fault index 0x25 [fault reason 0x26]\n' | seed intel

@@ -44,8 +44,8 @@ static const char interrupts[] = "Remapped Interrupt supported on IOMMU: dmar0\n
                                  " 1     00:14.0 00000200 25  00000000000400a0\t000002000025000d\n";
 static const char queue[] = "Invalidation queue on IOMMU: dmar0\n Base: 0x100a00000\tHead: 3\tTail: 3\n"
                             "Index\t\tqw0\t\t\tqw1\t\t\tstatus\n"
-                            "    0\t0000000000010032\t00000000fffff001\t0000000000000002\n"
-                            "    1\t0000000010010014\t0000000000000000\t0000000000000002\n"
+                            "    0\t0000000000010032\t00000000ffffe001\t0000000000000002\n"
+                            "    1\t0000000110000014\t0000000000000000\t0000000000000002\n"
                             "    2\t0000000200000025\t0000000100aa0008\t0000000000000002\n"
                             "    3\t0000000000000000\t0000000000000000\t0000000000000000\n";
 static const char iomem[] =
@@ -119,12 +119,12 @@ static const struct lab_case lab_texts[] = {
     { .rule = "Q03", .text = { regset }, .from = "0x0000000100a00000", .to = "0x0000000100a00800" },
     { .rule = "Q07", .text = { queue }, .from = "0000000000010032", .to = "000000000001003d" },
     { .rule = "Q07", .text = { queue }, .from = "0000000000010032", .to = "0000000000010232" },
-    { .rule = "Q07", .text = { queue, regset }, .from = "00000000fffff001", .to = "00000000fffff013" },
+    { .rule = "Q07", .text = { queue, regset }, .from = "00000000ffffe001", .to = "00000000fffff013" },
     { .rule = "Q07",
       .text = { queue, regset },
-      .from = "0000000000010032\t00000000fffff001",
+      .from = "0000000000010032\t00000000ffffe001",
       .to = "0000000000010036\t00000000fffff013" },
-    { .rule = "Q07", .text = { queue, regset }, .from = "0000000010010014", .to = "0000000080010014" },
+    { .rule = "Q07", .text = { queue, regset }, .from = "0000000110000014", .to = "0000000180000014" },
     { .rule = "Q08", .text = { queue, mappings }, .from = "0000000100aa0008", .to = "000000010aebb008" },
     { .rule = "Q01", .text = { regset }, .from = "0x34\t\t0x0000000000000000", .to = "0x34\t\t0x0000000000000010" },
     { .rule = "F01", .text = { regset }, .from = "0x34\t\t0x0000000000000000", .to = "0x34\t\t0x0000000000000002" },
@@ -166,7 +166,6 @@ static const struct lab_case lab_texts[] = {
     { .rule = "X14", .text = { mappings, translation }, .from = "0x0000000080000083", .to = "0x0000000100000083" },
     { .rule = "X14", .text = { mappings, scalable }, .from = "0x000000010aebb003", .to = "0x0000000105000003" },
     { .rule = "X14", .text = { mappings, regset }, .from = "0x000000010aebb003", .to = "0x00000000fed91003" },
-    { .rule = "X14", .text = { mappings, regset }, .from = "0x000000010aebb003", .to = "0x000000010097f003" },
     { .rule = "X14", .text = { mappings, regset }, .from = "0x000000010aebb003", .to = "0x0000000100a00003" },
     { .rule = "X15", .text = { mappings }, .from = "0x000000010aebb003", .to = "0x00000000fee01003" },
     { .rule = "X16", .text = { mappings }, .from = "0x00000000000fffff", .to = "0x00000000000fee00" },

@@ -1,7 +1,10 @@
 /* The lab of broken configurations (lab.h): every rule fires on its broken inputs, alone, and on no sound one; no rule is without. */
+#include "lab_amdvi.h"
+#include "lab_changes.h"
 #include "lab_dmar.h"
 #include "lab_isolation.h"
 #include "lab_ivrs.h"
+#include "lab_paging.h"
 #include "lab_texts.h"
 
 static const struct {
@@ -13,6 +16,9 @@ static const struct {
     { "lab_isolation", lab_isolation, NW_ARRAY_LEN(lab_isolation) },
     { "lab_ivrs", lab_ivrs, NW_ARRAY_LEN(lab_ivrs) },
     { "lab_texts", lab_texts, NW_ARRAY_LEN(lab_texts) },
+    { "lab_paging", lab_paging, NW_ARRAY_LEN(lab_paging) },
+    { "lab_amdvi", lab_amdvi, NW_ARRAY_LEN(lab_amdvi) },
+    { "lab_changes", lab_changes, NW_ARRAY_LEN(lab_changes) },
 };
 
 /* A table's findings, and its facts as those of `input`. */

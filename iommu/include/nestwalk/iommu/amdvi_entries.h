@@ -12,9 +12,7 @@
 #include <nestwalk/iommu/amdvi.h>
 
 /* Every feature, with the largest encodings that are not reserved: what is illegal in this unit is so in all. */
-#define NW_AMDVI_EFR_ANY                                                                                               \
-    (~UINT64_C(0) & ~(nw_mask(11, 10) | nw_mask(13, 12) | nw_mask(15, 14)) | UINT64_C(2) << 10 | UINT64_C(1) << 12 |   \
-     UINT64_C(2) << 14)
+#define NW_AMDVI_EFR_ANY ((~UINT64_C(0) & ~nw_mask(15, 10)) | UINT64_C(2) << 10 | UINT64_C(1) << 12 | UINT64_C(2) << 14)
 
 /* ---- device table entries ----------------------------------------------------------------------- */
 

@@ -13,19 +13,13 @@
 #define NESTWALK_IOMMU_DUMP_H
 
 #include <nestwalk/iommu/check.h>
+#include <nestwalk/iommu/dump_amd.h>
 #include <nestwalk/iommu/fault_log.h>
 
 /* By content: "iommu_regset", "dmar_translation_struct", "domain_translation_struct" (of all devices or of one), "ir_translation_struct",
  * "invalidation_queue" (all of /sys/kernel/debug/iommu/intel), "iomem", "cmdline" (of /proc), "lspci" (-vvv, with -n or -nn or neither).
  * NULL: none of them. */
 const char *nw_dump_recognise(const char *text, size_t size);
-
-/* Where a fact was read. */
-struct nw_dump_place {
-    unsigned input;
-    uint32_t line;   /* 0: in a table */
-    uint32_t offset; /* in the table */
-};
 
 enum { NW_DUMP_UNIT_NAME = 16 };
 enum nw_dump_register {
@@ -35,6 +29,7 @@ enum nw_dump_register {
     NW_DUMP_RTADDR,
     NW_DUMP_FSTS,
     NW_DUMP_PMEN,
+    NW_DUMP_IQH,
     NW_DUMP_IQT,
     NW_DUMP_IQA,
     NW_DUMP_IRTA,
@@ -66,6 +61,24 @@ struct nw_dump_mapping {
     uint64_t iova, target, bytes;
     struct nw_dump_place place; /* of the first row */
 };
+/* What the entries of one level and kind have in common, as far as a "Device" line has them in its rows. */
+struct nw_dump_entries {
+    uint64_t count, any, all;    /* bits that one of them has, and that each has */
+    uint32_t line[64];           /* of the first that has the bit */
+    uint32_t line_without_snoop; /* of the first that has bit 11 clear */
+};
+enum { NW_DUMP_LEVELS = 5 };
+/* A "Device" line, and what stands below it. */
+struct nw_dump_tree {
+    unsigned device;
+    uint16_t source_id;
+    bool has_pasid;
+    uint32_t pasid;
+    uint64_t root; /* of the tables */
+    size_t entries[NW_DUMP_LEVELS]
+                  [2]; /* level 0 is the leaf table; 0 pointers to tables, 1 pages: index + 1 in nw_dump.entries */
+    struct nw_dump_place place;
+};
 struct nw_dump_irte {
     char unit[NW_DUMP_UNIT_NAME];
     unsigned index;
@@ -77,6 +90,20 @@ struct nw_dump_descriptor {
     char unit[NW_DUMP_UNIT_NAME];
     unsigned index;   /* of its slot */
     uint64_t word[4]; /* of 128 bits: two, and 0 */
+    struct nw_dump_place place;
+};
+struct nw_dump_queue {
+    char unit[NW_DUMP_UNIT_NAME];
+    bool has_head; /* the line "Base: ... Head: ... Tail: ..." was there */
+    uint64_t base;
+    unsigned head, tail, slots; /* in slots */
+    struct nw_dump_place place;
+};
+/* A row of dmar_perf_latency: invalidations by the time they took, in microseconds below 0.1, 1, 10, ..., 10000, and more. */
+enum { NW_DUMP_LATENCY_COUNTS = 7 };
+struct nw_dump_latency {
+    char unit[NW_DUMP_UNIT_NAME], what[16]; /* "inv_iotlb" */
+    uint64_t count[NW_DUMP_LATENCY_COUNTS], most_us, average_us;
     struct nw_dump_place place;
 };
 struct nw_dump_range {
@@ -199,8 +226,12 @@ struct nw_dump {
     struct nw_dump_unit *unit;
     struct nw_dump_context *context;
     struct nw_dump_mapping *mapping;
+    struct nw_dump_tree *tree;
+    struct nw_dump_entries *entries;
     struct nw_dump_irte *irte;
     struct nw_dump_descriptor *descriptor;
+    struct nw_dump_queue *queue;
+    struct nw_dump_latency *latency;
     struct nw_dump_range *range, *rmrr; /* rmrr: of a DMAR table, or of the log */
     struct nw_dump_option *option;
     struct nw_dump_function *function;
@@ -214,10 +245,13 @@ struct nw_dump {
     struct nw_dump_ioapic *scoped; /* I/O APICs that the log says are under a unit */
     struct nw_dump_special *special;
     struct nw_dump_device_range *devices, *units_of_ivrs; /* units_of_ivrs: their own functions */
-    size_t units, contexts, mappings, irtes, descriptors, ranges, rmrrs, options, functions, groups, regions, faults,
-        drhds, port_lists, scopes, ioapics, scopeds, specials, device_ranges, ivrs_units;
+    size_t units, contexts, mappings, trees, entries_count, irtes, descriptors, queues, latencies, ranges, rmrrs,
+        options, functions, groups, regions, faults, drhds, port_lists, scopes, ioapics, scopeds, specials,
+        device_ranges, ivrs_units;
     bool has_dmar, has_ivrs, off; /* off: a text says that some unit does not translate */
     uint8_t dmar_flags, haw;      /* haw: host address width, bits; 0: not known */
+    struct nw_dump_amd amd;
+    const struct nw_dump *earlier; /* of the same machine, for what has changed since; NULL: there is none. Not owned */
     struct nw_dump_place dmar_place, ivrs_place;
     struct {
         bool known, snp, sme;
@@ -233,6 +267,8 @@ enum nw_status nw_dump_add(struct nw_dump *d, const char *text, size_t size, con
 enum nw_status nw_dump_add_table(struct nw_dump *d, const struct nw_acpi_table *table, unsigned input,
                                  struct nw_error *err) NW_MUST_USE;
 enum nw_status nw_dump_add_dmar(struct nw_dump *d, const struct nw_dmar *dmar, unsigned input,
+                                struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_dump_add_ivrs(struct nw_dump *d, const struct nw_ivrs *ivrs, unsigned input,
                                 struct nw_error *err) NW_MUST_USE;
 void nw_dump_fini(struct nw_dump *d);
 
