@@ -149,6 +149,9 @@ static bool mode_before(const struct nw_run *runs, size_t i)
     return false;
 }
 
+/* Runs of several guests are at the level of pages: there is no walk to draw. */
+static bool walks(const struct nw_run *run) { return strcmp(run->mode, "guests") != 0; }
+
 /* One walk for each mode among the runs, and the trees. */
 static enum nw_status draw(struct pictures *p, const struct nw_run *runs, size_t count, struct nw_source *source,
                            const char *trace, struct nw_error *err)
@@ -156,10 +159,11 @@ static enum nw_status draw(struct pictures *p, const struct nw_run *runs, size_t
     struct subject what;
     enum nw_status s = find_subject(source, &what, err);
     for (size_t i = 0; !s && i < count; i++)
-        if (!mode_before(runs, i) && p->walk_count < WALKS_MAX)
+        if (walks(runs + i) && !mode_before(runs, i) && p->walk_count < WALKS_MAX)
             s = add_walk(p, runs + i, source, &what, trace, err);
-    if (!s)
-        s = add_tree(p, runs, source, false, err);
+    for (size_t i = 0; !s && !p->tree_count && i < count; i++)
+        if (walks(runs + i))
+            s = add_tree(p, runs + i, source, false, err);
     for (size_t i = 0; !s && p->tree_count < TREES_MAX && i < count; i++)
         if (!strcmp(runs[i].mode, "nested"))
             s = add_tree(p, runs + i, source, true, err);

@@ -4,10 +4,12 @@
 #include "internal.h"
 #include "overrides.h"
 #include "result_files.h"
+#include "run_guests.h"
 #include "run_mrc.h"
 #include "run_sample.h"
 #include <nestwalk/reports/export.h>
 #include <nestwalk/reports/store.h>
+#include <nestwalk/scenarios/guests.h>
 #include <nestwalk/scenarios/machine.h>
 #include <nestwalk/scenarios/scenario.h>
 #include <nestwalk/sim/replay.h>
@@ -487,11 +489,49 @@ static enum nw_status make_sample(const struct request *r, struct nw_error *err)
     return s;
 }
 
+/* ---- several guests ---- */
+
+/* What is said that a host of several guests has no use for; NULL: nothing. */
+static const char *not_for_guests(const struct request *r)
+{
+    return r->trace           ? "--trace: each guest's <work> has its own"
+           : r->machine       ? "--machine"
+           : r->mode_count    ? "--mode"
+           : r->engine        ? "--engine"
+           : r->fidelity      ? "--fidelity"
+           : r->sample        ? "--sample"
+           : r->fail_on_stale ? "--fail-on-stale"
+           : r->detect_stale  ? "--detect-stale"
+                              : NULL;
+}
+
+/* *several: the scenario is of several guests, and this has run it, or failed to. */
+static enum nw_status run_guests(const struct request *r, bool *several, struct nw_error *err)
+{
+    enum nw_status s = nw_guests_recognise(r->scenario, several, err);
+    if (s || !*several)
+        return s;
+    if (not_for_guests(r))
+        return nw_fail(err, NW_ERR_USAGE, "%s is of several guests, for which there is no %s", r->scenario,
+                       not_for_guests(r));
+    const struct nw_cli_guests guests = { .scenario = r->scenario,
+                                          .label = r->label,
+                                          .seed = r->seed,
+                                          .db = r->db,
+                                          .json = r->json,
+                                          .csv = r->csv,
+                                          .set = r->set,
+                                          .set_count = r->set_count };
+    return nw_cli_run_guests(&guests, err);
+}
+
 static int run(const struct nw_command *self, int argc, char **argv)
 {
     struct nw_error err = { 0 };
     struct request r = { .mode = calloc((size_t)argc, sizeof *r.mode), .set = calloc((size_t)argc, sizeof *r.set) };
     int exit_status;
+    bool several = false;
+    enum nw_status guests;
     if (!r.mode || !r.set) {
         exit_status = nw_cli_fail(self, nw_fail_nomem(&err, "the command line"), &err);
         goto out;
@@ -524,6 +564,8 @@ static int run(const struct nw_command *self, int argc, char **argv)
     else if (wants_curves(&r)) {
         enum nw_status s = make_curves(&r, &err);
         exit_status = s ? nw_cli_fail(self, s, &err) : 0;
+    } else if (r.scenario && ((guests = run_guests(&r, &several, &err)) || several)) {
+        exit_status = guests ? nw_cli_fail(self, guests, &err) : 0;
     } else if ((r.sample_window || r.sample_warm) && !r.sample) {
         exit_status = nw_cli_usage(self, "%s needs --sample", r.sample_window ? "--sample-window" : "--sample-warm");
     } else if (r.sample && r.db) {
@@ -558,6 +600,9 @@ const struct nw_command nw_cmd_run = {
         "What the command line says overrides the scenario, and the scenario overrides the machine profile. The "
         "parameters "
         "that --set takes are listed in nestwalk(1).\n\n"
+        "A scenario may be of several guests on one host with too little memory (its first element is <guests>): then "
+        "it is replayed at the level of pages, and the figures are those of faults, swapping, ballooning and sharing. "
+        "docs/overcommit.md tells more.\n\n"
         "With --detect-stale, a hit of a translation whose tables have changed since it was cached is compared with "
         "what a walk would find: a page that is gone, another frame, or fewer rights is reported, with the write that "
         "no invalidation followed. It finds a kernel's or a hypervisor's missing flush.\n\n"

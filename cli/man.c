@@ -1,6 +1,7 @@
 /* man.c - nestwalk(1), made from the tables of commands and parameters. */
 #include "internal.h"
 #include <nestwalk/sim/config.h>
+#include <nestwalk/sim/vms.h>
 #include <string.h>
 
 /* Text with what roff would take for its own escaped: backslashes, hyphens that are to stay ASCII, and a leading dot or quote. */
@@ -139,6 +140,13 @@ static void parameters(FILE *out)
             fprintf(out, ".SS %s\n", title[p[i].group]);
         parameter(out, &p[i]);
     }
+    p = nw_vms_params(&count);
+    fputs(".SS Several guests on one host\n"
+          "In files whose first element is <guests>. vm.* is written vm.NAME.*, with the guest's name, and work.* is "
+          "vm.NAME.work.*, of all its works, or vm.NAME.work.N.*, of one.\n",
+          out);
+    for (size_t i = 0; i < count; i++)
+        parameter(out, &p[i]);
 }
 
 void nw_cli_write_man(FILE *out)

@@ -109,6 +109,17 @@ static const struct interest {
     { "iommu.exposed_max_ns", "- longest, ns", false, false },
     { "iommu.stale_uses", "stale DMA requests", false, false },
     { "memory.*_pages", "%s pages", true, false },
+    { "guests.out_of_memory", "guests out of memory", true, false },
+    { "guests.slowdown_mean", "slowdown, mean", false, false },
+    { "guests.slowdown_worst", "slowdown, worst", false, false },
+    { "host.time_ns", "time, ns", false, false },
+    { "reclaim.pages", "pages reclaimed", false, false },
+    { "swap.in", "pages swapped in", false, false },
+    { "swap.out", "pages swapped out", false, false },
+    { "balloon.inflated", "pages ballooned", false, false },
+    { "balloon.reported", "free pages reported", false, false },
+    { "sharing.saved_most", "frames saved, most", false, false },
+    { "pathologies.*", "%s", false, false },
 };
 
 /* Does `path` fit the pattern? *name: what the star stood for. */

@@ -114,6 +114,18 @@ static bool put_stale(json_t *root, const struct nw_run *run)
     return ok;
 }
 
+static bool put_events(json_t *root, const struct nw_run *run)
+{
+    json_t *list = run->event_count ? json_array() : NULL;
+    bool ok = !run->event_count || json_put(root, "events", list);
+    for (size_t i = 0; ok && i < run->event_count; i++) {
+        json_t *row = json_object();
+        ok = json_array_append_new(list, row) == 0 && json_put(row, "time_ns", json_count(run->event[i].time_ns)) &&
+             json_put(row, "text", json_text(run->event[i].text));
+    }
+    return ok;
+}
+
 static bool put_parameters(json_t *root, const struct nw_run *run)
 {
     json_t *parameters = json_object();
@@ -143,7 +155,8 @@ static bool put_run(json_t *root, const struct nw_run *run)
          json_put(root, "version", json_text(run->version));
     for (size_t i = 0; ok && i < run->metric_count; i++)
         ok = put_metric(root, run->metric + i);
-    return ok && put_histogram(root, run) && put_stale(root, run) && put_replay(root, run) && put_parameters(root, run);
+    return ok && (!run->bucket_count || put_histogram(root, run)) && put_stale(root, run) && put_events(root, run) &&
+           put_replay(root, run) && put_parameters(root, run);
 }
 
 json_t *run_json(const struct nw_run *run)

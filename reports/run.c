@@ -144,6 +144,9 @@ void nw_run_fini(struct nw_run *run)
     free(run->bucket);
     free(run->parameter);
     free(run->stale);
+    for (size_t i = 0; i < run->event_count; i++)
+        free(run->event[i].text);
+    free(run->event);
     *run = (struct nw_run){ 0 };
 }
 

@@ -170,14 +170,22 @@ static enum nw_status unknown_path(const char *path, const char *row, struct nw_
                    path);
 }
 
-static enum nw_status set_row(const char *row, void *base, const char *path, const char *value, struct nw_error *err)
+/* Where a path leads: a field of one struct, or of each work of a guest. */
+struct place {
+    const struct nw_param *row;
+    char *base;
+    size_t count, step;
+};
+
+static enum nw_status place_row(const char *row, void *base, const char *path, struct place *out, struct nw_error *err)
 {
-    const struct nw_param *p = find_row(row);
-    return p ? nw_param_parse(p, path, value, (char *)base + p->offset, err) : unknown_path(path, row, err);
+    *out = (struct place){ find_row(row), base, 1, 0 };
+    return out->row ? NW_OK : unknown_path(path, row, err);
 }
 
 /* vm.NAME.FIELD, vm.NAME.work.FIELD, vm.NAME.work.N.FIELD */
-static enum nw_status set_guest(struct nw_vms_config *c, const char *path, const char *value, struct nw_error *err)
+static enum nw_status place_guest(const struct nw_vms_config *c, const char *path, struct place *out,
+                                  struct nw_error *err)
 {
     const char *name = path + strlen("vm."), *field = strchr(name, '.');
     struct nw_vms_guest *g = field ? find_guest(c, name, (size_t)(field - name)) : NULL;
@@ -189,7 +197,7 @@ static enum nw_status set_guest(struct nw_vms_config *c, const char *path, const
         return nw_fail(err, NW_ERR_USAGE, "%s: no guest has this name; there are:%s", path, known);
     if (strncmp(++field, "work.", 5) != 0) {
         snprintf(row, sizeof row, "vm.%s", field);
-        return set_row(row, g, path, value, err);
+        return place_row(row, g, path, out, err);
     }
     field += strlen("work.");
     char *after;
@@ -200,31 +208,55 @@ static enum nw_status set_guest(struct nw_vms_config *c, const char *path, const
     if (!g->works)
         return nw_fail(err, NW_ERR_USAGE, "%s: guest %s has no work", path, g->name);
     snprintf(row, sizeof row, "work.%s", one ? after + 1 : field);
-    enum nw_status s = NW_OK;
-    for (size_t i = one ? number : 0; i < (one ? number + 1 : g->works) && !s; i++)
-        s = set_row(row, &g->work[i], path, value, err);
+    enum nw_status s = place_row(row, &g->work[number], path, out, err);
+    out->count = one ? 1 : g->works;
+    out->step = sizeof *g->work;
     return s;
+}
+
+static enum nw_status find_place(const struct nw_vms_config *c, const char *path, struct place *out,
+                                 struct nw_error *err)
+{
+    const struct {
+        const char *prefix;
+        const void *base;
+    } group[] = { { "host.", &c->host },
+                  { "swap.", &c->swap },
+                  { "sharing.", &c->sharing },
+                  { "balloon.", &c->balloon },
+                  { "monitor.", &c->monitor } };
+    for (size_t i = 0; i < NW_ARRAY_LEN(group); i++)
+        if (!strncmp(path, group[i].prefix, strlen(group[i].prefix)))
+            return place_row(path, (void *)(uintptr_t)group[i].base, path, out, err);
+    return strncmp(path, "vm.", 3) ? unknown_path(path, "", err) : place_guest(c, path, out, err);
 }
 
 enum nw_status nw_vms_config_set(struct nw_vms_config *c, const char *path, const char *value, const char *source,
                                  struct nw_error *err)
 {
-    enum nw_status s;
-    if (!strncmp(path, "host.", 5))
-        s = set_row(path, &c->host, path, value, err);
-    else if (!strncmp(path, "swap.", 5))
-        s = set_row(path, &c->swap, path, value, err);
-    else if (!strncmp(path, "sharing.", 8))
-        s = set_row(path, &c->sharing, path, value, err);
-    else if (!strncmp(path, "balloon.", 8))
-        s = set_row(path, &c->balloon, path, value, err);
-    else if (!strncmp(path, "monitor.", 8))
-        s = set_row(path, &c->monitor, path, value, err);
-    else if (!strncmp(path, "vm.", 3))
-        s = set_guest(c, path, value, err);
-    else
-        s = unknown_path(path, "", err);
+    struct place p;
+    enum nw_status s = find_place(c, path, &p, err);
+    for (size_t i = 0; !s && i < p.count; i++)
+        s = nw_param_parse(p.row, path, value, p.base + i * p.step + p.row->offset, err);
     return s ? s : remember_source(c, path, source, err);
+}
+
+enum nw_status nw_vms_config_get(const struct nw_vms_config *c, const char *path, char *out, size_t out_size,
+                                 struct nw_error *err)
+{
+    struct place p;
+    enum nw_status s = find_place(c, path, &p, err);
+    if (!s)
+        nw_param_format(p.row, p.base + p.row->offset, out, out_size);
+    return s;
+}
+
+enum nw_status nw_vms_config_seed(struct nw_vms_config *c, const char *value, struct nw_error *err)
+{
+    static const struct nw_param row = {
+        .path = "seed", .type = NW_PARAM_COUNT, .unit = "", .max = 0x1p63, .initial = "42"
+    };
+    return nw_param_parse(&row, "seed", value, &c->seed, err);
 }
 
 /* The last setting that reaches this path: itself, or one for all works of its guest. */

@@ -2,10 +2,12 @@
  *
  *     nestwalk-schema TEMPLATE >SCHEMA
  *
- * A template line `<?nestwalk attributes GROUP [skip NAME...] [require NAME...]?>` becomes an attribute for each parameter GROUP.*;
+ * A template line `<?nestwalk attributes GROUP [skip NAME...] [require NAME...]?>` becomes an attribute for each parameter GROUP.*,
+ * of one machine's table or of the one of several guests;
  * `<?nestwalk elements machine?>` becomes the element tree of all machine parameters. Other lines are copied. */
 #include "../profile_shape.h"
 #include <nestwalk/sim/config.h>
+#include <nestwalk/sim/vms.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,13 +125,8 @@ static bool listed(const char *instruction, const char *keyword, const char *nam
     return false;
 }
 
-static void put_attributes(const char *instruction, int indent)
+static void put_group(const char *instruction, const char *group, int indent, const struct nw_param *p, size_t count)
 {
-    char group[32];
-    if (sscanf(instruction, "attributes %31[a-z]", group) != 1)
-        exit(1);
-    size_t count;
-    const struct nw_param *p = nw_params(&count);
     for (size_t i = 0; i < count; i++) {
         size_t n = strlen(group);
         if (strncmp(p[i].path, group, n) || p[i].path[n] != '.')
@@ -140,6 +137,18 @@ static void put_attributes(const char *instruction, int indent)
         if (!listed(instruction, " skip", name))
             put_attribute(indent, name, &p[i], listed(instruction, " require", name));
     }
+}
+
+static void put_attributes(const char *instruction, int indent)
+{
+    char group[32];
+    if (sscanf(instruction, "attributes %31[a-z]", group) != 1)
+        exit(1);
+    size_t count;
+    const struct nw_param *p = nw_params(&count);
+    put_group(instruction, group, indent, p, count);
+    p = nw_vms_params(&count);
+    put_group(instruction, group, indent, p, count);
 }
 
 /* Path of a machine parameter below the root; NULL for the others and for the profile's own name, an attribute of the root. */

@@ -68,6 +68,7 @@ sed 's|mode="native"|mode="sideways"|' study.xml >wrong.xml
 expect 3 "$NESTWALK" run wrong.xml
 has err 'wrong\.xml:5' "a wrong scenario is named with its line"
 for scenario in "$NW_SOURCE_DIR"/scenarios/shipped/*.xml; do
+  grep -q '<guests ' "$scenario" && continue # test_guests.sh
   expect 0 "$NESTWALK" run "$scenario" --trace pages.nwt
 done
 

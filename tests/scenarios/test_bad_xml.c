@@ -305,7 +305,7 @@ static void scenario__reserved_elements_are_unsupported_not_ignored(void **state
           false,
           NW_ERR_UNSUPPORTED,
           ":2:1: ",
-          { "<balloon>", "reserved" } },
+          { "<balloon>", "<guests>" } },
         { S("name='x'", "<vmm><swap/></vmm>"), false, NW_ERR_UNSUPPORTED, ":1:", { "<swap>" } },
         { S("name='x'", "<vmm><sharing/></vmm>"), false, NW_ERR_UNSUPPORTED, ":1:", { "<sharing>" } },
         { S("name='x'", "<iommu kind='vtd'><unit/></iommu>"), false, NW_ERR_INPUT, ":1:", { "<iommu>", "empty" } },

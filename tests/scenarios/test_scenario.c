@@ -1,5 +1,6 @@
 /* Scenarios: what each element and attribute does, in which order, and with which source. */
 #include "scenarios/scratch.h"
+#include <nestwalk/scenarios/guests.h>
 #include <nestwalk/scenarios/machine.h>
 #include <nestwalk/scenarios/scenario.h>
 
@@ -226,6 +227,23 @@ static void schema__every_guest_vmm_and_run_parameter_is_an_attribute(void **sta
     assert_true(seen >= 15);
 }
 
+static void check_guests(const char *path, const char *name)
+{
+    struct nw_guests_scenario sc;
+    struct nw_error err = { 0 };
+    if (nw_guests_load(path, &sc, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(strlen(sc.name), strlen(name) - 4);
+    assert_memory_equal(sc.name, name, strlen(sc.name));
+    for (size_t i = 0; i < (sc.run_count ? sc.run_count : 1); i++) {
+        struct nw_vms_config c;
+        if (nw_guests_config(&sc, i, &c, &err) || nw_vms_config_check(&c, &err))
+            fail_msg("%s: %s", name, err.text);
+        nw_vms_config_fini(&c);
+    }
+    nw_guests_fini(&sc);
+}
+
 static void shipped__every_scenario_loads_and_is_consistent(void **state)
 {
     (void)state;
@@ -237,6 +255,13 @@ static void shipped__every_scenario_loads_and_is_consistent(void **state)
             continue;
         char path[512];
         snprintf(path, sizeof path, NW_SOURCE_DIR "/scenarios/shipped/%s", e->d_name);
+        bool several;
+        struct nw_error unread = { 0 };
+        assert_int_equal(nw_guests_recognise(path, &several, &unread), NW_OK);
+        if (several) {
+            check_guests(path, e->d_name);
+            continue;
+        }
         struct nw_scenario sc = load_from(path, NULL);
         assert_int_equal(strlen(sc.name), strlen(e->d_name) - 4);
         assert_memory_equal(sc.name, e->d_name, strlen(sc.name));

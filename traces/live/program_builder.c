@@ -49,7 +49,7 @@ void build_action(struct builder *b, enum nw_kvm_action_kind kind, uint64_t gpa,
 }
 
 uint64_t guest_root(unsigned number) { return number ? 0x40000 + number * UINT64_C(0x1000) : 0x10000; }
-uint64_t guest_page(unsigned table, unsigned page) { return GUEST_AREA + (table * UINT64_C(512) + page) * 4096; }
+uint64_t program_page(unsigned table, unsigned page) { return GUEST_AREA + (table * UINT64_C(512) + page) * 4096; }
 uint64_t guest_pte(unsigned table, unsigned page) { return GUEST_PT + table * UINT64_C(4096) + page * 8; }
 
 void build_table(struct builder *b, unsigned table)

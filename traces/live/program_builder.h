@@ -39,7 +39,7 @@ void build_pages(struct builder *b, unsigned table, unsigned pages, unsigned fra
 void build_table(struct builder *b, unsigned table); /* the page directory's entry */
 
 uint64_t guest_root(unsigned number);
-uint64_t guest_page(unsigned table, unsigned page); /* its address */
+uint64_t program_page(unsigned table, unsigned page); /* its address */
 uint64_t guest_pte(unsigned table, unsigned page);  /* where its entry is */
 
 #endif

@@ -13,7 +13,7 @@ static void area(struct builder *b, unsigned flags)
 static void touch(struct builder *b, enum nw_kvm_op_code code, unsigned pages)
 {
     for (unsigned i = 0; i < pages; i++)
-        build_op(b, code, guest_page(0, i), 0x1234);
+        build_op(b, code, program_page(0, i), 0x1234);
     build_marker(b);
 }
 
@@ -55,10 +55,10 @@ static void touch_unmapped(struct builder *b)
 {
     area(b, PTE_USED);
     for (unsigned i = 60; i < 70; i++)
-        build_op(b, NW_KVM_OP_READ, guest_page(0, i), 0);
+        build_op(b, NW_KVM_OP_READ, program_page(0, i), 0);
     build_marker(b);
     build_op(b, NW_KVM_OP_WRITE, guest_pte(0, 64), pte(64, PTE_USED));
-    build_op(b, NW_KVM_OP_READ, guest_page(0, 64), 0);
+    build_op(b, NW_KVM_OP_READ, program_page(0, 64), 0);
     build_marker(b);
 }
 
@@ -71,8 +71,8 @@ static void edit(struct builder *b, bool flush, const unsigned *flags, unsigned 
     for (unsigned i = 0; i < 24; i++) {
         build_op(b, NW_KVM_OP_WRITE, guest_pte(0, i % 8), pte(i % 8 + (kinds > 1 ? 0 : i), flags[i % kinds]));
         if (flush)
-            build_op(b, NW_KVM_OP_INVLPG, guest_page(0, i % 8), 0);
-        build_op(b, access, guest_page(0, i % 8), 7);
+            build_op(b, NW_KVM_OP_INVLPG, program_page(0, i % 8), 0);
+        build_op(b, access, program_page(0, i % 8), 7);
         build_marker(b);
     }
 }
@@ -86,7 +86,7 @@ static void edit_fresh(struct builder *b)
     touch(b, NW_KVM_OP_READ, 4);
     for (unsigned i = 8; i < 32; i++) {
         build_op(b, NW_KVM_OP_WRITE, guest_pte(0, i), pte(i + 32, PTE_USED));
-        build_op(b, NW_KVM_OP_READ, guest_page(0, i), 0);
+        build_op(b, NW_KVM_OP_READ, program_page(0, i), 0);
         build_marker(b);
     }
 }
@@ -99,7 +99,7 @@ static void edit_late_invlpg(struct builder *b)
         build_op(b, NW_KVM_OP_WRITE, guest_pte(0, i), pte(i + 40, PTE_USED));
     build_marker(b);
     for (unsigned i = 0; i < 16; i++)
-        build_op(b, NW_KVM_OP_INVLPG, guest_page(0, i), 0);
+        build_op(b, NW_KVM_OP_INVLPG, program_page(0, i), 0);
     build_marker(b);
     touch(b, NW_KVM_OP_READ, 16);
 }
@@ -123,7 +123,7 @@ static void edit_widths(struct builder *b)
     for (unsigned i = 0; i < NW_ARRAY_LEN(code); i++) {
         build_op(b, code[i], guest_pte(0, i), i < 3 ? 0x67 : 0);
         build_op(b, NW_KVM_OP_CR3, guest_root(0), 0);
-        build_op(b, NW_KVM_OP_READ, guest_page(0, i + 8), 0);
+        build_op(b, NW_KVM_OP_READ, program_page(0, i + 8), 0);
         build_marker(b);
     }
 }
@@ -162,7 +162,7 @@ static void directory_add(struct builder *b)
     touch(b, NW_KVM_OP_READ, 1);
     build_op(b, NW_KVM_OP_LOCK_ADD, GUEST_PD + 8, (GUEST_PT + 4096) | PTE_TABLE);
     build_marker(b);
-    build_op(b, NW_KVM_OP_READ, guest_page(1, 0), 0);
+    build_op(b, NW_KVM_OP_READ, program_page(1, 0), 0);
     build_marker(b);
 }
 
@@ -174,7 +174,7 @@ static void roots(struct builder *b, unsigned count)
     for (unsigned round = 0; round < (count > 16 ? 2 : 4); round++) {
         for (unsigned i = 0; i < count; i++) {
             build_op(b, NW_KVM_OP_CR3, guest_root(i), 0);
-            build_op(b, NW_KVM_OP_READ, guest_page(0, i), 0);
+            build_op(b, NW_KVM_OP_READ, program_page(0, i), 0);
         }
         build_marker(b);
     }
@@ -191,7 +191,7 @@ static void roots_edit(struct builder *b)
     for (unsigned i = 0; i < 8; i++) {
         build_op(b, NW_KVM_OP_WRITE, guest_pte(0, i), pte(i + 40, PTE_USED));
         build_op(b, NW_KVM_OP_CR3, guest_root(i % 3), 0);
-        build_op(b, NW_KVM_OP_READ, guest_page(0, i), 0);
+        build_op(b, NW_KVM_OP_READ, program_page(0, i), 0);
         build_marker(b);
     }
 }
@@ -205,7 +205,7 @@ static void large_area(struct builder *b)
     for (unsigned pass = 0; pass < 3; pass++) {
         for (unsigned i = 0; i < 4; i++)
             for (unsigned j = 0; j < 8; j++)
-                build_op(b, pass ? NW_KVM_OP_WRITE : NW_KVM_OP_READ, guest_page(i, j * 5), 9);
+                build_op(b, pass ? NW_KVM_OP_WRITE : NW_KVM_OP_READ, program_page(i, j * 5), 9);
         build_marker(b);
     }
 }
@@ -225,7 +225,7 @@ static void limit_64(struct builder *b)
     }
     for (unsigned pass = 0; pass < 2; pass++)
         for (unsigned i = 0; i < 80; i++) {
-            build_op(b, NW_KVM_OP_READ, guest_page(i, 0), 0);
+            build_op(b, NW_KVM_OP_READ, program_page(i, 0), 0);
             if (i % 16 == 15)
                 build_marker(b);
         }
@@ -304,8 +304,8 @@ static void supervisor_access(struct builder *b)
     area(b, PTE_USED);
     touch(b, NW_KVM_OP_READ, 8);
     for (unsigned i = 0; i < 4; i++) {
-        build_op(b, NW_KVM_OP_SUPERVISOR_READ, guest_page(0, i), 0);
-        build_op(b, NW_KVM_OP_SUPERVISOR_WRITE, guest_page(0, i + 4), 3);
+        build_op(b, NW_KVM_OP_SUPERVISOR_READ, program_page(0, i), 0);
+        build_op(b, NW_KVM_OP_SUPERVISOR_WRITE, program_page(0, i + 4), 3);
         build_marker(b);
     }
 }
@@ -316,7 +316,7 @@ static void supervisor_pairs(struct builder *b)
     touch(b, NW_KVM_OP_READ, 8);
     build_op(b, NW_KVM_OP_WRITE, guest_pte(0, 0), pte(50, PTE_USED));
     build_op(b, NW_KVM_OP_WRITE, guest_pte(0, 1), pte(51, PTE_USED));
-    build_op(b, NW_KVM_OP_INVLPG2, guest_page(0, 0), guest_page(0, 1));
+    build_op(b, NW_KVM_OP_INVLPG2, program_page(0, 0), program_page(0, 1));
     build_marker(b);
     build_op(b, NW_KVM_OP_CR3_2, guest_root(1), guest_root(2));
     build_marker(b);

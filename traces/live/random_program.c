@@ -18,7 +18,7 @@ static uint64_t random_pte(struct nw_rng *rng)
 static void random_op(struct builder *b, struct nw_rng *rng)
 {
     unsigned table = below(rng, TABLES), page = below(rng, PAGES), what = below(rng, 100);
-    uint64_t gva = guest_page(table, page) + below(rng, 512) * UINT64_C(8);
+    uint64_t gva = program_page(table, page) + below(rng, 512) * UINT64_C(8);
     if (what < 30) {
         build_op(b, NW_KVM_OP_READ, gva, 0);
     } else if (what < 55) {

@@ -33,6 +33,12 @@ struct nw_run_parameter {
     char *path, *value, *unit, *source;
 };
 
+/* What happened to a guest or its host, in words: out of memory, ... */
+struct nw_run_event {
+    uint64_t time_ns; /* simulated */
+    char *text;
+};
+
 struct nw_run {
     int64_t id, group; /* in the store; 0 = not stored. Runs stored through one open store share a group. */
     char created[32];  /* when it was stored, UTC, "2025-01-31 12:00:00"; empty = not stored */
@@ -53,6 +59,8 @@ struct nw_run {
     /* The first use of each stale translation (run.detect_stale). Not stored: a run read from a store has none. */
     struct nw_stale_use *stale;
     size_t stale_count;
+    struct nw_run_event *event; /* by time; not stored either */
+    size_t event_count;
 };
 
 /* One sentence that tells a programmer what happened and which write to look at. */

@@ -108,6 +108,11 @@ enum nw_status nw_vms_config_add_work(struct nw_vms_config *c, size_t guest, siz
 /* `path`: "host.memory", "vm.NAME.memory", "vm.NAME.work.accesses" (of all its works) or "vm.NAME.work.0.accesses". NW_ERR_USAGE says what is allowed. */
 enum nw_status nw_vms_config_set(struct nw_vms_config *c, const char *path, const char *value, const char *source,
                                  struct nw_error *err) NW_MUST_USE;
+/* Value as text; of several works the first's. NW_ERR_USAGE for an unknown path. */
+enum nw_status nw_vms_config_get(const struct nw_vms_config *c, const char *path, char *out, size_t out_size,
+                                 struct nw_error *err) NW_MUST_USE;
+/* A whole number. */
+enum nw_status nw_vms_config_seed(struct nw_vms_config *c, const char *value, struct nw_error *err) NW_MUST_USE;
 /* Every value with its path, text and source. */
 void nw_vms_config_visit(const struct nw_vms_config *c, nw_config_fn fn, void *context);
 /* What only shows in combination: reservations over the host's memory, a balloon larger than its guest, a limit below the reservation, ... */
