@@ -40,6 +40,6 @@ void build_table(struct builder *b, unsigned table); /* the page directory's ent
 
 uint64_t guest_root(unsigned number);
 uint64_t program_page(unsigned table, unsigned page); /* its address */
-uint64_t guest_pte(unsigned table, unsigned page);  /* where its entry is */
+uint64_t guest_pte(unsigned table, unsigned page);    /* where its entry is */
 
 #endif
