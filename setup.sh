@@ -16,6 +16,7 @@ tests=(
   clang clang-format libclang-rt-14-dev shellcheck
   chromium               # opens the report
   man-db bash-completion # read the generated manual page and completion
+  acpica-tools           # reads the firmware tables that iommu show is compared with
   jq libxml2-utils sqlite3 xz-utils gzip bzip2 git
 )
 

@@ -119,7 +119,7 @@ static void lay_block(struct maker *m, const struct nw_ivrs *v, size_t index)
     skip_to(m, 0, b->offset);
     add_part(m, 0, nw_ivrs_type_name(b->type), b->length);
     m->end = b->offset + b->length;
-    add_rows(m, nw_acpi_ivrs_fields(b->type));
+    add_rows(m, nw_acpi_ivrs_fields(b->type, b->length));
     if (m->no_memory)
         return;
     if (!nw_ivrs_is_ivhd(b->type))

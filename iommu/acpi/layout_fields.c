@@ -196,12 +196,15 @@ static const row ivmd[] = { BLOCK_HEADER(ivmd_flags),
                             { "memory length", 8, H, 0, 0 },
                             END };
 static const row unknown_block[] = { BLOCK_HEADER(NULL), END };
+static const row unknown_block_of_device[] = { BLOCK_HEADER(NULL), { "device id", 2, NW_ACPI_DEVICE, 0, 0 }, END };
 
-const row *nw_acpi_ivrs_fields(uint8_t type)
+const row *nw_acpi_ivrs_fields(uint8_t type, uint16_t length)
 {
     if (nw_ivrs_is_ivmd(type))
         return ivmd;
-    return !nw_ivrs_is_ivhd(type) ? unknown_block : type == NW_IVHD_10 ? ivhd_10 : ivhd_11;
+    if (!nw_ivrs_is_ivhd(type)) /* all that are known have a device there */
+        return length < 6 ? unknown_block : unknown_block_of_device;
+    return type == NW_IVHD_10 ? ivhd_10 : ivhd_11;
 }
 
 #define ENTRY_HEADER                                                                                                   \

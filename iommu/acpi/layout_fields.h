@@ -16,7 +16,7 @@ struct nw_acpi_field_row {
 extern const struct nw_acpi_field_row nw_acpi_dmar_header[], nw_acpi_ivrs_header[], nw_acpi_dmar_scope[],
     nw_acpi_dmar_scope_with_flags[];
 const struct nw_acpi_field_row *nw_acpi_dmar_fields(uint16_t type); /* of a structure; unknown types have two */
-const struct nw_acpi_field_row *nw_acpi_ivrs_fields(uint8_t type);  /* of a block */
-const struct nw_acpi_field_row *nw_acpi_ivhd_fields(uint8_t type);  /* of a device entry */
+const struct nw_acpi_field_row *nw_acpi_ivrs_fields(uint8_t type, uint16_t length); /* of a block */
+const struct nw_acpi_field_row *nw_acpi_ivhd_fields(uint8_t type);                  /* of a device entry */
 
 #endif
