@@ -28,8 +28,11 @@ static inline uint64_t get64(const uint8_t *p)
  * element is zero. */
 void *nw_acpi_grow(void **array, size_t *count, size_t bytes);
 
+/* `rest`: the `left` bytes from the offset to the end of what contains it. */
 enum nw_status nw_acpi_problem_add(struct nw_acpi_problems *problems, struct nw_error *err, uint32_t offset,
-                                   const char *format, ...) NW_PRINTF(4, 5);
+                                   const uint8_t *rest, uint32_t left, const char *format, ...) NW_PRINTF(6, 7);
+/* True when everything was decoded, but for zeros that fill up: what is not there is really missing. */
+bool nw_acpi_whole(const struct nw_acpi_table *table, const struct nw_acpi_problems *problems);
 
 /* Of the table without structures. */
 static inline uint32_t nw_acpi_fixed(enum nw_acpi_kind kind)

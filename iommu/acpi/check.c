@@ -18,18 +18,35 @@ static struct nw_iommu_finding *append(struct check *c, enum rule rule, uint32_t
     return f;
 }
 
-void nw_check_add(struct check *c, enum rule rule, uint32_t offset, const char *subject, const char *format, ...)
+static struct nw_iommu_finding *add(struct check *c, enum rule rule, uint32_t offset, const char *subject,
+                                    const char *format, va_list ap)
 {
     c->last_offset[rule] = offset;
     if (c->found[rule]++ >= LISTED_MAX)
-        return;
+        return NULL;
     struct nw_iommu_finding *f = append(c, rule, offset, subject);
-    if (!f)
-        return;
+    if (f)
+        vsnprintf(f->detail, sizeof f->detail, format, ap);
+    return f;
+}
+
+void nw_check_add(struct check *c, enum rule rule, uint32_t offset, const char *subject, const char *format, ...)
+{
     va_list ap;
     va_start(ap, format);
-    vsnprintf(f->detail, sizeof f->detail, format, ap);
+    add(c, rule, offset, subject, format, ap);
     va_end(ap);
+}
+
+void nw_check_add_lesser(struct check *c, enum rule rule, enum nw_iommu_severity severity, uint32_t offset,
+                         const char *subject, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    struct nw_iommu_finding *f = add(c, rule, offset, subject, format, ap);
+    va_end(ap);
+    if (f && severity < f->severity)
+        f->severity = severity;
 }
 
 static void count_the_rest(struct check *c)
@@ -62,8 +79,13 @@ static void check_header(struct check *c)
 
 static void check_problems(struct check *c, const struct nw_acpi_problems *problems)
 {
-    for (size_t i = 0; i < problems->count; i++)
-        nw_check_add(c, T02, problems->at[i].offset, "", "%s", problems->at[i].text);
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct nw_acpi_problem *p = &problems->at[i];
+        if (p->zeros) /* firmware that fills up */
+            nw_check_add_lesser(c, T02, NW_IOMMU_WARNING, p->offset, "", "%s; they are all zero", p->text);
+        else
+            nw_check_add(c, T02, p->offset, "", "%s", p->text);
+    }
 }
 
 enum nw_status nw_iommu_check_table(const struct nw_acpi_table *table, struct nw_iommu_findings *findings,

@@ -134,7 +134,7 @@ static void check_pair(const struct dmar_check *k, const struct nw_dmar_structur
     }
     for (size_t i = x->first_scope; same_segment && i < x->first_scope + x->scopes; i++) {
         const struct nw_dmar_scope *s = &k->d->scope[i];
-        if (s->type <= NW_DMAR_SCOPE_BRIDGE && find_device(k->d, before, s))
+        if (s->hops && s->type <= NW_DMAR_SCOPE_BRIDGE && find_device(k->d, before, s))
             nw_check_add(k->c, D08, s->offset, name_of(x, name), "%s is in the scopes of %s at 0x%x as well",
                          path_of(s, path), name_of(before, other), before->offset);
     }
@@ -189,7 +189,7 @@ static void check_unit(const struct dmar_check *k, size_t index, bool any_affini
     if (!x->scopes && !(x->flags & NW_DRHD_INCLUDE_PCI_ALL))
         nw_check_add(k->c, D12, x->offset, name, "no device scope, and INCLUDE_PCI_ALL is clear");
     if (any_affinity && !has_affinity(d, x->base))
-        nw_check_add(k->c, D16, x->offset, name, "no RHSA names this unit; others have one");
+        nw_check_add_lesser(k->c, D16, NW_IOMMU_INFO, x->offset, name, "no RHSA names this unit; others have one");
     if (only && only->type == NW_DMAR_SCOPE_ENDPOINT && is_device(only, 0, 2, 0) && !x->segment &&
         !has_region(d, x->segment, 0, 2, 0))
         nw_check_add(k->c, R06, x->offset, name, "only 00:02.0 is behind the unit; no RMRR is for 00:02.0");
@@ -208,6 +208,12 @@ static void check_catch_all(const struct dmar_check *k, size_t index)
     nw_check_add(k->c, D17, x->offset, name_of(x, name), "no unit of segment %u has INCLUDE_PCI_ALL", x->segment);
 }
 
+/* Integrated graphics, whose stolen memory the firmware's setup may make as large as it likes. */
+static bool is_for_graphics(const struct nw_dmar *d, const struct nw_dmar_structure *x)
+{
+    return !x->segment && x->scopes == 1 && is_device(&d->scope[x->first_scope], 0, 2, 0);
+}
+
 static void check_region(const struct dmar_check *k, size_t index)
 {
     const struct nw_dmar_structure *x = &k->d->structure[index];
@@ -217,13 +223,17 @@ static void check_region(const struct dmar_check *k, size_t index)
         nw_check_add(k->c, R10, x->offset, name, "no device scope");
     else if (k->whole && !segment_has_unit(k->d, x->segment))
         nw_check_add(k->c, R10, x->offset, name, "segment %u has no DRHD", x->segment);
-    if (x->base % PAGE_BYTES || (x->limit + 1) % PAGE_BYTES || x->limit <= x->base)
+    if (!x->base && !x->limit)
+        nw_check_add_lesser(k->c, R01, NW_IOMMU_WARNING, x->offset, name, "base and limit are 0: the region is empty");
+    else if (x->base % PAGE_BYTES || (x->limit + 1) % PAGE_BYTES || x->limit <= x->base)
         nw_check_add(k->c, R01, x->offset, name,
                      "base %" PRIx64 ", limit %" PRIx64 "; both ends must be those of 4 KiB pages", x->base, x->limit);
     if (x->limit <= x->base)
         return;
     if (x->limit - x->base >= UINT64_C(256) << 20)
-        nw_check_add(k->c, R08, x->offset, name, "%" PRIu64 " MiB", (x->limit - x->base + 1) >> 20);
+        nw_check_add_lesser(k->c, R08, is_for_graphics(k->d, x) ? NW_IOMMU_INFO : NW_IOMMU_WARNING, x->offset, name,
+                            "%" PRIu64 " MiB%s", (x->limit - x->base + 1) >> 20,
+                            is_for_graphics(k->d, x) ? ", of 00:02.0 alone: memory that graphics uses" : "");
     if (overlap(x->base, x->limit, INTERRUPTS_FIRST, INTERRUPTS_LAST))
         nw_check_add(k->c, R09, x->offset, name, "it touches fee00000-feefffff, where writes are interrupts");
     const struct nw_dmar_structure *unit = NULL, *region = NULL;
@@ -320,7 +330,7 @@ static void check_scope(const struct dmar_check *k, size_t index)
 
 void nw_check_dmar(struct check *c, const struct nw_dmar *d)
 {
-    struct dmar_check k = { c, d, !d->problems.count && c->table->length <= c->table->size };
+    struct dmar_check k = { c, d, nw_acpi_whole(c->table, &d->problems) };
     bool any_unit = false, any_affinity = false;
     check_header(&k);
     for (size_t i = 0; i < d->structures; i++) {

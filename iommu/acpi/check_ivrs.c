@@ -168,11 +168,14 @@ static void check_features(const struct ivrs_check *k, size_t index, const char 
     const struct nw_ivrs_block *b = &k->v->block[index];
     for (size_t i = 0; b->type != NW_IVHD_10 && i < index; i++) {
         const struct nw_ivrs_block *a = &k->v->block[i];
-        if (!nw_ivrs_is_ivhd(a->type) || a->type == NW_IVHD_10 || (a->efr == b->efr && a->efr2 == b->efr2))
+        const bool same_unit = a->device == b->device && a->segment == b->segment;
+        const bool same_type = a->type == b->type; /* 11h reserves what 40h has the second image in */
+        if (!nw_ivrs_is_ivhd(a->type) || a->type == NW_IVHD_10 || !(same_type || same_unit) ||
+            (a->efr == b->efr && (!same_type || a->efr2 == b->efr2)))
             continue;
-        nw_check_add(k->c, V09, b->offset, name,
-                     "feature images %" PRIx64 ", %" PRIx64 "; the %s at 0x%x has %" PRIx64 ", %" PRIx64, b->efr,
-                     b->efr2, nw_ivrs_type_name(a->type), a->offset, a->efr, a->efr2);
+        nw_check_add_lesser(k->c, V09, same_unit ? NW_IOMMU_WARNING : NW_IOMMU_INFO, b->offset, name,
+                            "feature images %" PRIx64 ", %" PRIx64 "; the %s at 0x%x has %" PRIx64 ", %" PRIx64, b->efr,
+                            b->efr2, nw_ivrs_type_name(a->type), a->offset, a->efr, a->efr2);
         return;
     }
 }
@@ -211,6 +214,10 @@ static void check_memory(const struct ivrs_check *k, const struct nw_ivrs_block 
     else if (b->flags & NW_IVMD_EXCLUSION)
         nw_check_add(k->c, V08, b->offset, name, "flags 0x%02x: exclusion of %" PRIu64 " KiB", b->flags,
                      b->bytes >> 10);
+    if (!b->bytes && !b->base) {
+        nw_check_add_lesser(k->c, V07, NW_IOMMU_WARNING, b->offset, name, "start and length are 0: the block is empty");
+        return;
+    }
     if (!b->bytes || b->base % PAGE_BYTES || b->bytes % PAGE_BYTES || b->base + (b->bytes - 1) < b->base) {
         nw_check_add(k->c, V07, b->offset, name,
                      "start %" PRIx64 ", length %" PRIx64
@@ -226,7 +233,7 @@ static void check_memory(const struct ivrs_check *k, const struct nw_ivrs_block 
 
 void nw_check_ivrs(struct check *c, const struct nw_ivrs *v)
 {
-    struct ivrs_check k = { c, v, !v->problems.count && c->table->length <= c->table->size };
+    struct ivrs_check k = { c, v, nw_acpi_whole(c->table, &v->problems) };
     bool any_unit = false, southbridge = false;
     for (size_t i = 0; i < v->blocks; i++) {
         const struct nw_ivrs_block *b = &v->block[i];

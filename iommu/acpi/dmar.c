@@ -25,16 +25,16 @@ static enum nw_status decode_scopes(struct nw_dmar *d, const uint8_t *table, siz
     uint32_t at = x->offset + types[x->type].fixed_bytes, end = x->offset + x->length;
     x->first_scope = d->scopes;
     while (at < end) {
+        const uint8_t *p = table + at;
         uint32_t left = end - at;
         if (left < SCOPE_FIXED)
-            return nw_acpi_problem_add(&d->problems, err, at,
+            return nw_acpi_problem_add(&d->problems, err, at, p, left,
                                        "%u bytes are left in the %s; a device scope has at least 6", left,
                                        types[x->type].name);
-        const uint8_t *p = table + at;
         uint8_t length = p[1];
         if (length < SCOPE_FIXED || length > left || length % 2)
             return nw_acpi_problem_add(
-                &d->problems, err, at,
+                &d->problems, err, at, p, left,
                 "device scope of length %u in a %s with %u bytes left; a scope has 6 and two for "
                 "each step of its path",
                 length, types[x->type].name, left);
@@ -89,16 +89,16 @@ static enum nw_status decode_structures(const struct nw_acpi_table *t, struct nw
         const uint8_t *p = t->bytes + at;
         uint32_t left = end - at;
         if (left < STRUCTURE_HEADER)
-            return nw_acpi_problem_add(&d->problems, err, at,
+            return nw_acpi_problem_add(&d->problems, err, at, p, left,
                                        "%u bytes are left in the table; a structure has at least 4", left);
         uint16_t type = get16(p), length = get16(p + 2);
         if (length < STRUCTURE_HEADER || length > left)
-            return nw_acpi_problem_add(&d->problems, err, at,
+            return nw_acpi_problem_add(&d->problems, err, at, p, left,
                                        "%s (type %u) of length %u with %u bytes left in the table",
                                        nw_dmar_type_name(type), type, length, left);
         if (type < NW_DMAR_TYPES && length < types[type].fixed_bytes) { /* its fields are not there to be judged */
             enum nw_status s =
-                nw_acpi_problem_add(&d->problems, err, at, "%s of length %u; its fixed part has %u bytes",
+                nw_acpi_problem_add(&d->problems, err, at, p, left, "%s of length %u; its fixed part has %u bytes",
                                     types[type].name, length, types[type].fixed_bytes);
             if (s)
                 return s;

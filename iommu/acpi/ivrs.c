@@ -74,11 +74,11 @@ static enum nw_status decode_entries(struct nw_ivrs *v, const uint8_t *table, si
         uint32_t left = end - at, length = entry_bytes(p, left);
         if (!length)
             return nw_acpi_problem_add(
-                &v->problems, err, at,
+                &v->problems, err, at, p, left,
                 "device entry of type %02Xh, whose length is not known, with %u bytes left in the %s", p[0], left,
                 nw_ivrs_type_name(b->type));
         if (length > left)
-            return nw_acpi_problem_add(&v->problems, err, at,
+            return nw_acpi_problem_add(&v->problems, err, at, p, left,
                                        "device entry of type %02Xh and %u bytes with %u bytes left in the %s", p[0],
                                        length, left, nw_ivrs_type_name(b->type));
         struct nw_ivhd_entry *e = nw_acpi_grow((void **)&v->entry, &v->entries, sizeof *e);
@@ -124,17 +124,17 @@ static enum nw_status decode_blocks(const struct nw_acpi_table *t, struct nw_ivr
         const uint8_t *p = t->bytes + at;
         uint32_t left = end - at;
         if (left < BLOCK_HEADER)
-            return nw_acpi_problem_add(&v->problems, err, at, "%u bytes are left in the table; a block has at least 4",
-                                       left);
+            return nw_acpi_problem_add(&v->problems, err, at, p, left,
+                                       "%u bytes are left in the table; a block has at least 4", left);
         uint8_t type = p[0];
         uint16_t length = get16(p + 2);
         if (length < BLOCK_HEADER || length > left)
-            return nw_acpi_problem_add(&v->problems, err, at,
+            return nw_acpi_problem_add(&v->problems, err, at, p, left,
                                        "%s (type %02Xh) of length %u with %u bytes left in the table",
                                        nw_ivrs_type_name(type), type, length, left);
         if (length < fixed_bytes(type)) { /* its fields are not there to be judged */
             enum nw_status s =
-                nw_acpi_problem_add(&v->problems, err, at, "%s of length %u; its fixed part has %u bytes",
+                nw_acpi_problem_add(&v->problems, err, at, p, left, "%s of length %u; its fixed part has %u bytes",
                                     nw_ivrs_type_name(type), length, fixed_bytes(type));
             if (s)
                 return s;

@@ -25,17 +25,28 @@ void *nw_acpi_grow(void **array, size_t *count, size_t bytes)
 }
 
 enum nw_status nw_acpi_problem_add(struct nw_acpi_problems *problems, struct nw_error *err, uint32_t offset,
-                                   const char *format, ...)
+                                   const uint8_t *rest, uint32_t left, const char *format, ...)
 {
     struct nw_acpi_problem *p = nw_acpi_grow((void **)&problems->at, &problems->count, sizeof *p);
     if (!p)
         return nw_fail_nomem(err, "the problems of a table");
     p->offset = offset;
+    p->zeros = left > 0;
+    for (uint32_t i = 0; i < left && p->zeros; i++)
+        p->zeros = !rest[i];
     va_list ap;
     va_start(ap, format);
     vsnprintf(p->text, sizeof p->text, format, ap);
     va_end(ap);
     return NW_OK;
+}
+
+bool nw_acpi_whole(const struct nw_acpi_table *table, const struct nw_acpi_problems *problems)
+{
+    bool whole = table->length <= table->size;
+    for (size_t i = 0; i < problems->count; i++)
+        whole &= problems->at[i].zeros;
+    return whole;
 }
 
 static bool kind_of(const void *signature, enum nw_acpi_kind *kind)

@@ -25,7 +25,8 @@ struct lab_case {
     bool sealed;                                  /* `build` has set length and checksum itself */
     const char *text[LAB_TEXTS], *from, *to;
     void (*judge)(bool broken, struct nw_iommu_findings *found);
-    const char *besides; /* "P05 X04" */
+    const char *besides;  /* "P05 X04" */
+    const char *severity; /* of the broken case's findings, where the rule is lessened: "info"; NULL: the rule's own */
 };
 
 #endif

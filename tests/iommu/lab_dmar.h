@@ -30,6 +30,12 @@ static void t02_scope(struct builder *b, bool broken)
     sound_dmar(b);
     put(b, b->structure + 17, 1, broken ? 7 : 8);
 }
+/* Zeros that fill up the table, which Linux takes for its end. */
+static void t02_zeros(struct builder *b, bool broken)
+{
+    sound_dmar(b);
+    b->size += broken ? 8 : 0;
+}
 static void t03(struct builder *b, bool broken)
 {
     sound_dmar(b);
@@ -153,6 +159,12 @@ static void r01_order(struct builder *b, bool broken)
     rmrr(b, 0, 0x8a76a000, broken ? 0x8a769fff : 0x8a76afff);
     scope(b, NW_DMAR_SCOPE_ENDPOINT, 0, 0, 0x14, 0);
 }
+static void r01_empty(struct builder *b, bool broken)
+{
+    sound_dmar(b);
+    rmrr(b, 0, broken ? 0 : 0x8a76a000, broken ? 0 : 0x8a76afff);
+    scope(b, NW_DMAR_SCOPE_ENDPOINT, 0, 0, 0x14, 0);
+}
 static void r06(struct builder *b, bool broken)
 {
     begin(b, true);
@@ -175,6 +187,12 @@ static void r08(struct builder *b, bool broken)
     sound_dmar(b);
     rmrr(b, 0, 0x80000000, broken ? 0x90000fff : 0x8fffffff);
     scope(b, NW_DMAR_SCOPE_ENDPOINT, 0, 0, 0x14, 0);
+}
+static void r08_graphics(struct builder *b, bool broken)
+{
+    sound_dmar(b);
+    rmrr(b, 0, 0x80000000, broken ? 0x9fffffff : 0x83ffffff);
+    scope(b, NW_DMAR_SCOPE_ENDPOINT, 0, 0, 2, 0);
 }
 static void r09(struct builder *b, bool broken)
 {
@@ -266,6 +284,7 @@ static const struct lab_case lab_dmar[] = {
     { .rule = "T01", .build = t01, .sealed = true },
     { .rule = "T02", .build = t02 },
     { .rule = "T02", .build = t02_scope },
+    { .rule = "T02", .build = t02_zeros, .severity = "warning" },
     { .rule = "T03", .build = t03 },
     { .rule = "T04", .build = t04 },
     { .rule = "T05", .build = t05 },
@@ -279,14 +298,16 @@ static const struct lab_case lab_dmar[] = {
     { .rule = "D06", .build = d06 },
     { .rule = "D08", .build = d08 },
     { .rule = "D12", .build = d12 },
-    { .rule = "D16", .build = d16 },
+    { .rule = "D16", .build = d16, .severity = "info" },
     { .rule = "D16", .build = d16_stale },
     { .rule = "D17", .build = d17 },
     { .rule = "R01", .build = r01 },
     { .rule = "R01", .build = r01_order },
+    { .rule = "R01", .build = r01_empty, .severity = "warning" },
     { .rule = "R06", .build = r06 },
     { .rule = "R07", .build = r07 },
     { .rule = "R08", .build = r08 },
+    { .rule = "R08", .build = r08_graphics, .severity = "info" },
     { .rule = "R09", .build = r09 },
     { .rule = "R09", .build = r09_interrupts },
     { .rule = "R10", .build = r10 },

@@ -133,6 +133,11 @@ static void v07_hypertransport(struct builder *b, bool broken)
     sound_ivrs(b, NW_IVHD_10);
     ivmd(b, NW_IVMD_ALL, NW_IVMD_UNITY | 6, 0, 0, UINT64_C(0xfcfffff000), broken ? 0x2000 : 0x1000);
 }
+static void v07_empty(struct builder *b, bool broken)
+{
+    sound_ivrs(b, NW_IVHD_10);
+    ivmd(b, NW_IVMD_ONE, NW_IVMD_UNITY | 6, 0x300, 0, broken ? 0 : 0xccd42000, broken ? 0 : 0x26000);
+}
 static void v08(struct builder *b, bool broken)
 {
     sound_ivrs(b, NW_IVHD_10);
@@ -144,6 +149,15 @@ static void v09(struct builder *b, bool broken)
     put(b, b->structure + 24, 8, 0xf77ef22294ada);
     ivhd(b, NW_IVHD_11, 0x2002, IOMMU + 0x100000);
     put(b, b->structure + 24, 8, broken ? 0xf77ef22294a5a : 0xf77ef22294ada);
+}
+/* One unit by two blocks: the second image is only in the newer one, and may differ; the first may not. */
+static void v09_one_unit(struct builder *b, bool broken)
+{
+    sound_ivrs(b, NW_IVHD_11);
+    put(b, b->structure + 24, 8, 0xf77ef22294ada);
+    ivhd(b, NW_IVHD_40, 2, IOMMU);
+    put(b, b->structure + 24, 8, broken ? 0xf77ef22294a5a : 0xf77ef22294ada);
+    put(b, b->structure + 32, 8, 0x10);
 }
 static void v18(struct builder *b, bool broken)
 {
@@ -173,11 +187,13 @@ static const struct lab_case lab_ivrs[] = {
     { .rule = "V05", .build = v05_variety },
     { .rule = "V07", .build = v07 },
     { .rule = "V07", .build = v07_both },
+    { .rule = "V07", .build = v07_empty, .severity = "warning" },
     { .rule = "V07", .build = v07_range },
     { .rule = "V07", .build = v07_interrupts },
     { .rule = "V07", .build = v07_hypertransport },
     { .rule = "V08", .build = v08 },
-    { .rule = "V09", .build = v09 },
+    { .rule = "V09", .build = v09, .severity = "info" },
+    { .rule = "V09", .build = v09_one_unit },
     { .rule = "V18", .build = v18 },
 };
 

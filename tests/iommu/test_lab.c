@@ -2,6 +2,7 @@
 #include "lab_amdvi.h"
 #include "lab_changes.h"
 #include "lab_dmar.h"
+#include "lab_habits.h"
 #include "lab_isolation.h"
 #include "lab_ivrs.h"
 #include "lab_paging.h"
@@ -92,7 +93,13 @@ static unsigned check_case(const char *lab, size_t index, const struct lab_case 
         const struct nw_iommu_finding *f = &found.at[i];
         const bool own = !strcmp(f->rule->id, c->rule);
         fired |= own;
+        const char *severity = c->severity ? c->severity : nw_iommu_severity_name(f->rule->severity);
         assert_true(*f->where && *f->detail && f->severity <= f->rule->severity);
+        if (own && strcmp(nw_iommu_severity_name(f->severity), severity) != 0) {
+            wrong++;
+            print_error("%s[%zu] of %s: the severity is %s, not %s\n", lab, index, c->rule,
+                        nw_iommu_severity_name(f->severity), severity);
+        }
         if ((own && broken) || (!own && c->besides && strstr(c->besides, f->rule->id)))
             continue;
         wrong++;
@@ -119,6 +126,26 @@ static void cases__fire_their_rule_and_no_other(void **state)
             wrong += check_case(lab_tables[n].name, i, &lab_tables[n].at[i], true);
         }
     assert_int_equal(wrong, 0);
+}
+
+static void habits__of_firmware_are_at_most_info(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < NW_ARRAY_LEN(lab_habits); n++) {
+        static struct builder built; /* too large for the stack */
+        struct nw_iommu_findings found = { 0 };
+        struct nw_acpi_file file;
+        size_t structures;
+        lab_habits[n](&built);
+        finish(&built);
+        must(nw_acpi_load(built.byte, built.size, "built", &file, err));
+        must(nw_iommu_check_table(&file.table[0], &found, &structures, err));
+        for (size_t i = 0; i < found.count; i++)
+            if (found.at[i].severity > NW_IOMMU_INFO)
+                fail_msg("habit %zu: %s at %s: %s", n, found.at[i].rule->id, found.at[i].where, found.at[i].detail);
+        nw_iommu_findings_fini(&found);
+        nw_acpi_file_fini(&file);
+    }
 }
 
 static void rules__every_one_has_a_case(void **state)
@@ -154,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cases__fire_their_rule_and_no_other),
+        cmocka_unit_test(habits__of_firmware_are_at_most_info),
         cmocka_unit_test(rules__every_one_has_a_case),
         cmocka_unit_test(rules__every_one_has_its_texts),
     };

@@ -55,6 +55,7 @@ void nw_acpi_file_fini(struct nw_acpi_file *file);
 /* What does not fit: a length of zero, less than the fixed part, or beyond what contains it. */
 struct nw_acpi_problem {
     uint32_t offset;
+    bool zeros; /* all bytes from there to the end of what contains it are 0 */
     char text[160];
 };
 struct nw_acpi_problems {
