@@ -32,6 +32,8 @@ static enum nw_status load(struct shown *x, const char *path, struct nw_error *e
     if (s)
         return s;
     x->files++;
+    if (!file->count)
+        return nw_fail(err, NW_ERR_INPUT, "%s: neither a DMAR nor an IVRS table is in it", path);
     struct nw_laid_table *more = realloc(x->table, (x->tables + file->count) * sizeof *more);
     if (!more)
         return nw_fail_nomem(err, "the list of tables");

@@ -31,8 +31,9 @@ enum nw_status nw_madt_decode(const struct nw_acpi_table *table, struct nw_madt 
         const uint8_t *p = table->bytes + at;
         const uint8_t type = p[0], length = end - at >= ENTRY_HEADER_BYTES ? p[1] : 0;
         if (length < bytes_of(type) || length > end - at) {
-            s = nw_acpi_problem_add(&m.problems, err, at, "entry of type %u: length %u with %u bytes left, at least %u",
-                                    type, length, end - at, bytes_of(type));
+            s = nw_acpi_problem_add(&m.problems, err, at, p, end - at,
+                                    "entry of type %u: length %u with %u bytes left, at least %u", type, length,
+                                    end - at, bytes_of(type));
             break;
         }
         m.entries++;

@@ -26,7 +26,7 @@ struct lab_case {
     const char *text[LAB_TEXTS], *from, *to;
     void (*judge)(bool broken, struct nw_iommu_findings *found);
     const char *besides;  /* "P05 X04" */
-    const char *severity; /* of the broken case's findings, where the rule is lessened: "info"; NULL: the rule's own */
+    const char *severity; /* of the broken case's findings, to hold a rule to it that is lessened: "info"; NULL: any */
 };
 
 #endif
