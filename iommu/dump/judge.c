@@ -41,6 +41,16 @@ void nw_judge_add_as(struct judge *j, enum nw_iommu_severity severity, enum rule
 
 void nw_judge_name(uint16_t bdf, char out[8]) { snprintf(out, 8, "%02x:%02x.%x", bdf >> 8, bdf >> 3 & 31u, bdf & 7u); }
 
+void nw_judge_function(const struct nw_dump_function *f, char out[16])
+{
+    char name[8];
+    nw_judge_name(f->bdf, name);
+    if (f->segment)
+        snprintf(out, 16, "%04x:%s", f->segment, name);
+    else
+        snprintf(out, 16, "%s", name);
+}
+
 const struct nw_dump_unit *nw_judge_unit(const struct nw_dump *d, const char *name)
 {
     for (size_t i = 0; i < d->units; i++)
@@ -70,8 +80,9 @@ bool nw_judge_shown(const struct nw_dump *d, uint16_t bdf)
 }
 
 static judge_group *const group[] = { nw_judge_registers, nw_judge_translation, nw_judge_mappings, nw_judge_interrupts,
-                                      nw_judge_queue,     nw_judge_memory,      nw_judge_platform, nw_judge_topology,
-                                      nw_judge_paging,    nw_judge_amdvi,       nw_judge_latency,  nw_judge_changes };
+                                      nw_judge_queue,     nw_judge_memory,      nw_judge_platform, nw_judge_coverage,
+                                      nw_judge_topology,  nw_judge_ats,         nw_judge_faults,   nw_judge_paging,
+                                      nw_judge_amdvi,     nw_judge_latency,     nw_judge_changes };
 
 static enum nw_status count_the_rest(struct judge *j, size_t input)
 {

@@ -17,8 +17,8 @@ struct judge {
 /* The groups, each in the file of its name: judge_registers.c and so on. A group looks at all facts, whichever input they are of. */
 typedef void judge_group(struct judge *j);
 judge_group nw_judge_registers, nw_judge_translation, nw_judge_mappings, nw_judge_interrupts, nw_judge_queue,
-    nw_judge_memory, nw_judge_platform, nw_judge_topology, nw_judge_paging, nw_judge_amdvi, nw_judge_latency,
-    nw_judge_changes;
+    nw_judge_memory, nw_judge_platform, nw_judge_coverage, nw_judge_topology, nw_judge_ats, nw_judge_faults,
+    nw_judge_paging, nw_judge_amdvi, nw_judge_latency, nw_judge_changes;
 
 /* A finding stands where the fact is that makes it one. */
 void nw_judge_add(struct judge *j, enum rule rule, const struct nw_dump_place *at, const char *where,
@@ -27,7 +27,8 @@ void nw_judge_add(struct judge *j, enum rule rule, const struct nw_dump_place *a
 void nw_judge_add_as(struct judge *j, enum nw_iommu_severity severity, enum rule rule, const struct nw_dump_place *at,
                      const char *where, const char *format, ...) NW_PRINTF(6, 7);
 
-void nw_judge_name(uint16_t bdf, char out[8]); /* "BB:DD.F" */
+void nw_judge_name(uint16_t bdf, char out[8]);                          /* "BB:DD.F" */
+void nw_judge_function(const struct nw_dump_function *f, char out[16]); /* with the segment unless it is 0 */
 const struct nw_dump_unit *nw_judge_unit(const struct nw_dump *d,
                                          const char *name); /* NULL: its registers are not known */
 /* What the unit can do; every capability when its registers are not known, so that nothing is reserved that may not be. */

@@ -80,6 +80,7 @@ static void judge_sameness(struct judge *j, const struct nw_dump_unit *u)
 void nw_judge_registers(struct judge *j)
 {
     const struct nw_dump *d = j->d;
+    bool whole = d->units > 0;
     for (size_t i = 0; i < d->units; i++) {
         const struct nw_dump_unit *u = &d->unit[i];
         bool named = false;
@@ -88,11 +89,12 @@ void nw_judge_registers(struct judge *j)
         judge_sameness(j, u);
         for (size_t k = 0; k < d->drhds; k++)
             named |= d->drhd[k].base == u->base;
-        if (d->has_dmar && !named)
+        whole &= !u->from_log;
+        if (d->has_dmar && !named && u->base)
             nw_judge_add(j, D18, &u->place, u->name, "no DRHD of the firmware's table has the base 0x%llx",
                          (unsigned long long)u->base);
     }
-    for (size_t k = 0; d->units && k < d->drhds; k++) {
+    for (size_t k = 0; whole && k < d->drhds; k++) {
         bool shown = false;
         for (size_t i = 0; i < d->units; i++)
             shown |= d->unit[i].base == d->drhd[k].base;

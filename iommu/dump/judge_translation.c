@@ -1,5 +1,6 @@
 /* Root, context and PASID-table entries. */
 #include "judge.h"
+#include "topology.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -113,6 +114,9 @@ static void judge_domain_id(struct judge *j, const struct row *r)
 void nw_judge_translation(struct judge *j)
 {
     const struct nw_dump *d = j->d;
+    struct nw_requesters known;
+    if (d->contexts)
+        nw_topology_requesters(d, &known);
     for (size_t i = 0; i < d->contexts; i++) {
         const struct row r = row_of(d, &d->context[i]);
         if (!r.present)
@@ -124,7 +128,7 @@ void nw_judge_translation(struct judge *j)
         if ((r.c->context[0] & 2) || (r.c->has_pasid && (r.c->entry[0] & 2)))
             nw_judge_add(j, X11, &r.c->place, r.where, "FPD is set in the %s entry",
                          r.c->context[0] & 2 ? "context" : "PASID-table");
-        if (d->functions && !nw_judge_shown(d, r.c->source_id))
+        if (d->functions && !nw_requesters_has(&known, r.c->source_id, 0))
             nw_judge_add(j, X09, &r.c->place, r.where, "lspci has no such function");
     }
 }

@@ -67,3 +67,31 @@ enum nw_status nw_reader_bad(const struct reader *r, struct nw_error *err, const
     return nw_fail(err, NW_ERR_INPUT, "%s:%u: expected %s, found \"%.80s\"", r->file, r->line_number, expected,
                    r->line);
 }
+
+struct nw_dump_unit *nw_reader_unit(struct reader *r, const char *name, uint64_t base)
+{
+    struct nw_dump_unit *u = NULL;
+    for (size_t i = 0; i < r->d->units && !u; i++) {
+        struct nw_dump_unit *known = &r->d->unit[i];
+        if ((base && known->base == base) || (*name && !strcmp(known->name, name) && (!base || !known->base)))
+            u = known;
+    }
+    if (!u) {
+        u = nw_reader_grow(&r->d->unit, &r->d->units, sizeof *u);
+        if (!u)
+            return NULL;
+        u->place = nw_reader_place(r);
+    }
+    if (base)
+        u->base = base;
+    if (!*u->name)
+        snprintf(u->name, sizeof u->name, "%.15s", name);
+    return u;
+}
+
+void nw_reader_register(const struct reader *r, struct nw_dump_unit *u, enum nw_dump_register which, uint64_t value)
+{
+    u->has[which] = true;
+    u->value[which] = value;
+    u->at[which] = nw_reader_place(r);
+}

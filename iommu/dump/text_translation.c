@@ -19,6 +19,7 @@ static enum nw_status translation(struct reader *r, struct nw_error *err)
 {
     while (nw_reader_next(r)) {
         uint16_t segment, bdf;
+        r->d->off |= strstr(r->line, "DMA Remapping is not enabled") != NULL;
         if (unit_line(r) || !r->count || !nw_reader_function(r->word[0], &segment, &bdf))
             continue;
         struct nw_dump_context *c = nw_reader_grow(&r->d->context, &r->d->contexts, sizeof *c);

@@ -4,16 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct text_format nw_text_latency, nw_text_amd_mmio, nw_text_amd_capability, nw_text_amd_cmdbuf,
-    nw_text_amd_devtbl, nw_text_amd_irqtbl, nw_text_regset, nw_text_translation, nw_text_mappings, nw_text_interrupts,
-    nw_text_queue, nw_text_iomem, nw_text_lspci, nw_text_cmdline;
-
-/* A line is tried by all of them, in this order, before the next line is: the latencies, which begin as the registers do, first. */
-static const struct text_format *const formats[] = { &nw_text_latency,        &nw_text_regset,      &nw_text_amd_mmio,
-                                                     &nw_text_amd_capability, &nw_text_amd_cmdbuf,  &nw_text_amd_devtbl,
-                                                     &nw_text_amd_irqtbl,     &nw_text_translation, &nw_text_mappings,
-                                                     &nw_text_interrupts,     &nw_text_queue,       &nw_text_iomem,
-                                                     &nw_text_lspci,          &nw_text_cmdline };
+/* A line is tried by all of them, in this order, before the next line is. A log may quote what others look like, so it comes first; the
+ * latencies begin as the registers do. */
+extern const struct text_format nw_text_dmesg, nw_text_sysfs, nw_text_cpuinfo, nw_text_latency, nw_text_regset,
+    nw_text_amd_mmio, nw_text_amd_capability, nw_text_amd_cmdbuf, nw_text_amd_devtbl, nw_text_amd_irqtbl,
+    nw_text_translation, nw_text_mappings, nw_text_interrupts, nw_text_queue, nw_text_iomem, nw_text_lspci,
+    nw_text_cmdline;
+static const struct text_format *const formats[] = {
+    &nw_text_dmesg,       &nw_text_sysfs,          &nw_text_cpuinfo,    &nw_text_latency,    &nw_text_regset,
+    &nw_text_amd_mmio,    &nw_text_amd_capability, &nw_text_amd_cmdbuf, &nw_text_amd_devtbl, &nw_text_amd_irqtbl,
+    &nw_text_translation, &nw_text_mappings,       &nw_text_interrupts, &nw_text_queue,      &nw_text_iomem,
+    &nw_text_lspci,       &nw_text_cmdline,
+};
 
 static const struct text_format *recognise(const char *text, size_t size)
 {

@@ -189,7 +189,7 @@ static const struct lab_case lab_texts[] = {
     { .rule = "P05", .text = { cmdline }, .from = "intel_iommu=on", .to = "pcie_acs_override=downstream" },
     { .rule = "P03", .text = { "root=/dev/sda1 intel_iommu=off\n" }, .build = opt_in, .besides = "P05" },
     { .rule = "D07", .text = { lspci }, .build = listed_only, .besides = "D12 D17" },
-    { .rule = "D11", .text = { lspci }, .from = "00:02.0", .to = "00:03.0", .build = two_units },
+    { .rule = "D11", .text = { lspci }, .from = "00:02.0", .to = "00:03.0", .build = two_units, .besides = "R11" },
     { .rule = "G02", .text = { lspci }, .from = "ReqRedir+", .to = "ReqRedir-" },
     { .rule = "G06", .text = { lspci, translation }, .from = "Enable-", .to = "Enable+" },
 };

@@ -5,6 +5,7 @@
 #include "lab_habits.h"
 #include "lab_isolation.h"
 #include "lab_ivrs.h"
+#include "lab_machine.h"
 #include "lab_paging.h"
 #include "lab_texts.h"
 
@@ -16,6 +17,7 @@ static const struct {
     { "lab_dmar", lab_dmar, NW_ARRAY_LEN(lab_dmar) },
     { "lab_isolation", lab_isolation, NW_ARRAY_LEN(lab_isolation) },
     { "lab_ivrs", lab_ivrs, NW_ARRAY_LEN(lab_ivrs) },
+    { "lab_machine", lab_machine, NW_ARRAY_LEN(lab_machine) },
     { "lab_texts", lab_texts, NW_ARRAY_LEN(lab_texts) },
     { "lab_paging", lab_paging, NW_ARRAY_LEN(lab_paging) },
     { "lab_amdvi", lab_amdvi, NW_ARRAY_LEN(lab_amdvi) },

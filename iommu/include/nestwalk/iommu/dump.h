@@ -39,6 +39,7 @@ enum nw_dump_register {
 struct nw_dump_unit {
     char name[NW_DUMP_UNIT_NAME]; /* "dmar0" */
     uint64_t base;                /* of its registers; 0: not known */
+    bool from_log;                /* only the log tells of it, which need not be whole */
     bool has[NW_DUMP_REGISTERS];
     uint64_t value[NW_DUMP_REGISTERS];
     struct nw_dump_place at[NW_DUMP_REGISTERS], place;
@@ -109,6 +110,7 @@ struct nw_dump_latency {
 struct nw_dump_range {
     uint64_t start, last;
     uint16_t segment; /* RMRR */
+    bool from_log;    /* RMRR: no table says whose it is */
     char what[48];
     struct nw_dump_place place;
 };
@@ -148,6 +150,7 @@ struct nw_dump_function {
     bool has_command, bus_master;
     bool has_buses; /* a bridge with a bus behind it: */
     uint8_t secondary, subordinate;
+    bool has_capabilities; /* its capabilities are known: `express` is what it is */
     enum nw_express_type express;
     bool pcie_port;             /* a root or downstream port */
     bool has_extended;          /* its extended capabilities are known: what is not there it does not have */
