@@ -346,7 +346,7 @@ static bool naive_scalable(struct naive *n)
 }
 
 /* Reasons that are recorded whatever FPD says: what comes before an entry with FPD could be read. */
-static bool naive_unqualified(unsigned reason)
+static inline bool naive_unqualified(unsigned reason)
 {
     switch (reason) {
     case 0x01:
