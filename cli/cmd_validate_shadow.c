@@ -55,7 +55,9 @@ static void print_programs(const struct nw_shadow_check *c)
             snprintf(remark, sizeof remark, "%s%s%u not judged: KVM's own runs differ", v->difference,
                      v->difference[0] ? "; " : "", v->unsteady);
         nw_cli_table_row(t, (const char *const[]){ v->name, segments, points, agreeing, runs,
-                                                   v->unsteady ? remark : v->difference });
+                                                   v->skipped[0] ? v->skipped
+                                                   : v->unsteady ? remark
+                                                                 : v->difference });
     }
     nw_cli_table_print(t, stdout);
 }
@@ -97,17 +99,20 @@ static void print_totals(const struct nw_shadow_check *c)
 
 static void print_text(const struct nw_shadow_check *c)
 {
-    unsigned agreeing = 0, programs = 0, unsteady = 0;
+    unsigned agreeing = 0, programs = 0, unsteady = 0, skipped = 0;
     print_programs(c);
     printf("\n");
     print_totals(c);
     for (size_t i = 0; i < c->program_count; i++) {
         agreeing += c->program[i].agreeing;
-        programs += !c->program[i].difference[0] && !c->program[i].unsteady;
+        skipped += c->program[i].skipped[0] != 0;
+        programs += !c->program[i].difference[0] && !c->program[i].unsteady && !c->program[i].skipped[0];
         unsteady += c->program[i].unsteady;
     }
     printf("\n%u of %zu counters that moved agree in every segment; %u of %zu programs in all of them.\n", agreeing,
-           c->point_count, programs, c->program_count);
+           c->point_count, programs, c->program_count - skipped);
+    if (skipped)
+        printf("%u programs could not be run.\n", skipped);
     if (unsteady)
         printf("%u are not judged: in five runs of the same program KVM counted differently itself.\n", unsteady);
     printf("KVM backend %s, kernel %s: %s; %s; MMIO entries %s.\n", c->host.backend, c->host.release,
@@ -167,6 +172,14 @@ static int show(const struct nw_command *self, const struct nw_shadow_check *c, 
     return nw_shadow_check_holds(c) ? 0 : 1;
 }
 
+static bool none_ran(const struct nw_shadow_check *c)
+{
+    for (size_t i = 0; i < c->program_count; i++)
+        if (!c->program[i].skipped[0])
+            return false;
+    return c->program_count > 0;
+}
+
 static int validate(const struct nw_command *self, const struct request *r)
 {
     struct nw_error err = { 0 };
@@ -175,6 +188,8 @@ static int validate(const struct nw_command *self, const struct request *r)
     enum nw_status s = nw_shadow_check_start(&check, &r->live, &err);
     if (!s)
         s = check_all(&check, r, &err);
+    if (!s && none_ran(&check)) /* no claim was tested */
+        s = nw_fail(&err, NW_ERR_UNSUPPORTED, "%s", check.program[0].skipped);
     int exit_status = s ? nw_cli_fail(self, s, &err) : show(self, &check, r->json);
     nw_shadow_check_fini(&check);
     return exit_status;

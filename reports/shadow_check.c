@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct track {
     struct nw_kvm_counters *segment; /* since the start, one a marker or action */
@@ -151,7 +152,7 @@ static enum nw_status compare_tracks(struct nw_shadow_check *c, const struct nw_
     return nw_shadow_check_compare(c, p->name, p->group, model->segment, model->count, kvm->segment, kvm->count, err);
 }
 
-enum { RUNS_MAX = 5 };
+enum { RUNS_MAX = 5, REST_NS = 20 * 1000 * 1000 };
 
 /* Whether KVM's own runs differ in this counter. */
 static bool unsteady(const struct track *run, unsigned runs, unsigned counter)
@@ -187,6 +188,26 @@ static void excuse(struct nw_shadow_check *c, size_t points, const struct track 
     }
 }
 
+/* The host cannot serve it now: a verdict without points. */
+static enum nw_status skip(struct nw_shadow_check *c, const struct nw_shadow_program *p, struct nw_error *err)
+{
+    struct nw_shadow_verdict v = { .group = p->group };
+    if (!room_for_one((void **)&c->program, c->program_count, &c->program_room, sizeof *c->program))
+        return nw_fail_nomem(err, "the results of a check");
+    snprintf(v.name, sizeof v.name, "%s", p->name);
+    snprintf(v.skipped, sizeof v.skipped, "%.159s", err ? err->text : "the host cannot run it now");
+    c->program[c->program_count++] = v;
+    return NW_OK;
+}
+
+/* A whole time slice, on the processor that the scheduler finds best now: what came between the steps of a short program is not
+ * likely to come again. */
+static void rest(unsigned runs)
+{
+    const struct timespec nap = { 0, (long)runs * REST_NS };
+    nanosleep(&nap, NULL);
+}
+
 static enum nw_status judge(struct nw_shadow_check *c, const struct nw_shadow_program *p, const struct track *model,
                             struct nw_error *err)
 {
@@ -194,10 +215,15 @@ static enum nw_status judge(struct nw_shadow_check *c, const struct nw_shadow_pr
     const size_t points = c->point_count;
     unsigned runs = 1, best = 0;
     enum nw_status s = live(c, &p->program, &run[0], err);
+    if (s == NW_ERR_UNSUPPORTED) {
+        free(run[0].segment);
+        return skip(c, p, err);
+    }
     if (!s)
         s = compare_tracks(c, p, model, &run[0], err);
     while (!s && runs < RUNS_MAX && !agrees(&c->program[c->program_count - 1])) {
         const unsigned before = c->program[c->program_count - 1].agreeing;
+        rest(runs);
         if ((s = live(c, &p->program, &run[runs], err)))
             break;
         retract(c, points);

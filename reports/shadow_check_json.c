@@ -63,11 +63,34 @@ static json_t *regime_json(const struct nw_shadow_check *c, const char *group, d
     return NULL;
 }
 
+static bool fill_skipped(const struct nw_shadow_check *c, json_t *skipped)
+{
+    bool ok = true;
+    for (size_t i = 0; i < c->program_count && ok; i++) {
+        const struct nw_shadow_verdict *v = &c->program[i];
+        if (!v->skipped[0])
+            continue;
+        json_t *row = json_object();
+        ok = row && json_put(row, "program", json_text(v->name)) && json_put(row, "reason", json_text(v->skipped)) &&
+             !json_array_append(skipped, row);
+        json_decref(row);
+    }
+    return ok;
+}
+
+static bool all_skipped(const struct nw_shadow_check *c, const char *group)
+{
+    for (size_t i = 0; i < c->program_count; i++)
+        if (!strcmp(c->program[i].group, group) && !c->program[i].skipped[0])
+            return false;
+    return true;
+}
+
 static bool fill(const struct nw_shadow_check *c, json_t *regimes, json_t *points, double *error)
 {
     bool ok = true;
     for (size_t i = 0; i < c->program_count && ok; i++)
-        if (!seen_before(c, i))
+        if (!seen_before(c, i) && !all_skipped(c, c->program[i].group))
             ok = !json_array_append_new(regimes, regime_json(c, c->program[i].group, error));
     for (size_t i = 0; i < c->point_count && ok; i++)
         ok = !json_array_append_new(points, point_json(c, &c->point[i]));
@@ -76,16 +99,17 @@ static bool fill(const struct nw_shadow_check *c, json_t *regimes, json_t *point
 
 enum nw_status nw_shadow_check_json_text(const struct nw_shadow_check *c, char **out, struct nw_error *err)
 {
-    json_t *root = json_object(), *regimes = json_array(), *points = json_array();
+    json_t *root = json_object(), *regimes = json_array(), *points = json_array(), *skipped = json_array();
     double *error = calloc(c->point_count + 1, sizeof *error);
     struct text t = { 0 };
-    bool ok = root && regimes && points && error && fill(c, regimes, points, error) &&
-              json_put(root, "holds", json_boolean(nw_shadow_check_holds(c))) &&
+    bool ok = root && regimes && points && skipped && error && fill(c, regimes, points, error) &&
+              fill_skipped(c, skipped) && json_put(root, "holds", json_boolean(nw_shadow_check_holds(c))) &&
               json_put(root, "host", host_json(&c->host)) && !json_object_set(root, "regimes", regimes) &&
-              !json_object_set(root, "points", points);
+              !json_object_set(root, "points", points) && !json_object_set(root, "skipped", skipped);
     if (ok)
         json_write(&t, root);
     free(error);
+    json_decref(skipped);
     json_decref(points);
     json_decref(regimes);
     json_decref(root);

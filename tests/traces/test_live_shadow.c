@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#ifdef __linux__
+#    include <sys/prctl.h>
+#endif
 
 /* ---- the programs ------------------------------------------------------------------------------------------- */
 
@@ -284,6 +287,30 @@ static void live__tables_and_guest_faults_are_those_of_the_model(void **state)
     }
 }
 
+/* Where a host gives no page of 2 MiB, guest memory would be of small ones without a word, and the counters other ones. */
+static void live__large_backing_without_large_pages_is_refused(void **state)
+{
+    (void)state;
+    struct nw_live_shadow_host host;
+    struct nw_shadow_program p;
+    struct nw_error err = { 0 };
+    const char *name = "", *group, *doc;
+    size_t i = 0;
+    if (nw_live_shadow_probe(&host, &err)) {
+        print_message("skipped: %s\n", err.text);
+        skip();
+    }
+    for (; nw_shadow_program_describe(i, &name, &group, &doc) && strcmp(name, "large-on-large"); i++)
+        ;
+    assert_int_equal(nw_shadow_program_make(i, &p, NULL), NW_OK);
+    const struct nw_live_shadow_options options = { .timeout_seconds = 60 };
+    assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+    assert_int_equal(nw_live_shadow_run(&p.program, &(struct nw_kvm_watcher){ 0 }, &options, &err), NW_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "2 MiB"));
+    assert_int_equal(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
+    nw_shadow_program_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +323,7 @@ int main(void)
         cmocka_unit_test(live__guest_that_hangs_is_given_up_and_leaves_nothing_behind),
         cmocka_unit_test(live__a_running_guest_can_be_interrupted),
         cmocka_unit_test(live__tables_and_guest_faults_are_those_of_the_model),
+        cmocka_unit_test(live__large_backing_without_large_pages_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

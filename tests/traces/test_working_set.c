@@ -41,10 +41,10 @@ static void decode__referenced_of_smaps(void **state)
 {
     (void)state;
     uint64_t bytes = 0;
-    assert_true(ws_referenced_parse("Referenced:        15344 kB\n", &bytes));
+    assert_true(ws_field_parse("Referenced:        15344 kB\n", "Referenced", &bytes));
     assert_true(bytes == UINT64_C(15344) * 1024);
-    assert_false(ws_referenced_parse("Rss:               15344 kB\n", &bytes));
-    assert_false(ws_referenced_parse("Referenced:        15344\n", &bytes));
+    assert_false(ws_field_parse("Rss:               15344 kB\n", "Referenced", &bytes));
+    assert_false(ws_field_parse("Referenced:        15344\n", "Referenced", &bytes));
 }
 
 /* Entries as Linux 6.18 gave them: an anonymous page, one in a swap area, one that was never touched. */

@@ -1,9 +1,6 @@
 /* The guest before its first instruction: memory, descriptor tables, registers. */
 #include "live_internal.h"
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 extern const unsigned char nw_live_user_start[], nw_live_user_next[], nw_live_user_end[];
 extern const unsigned char nw_live_supervisor_start[], nw_live_supervisor_end[];
@@ -64,43 +61,6 @@ void live_load(uint8_t *memory, const struct nw_kvm_program *p)
     memcpy(memory + LIVE_SUPERVISOR, nw_live_supervisor_start,
            (size_t)(nw_live_supervisor_end - nw_live_supervisor_start));
     tables_put(memory);
-}
-
-uint8_t *live_memory_map(uint64_t bytes, bool large, struct nw_error *err)
-{
-    /* Aligned to 2 MiB, for large pages and because the host's treatment of its mappings follows such borders: room is
-     * taken first, and the ends are given back. */
-    const uint64_t step = UINT64_C(2) << 20;
-    uint8_t *wide = mmap(NULL, bytes + step, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    uint8_t *p = MAP_FAILED;
-    int fd = -1;
-    if (wide != MAP_FAILED) {
-        uint64_t skip = -(uintptr_t)wide & (step - 1);
-        uint8_t *at = wide + skip;
-        if (large)
-            p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-        else if ((fd = memfd_create("nestwalk guest", MFD_CLOEXEC)) >= 0 && !ftruncate(fd, (off_t)bytes))
-            p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-        int reason = errno;
-        if (p == MAP_FAILED) {
-            munmap(wide, bytes + step);
-        } else {
-            if (skip)
-                munmap(wide, skip);
-            munmap(at + bytes, step - skip);
-        }
-        errno = reason;
-    }
-    if (p == MAP_FAILED)
-        (void)nw_fail_errno(err, NW_ERR_NOMEM, errno, "cannot map %llu MiB of guest memory",
-                            (unsigned long long)(bytes >> 20));
-    if (fd >= 0)
-        close(fd);
-    if (p == MAP_FAILED)
-        return NULL;
-    madvise(p, bytes, large ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-    memset(p, 0, bytes); /* KVM's prefetch takes only pages that are there */
-    return p;
 }
 
 static struct kvm_segment segment(unsigned selector, unsigned access, bool code)

@@ -16,8 +16,16 @@
 
 /* The program's words, the interpreter and its descriptor tables, into the guest's memory. */
 void live_load(uint8_t *memory, const struct nw_kvm_program *program);
-/* Memory for the guest, all of it there; NULL: none. */
-uint8_t *live_memory_map(uint64_t bytes, bool large, struct nw_error *err);
+enum live_backing {
+    LIVE_SHARED_4K,  /* pages of 4 KiB of shared memory */
+    LIVE_PRIVATE_4K, /* anonymous ones */
+    LIVE_PRIVATE_2M, /* anonymous ones of 2 MiB */
+    LIVE_FILE_4K     /* of a file */
+};
+/* Memory for the guest, all of it there, zeroed. `file` is for LIVE_FILE_4K, and long enough. NW_ERR_UNSUPPORTED: the host has no pages of
+ * that size now. */
+enum nw_status live_memory_map(uint8_t **out, uint64_t bytes, enum live_backing backing, int file,
+                               struct nw_error *err) NW_MUST_USE;
 enum nw_status live_registers_set(struct vm *vm, const struct nw_kvm_program *program,
                                   struct nw_error *err) NW_MUST_USE;
 #endif

@@ -25,11 +25,13 @@ bool ws_mapping_parse(const char *line, struct ws_mapping *out)
     return true;
 }
 
-bool ws_referenced_parse(const char *line, uint64_t *bytes)
+bool ws_field_parse(const char *line, const char *field, uint64_t *bytes)
 {
     uint64_t kib;
     char unit[3] = "";
-    if (sscanf(line, "Referenced: %" SCNu64 " %2s", &kib, unit) != 2 || strcmp(unit, "kB") != 0)
+    const size_t length = strlen(field);
+    if (strncmp(line, field, length) != 0 || sscanf(line + length, ": %" SCNu64 " %2s", &kib, unit) != 2 ||
+        strcmp(unit, "kB") != 0)
         return false;
     *bytes = kib * 1024;
     return true;
@@ -172,7 +174,7 @@ enum nw_status ws_process_pagemap(const struct ws_process *p, uint64_t address, 
     return NW_OK;
 }
 
-uint64_t ws_process_referenced(const struct ws_process *p, uint64_t start, uint64_t end)
+uint64_t ws_process_sum(const struct ws_process *p, const char *field, uint64_t start, uint64_t end)
 {
     char line[4096];
     struct ws_mapping m;
@@ -182,7 +184,7 @@ uint64_t ws_process_referenced(const struct ws_process *p, uint64_t start, uint6
     while (f && fgets(line, sizeof line, f))
         if (ws_mapping_parse(line, &m))
             inside = m.start >= start && m.end <= end;
-        else if (inside && ws_referenced_parse(line, &bytes))
+        else if (inside && ws_field_parse(line, field, &bytes))
             sum += bytes;
     if (f)
         fclose(f);

@@ -9,6 +9,8 @@
  * A point is one counter of one program; only those that moved, in the model or in KVM, are points. It holds when the
  * counter moved alike in every segment. KVM's thread may have to be rescheduled in the middle of a fault, which is then
  * taken twice; so a program that differs is run on KVM again, up to five times in all, and the run that is nearest counts.
+ * Before each of these the thread sleeps, so that it begins with a whole time slice on a processor that is less busy.
+ * A program that the host cannot serve at the moment (no pages of 2 MiB left) is skipped, with the reason.
  * A counter that differs, and in which KVM's own runs differ from each other (a fault that is taken until the host has found
  * and cleared 2 MiB, say), is unsteady: it is shown, and judged neither way.
  *
@@ -35,6 +37,7 @@ struct nw_shadow_verdict {
     unsigned runs;                       /* of KVM */
     unsigned unsteady;                   /* points that are not judged */
     char difference[160];                /* the first one that is judged; "" when there is none */
+    char skipped[160];                   /* why KVM could not run it now; "" when it did */
 };
 
 struct nw_shadow_check {
@@ -62,7 +65,7 @@ enum nw_status nw_shadow_check_compare(struct nw_shadow_check *c, const char *na
 
 /* { "holds", "host": {...}, "regimes": [{ "name", "points", "median_error_percent", "max_error_percent", "claim",
  * "holds" }], "points": [{ "regime", "program", "counter", "model", "kvm", "error_percent", "segments",
- * "segments_agreeing", "unsteady" }] }; a regime is a group of programs. free() it. */
+ * "segments_agreeing", "unsteady" }], "skipped": [{ "program", "reason" }] }; a regime is a group of programs. free() it. */
 enum nw_status nw_shadow_check_json_text(const struct nw_shadow_check *c, char **out, struct nw_error *err) NW_MUST_USE;
 
 #endif
