@@ -63,10 +63,10 @@ void build_pages(struct builder *b, unsigned table, unsigned pages, unsigned fra
         build_word(b, guest_pte(table, i), (uint64_t)(GUEST_FRAMES + frame + i) << 12 | flags);
 }
 
-void build_start(struct builder *b, struct nw_shadow_program *out)
+static void start(struct builder *b, struct nw_shadow_program *out, unsigned last_op_page, unsigned roots)
 {
-    static const unsigned identity[][2] = {
-        { 2, 9 }, { 0x10, 0x15 }, { 0x20, 0x22 }, { 0x30, 0x3f }, { 0x100, 0x1ff }
+    const unsigned identity[][2] = {
+        { 2, 9 }, { 0x10, 0x15 }, { 0x20, 0x22 }, { 0x30, last_op_page }, { 0x100, 0x1ff }
     };
     *b = (struct builder){ .out = out };
     build_word(b, 0x2000, 0x3000 | PTE_TABLE);
@@ -75,14 +75,21 @@ void build_start(struct builder *b, struct nw_shadow_program *out)
         for (unsigned page = identity[i][0]; page <= identity[i][1]; page++)
             build_word(b, INTERPRETER_PT + page * UINT64_C(8),
                        (uint64_t)page << 12 | (page == SUPERVISOR_PAGE ? 0x063u : PTE_USED));
-    for (unsigned i = 0; i < GUEST_ROOTS; i++) {
+    for (unsigned i = 0; i < roots; i++) {
         build_word(b, guest_root(i), 0x2000 | PTE_TABLE);
         build_word(b, guest_root(i) + 8, GUEST_PDPT | PTE_TABLE);
     }
     build_word(b, GUEST_PDPT, GUEST_PD | PTE_TABLE);
+}
+
+void build_start(struct builder *b, struct nw_shadow_program *out)
+{
+    start(b, out, 0x3f, GUEST_ROOTS);
     build_op(b, NW_KVM_OP_READ, 0x30000, 0);
     build_marker(b);
 }
+
+void build_start_wide(struct builder *b, struct nw_shadow_program *out) { start(b, out, 0xff, 1); }
 
 enum nw_status build_finish(struct builder *b, struct nw_error *err)
 {

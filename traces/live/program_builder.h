@@ -27,6 +27,8 @@ struct builder {
     bool failed;
 };
 void build_start(struct builder *b, struct nw_shadow_program *out);
+/* With one root, room for some 35,000 operations, and nothing done yet. */
+void build_start_wide(struct builder *b, struct nw_shadow_program *out);
 /* Hands the program over, or frees it. */
 enum nw_status build_finish(struct builder *b, struct nw_error *err) NW_MUST_USE;
 void build_word(struct builder *b, uint64_t gpa, uint64_t value); /* each word once */
