@@ -1,6 +1,7 @@
 /* cmd_iommu.c - `nestwalk iommu check FILE...`: the firmware's tables about remapping units against the rules. And the
  * entry of `nestwalk iommu walk`, which is in iommu_walk.c. */
 #include "internal.h"
+#include "iommu_check_page.h"
 #include "iommu_draw.h"
 #include "iommu_file.h"
 #include "iommu_inputs.h"
@@ -18,6 +19,9 @@ enum {
     OPT_SARIF,
     OPT_BASELINE,
     OPT_WRITE_BASELINE,
+    OPT_HTML,
+    OPT_DOT,
+    OPT_SVG,
     OPT_DIFF,
     OPT_EARLIER,
     OPT_EXPLAIN,
@@ -30,6 +34,9 @@ static const struct nw_option options[] = {
     [OPT_SARIF] = { "sarif", 's', "FILE|-", "Write the findings as SARIF 2.1.0, which build systems show." },
     [OPT_BASELINE] = { "baseline", 'b', "FILE", "Leave out the findings that this file accepts." },
     [OPT_WRITE_BASELINE] = { "write-baseline", 0, "FILE|-", "Write a file that accepts all findings of this run." },
+    [OPT_HTML] = { "html", 0, "FILE|-", "Write a page: the findings with reasons, and a picture of the topology." },
+    [OPT_DOT] = { "dot", 0, "FILE|-", "Write the picture of the topology as Graphviz DOT." },
+    [OPT_SVG] = { "svg", 0, "FILE|-", "Write the picture of the topology as SVG." },
     [OPT_DIFF] = { "diff", 'd', NULL, "Of two inputs, OLD and NEW: which findings have come, and which have gone." },
     [OPT_EARLIER] = { "earlier", 0, "FILE",
                       "A text of the same machine from before: what has changed since, and was the unit told? Any "
@@ -347,15 +354,17 @@ static int parse(const struct nw_command *self, int argc, char **argv, struct re
         return nw_cli_usage(self, "--fail-on takes error, warning or info, not \"%s\"", r->value[OPT_FAIL_ON]);
     if (r->value[OPT_EXPLAIN])
         return r->files ? nw_cli_usage(self, "--explain takes no files") : explain(self, r->value[OPT_EXPLAIN]);
-    for (int i = OPT_JSON; i <= OPT_WRITE_BASELINE; i++)
+    for (int i = OPT_JSON; i <= OPT_SVG; i++)
         to_stdout += i != OPT_BASELINE && r->value[i] && !strcmp(r->value[i], "-");
     if (to_stdout > 1)
-        return nw_cli_usage(self, "only one of --json -, --sarif - and --write-baseline - can have standard output");
+        return nw_cli_usage(
+            self, "only one of --json, --sarif, --write-baseline, --html, --dot and --svg can have standard output");
     const char *problem = unit_problem(r);
     if (problem)
         return nw_cli_usage(self, "%s", problem);
-    if (r->value[OPT_DIFF] && (r->files != 2 || r->value[OPT_INTENT] || r->value[OPT_JSON] || r->value[OPT_SARIF] ||
-                               r->value[OPT_BASELINE] || r->value[OPT_WRITE_BASELINE]))
+    if (r->value[OPT_DIFF] &&
+        (r->files != 2 || r->value[OPT_INTENT] || r->value[OPT_JSON] || r->value[OPT_SARIF] || r->value[OPT_BASELINE] ||
+         r->value[OPT_WRITE_BASELINE] || r->value[OPT_HTML] || r->value[OPT_DOT] || r->value[OPT_SVG]))
         return nw_cli_usage(self, "--diff takes two inputs, OLD and NEW, and of the other options --fail-on");
     if (r->value[OPT_DIFF] && r->earliers)
         return nw_cli_usage(self, "--diff compares findings, --earlier what they are of: give one of them");
@@ -389,7 +398,9 @@ static int check(const struct nw_command *self, const struct request *r)
         s = write_text(&c, r->value[OPT_SARIF], nw_findings_sarif_text, &err);
     if (!s)
         s = write_text(&c, r->value[OPT_WRITE_BASELINE], baseline_text, &err);
-    for (int i = OPT_JSON; i <= OPT_WRITE_BASELINE; i++)
+    if (!s)
+        s = iommu_check_page_write(&c.in, c.accepted, r->value[OPT_HTML], r->value[OPT_DOT], r->value[OPT_SVG], &err);
+    for (int i = OPT_JSON; i <= OPT_SVG; i++)
         text &= i == OPT_BASELINE || !r->value[i] || strcmp(r->value[i], "-") != 0;
     if (s)
         exit_status = nw_cli_fail(self, s, &err);
@@ -420,7 +431,8 @@ static int run(const struct nw_command *self, int argc, char **argv)
 const struct nw_command nw_cmd_iommu = {
     .name = "iommu check",
     .synopsis = "FILE... [--intent FILE [--image FILE [--rtaddr VALUE|--device-table VALUE]]] [--json FILE|-] [--sarif "
-                "FILE|-] [--baseline FILE] [--write-baseline FILE|-] [--diff] [--earlier FILE]... "
+                "FILE|-] [--baseline FILE] [--write-baseline FILE|-] [--html FILE|-] [--dot FILE|-] [--svg FILE|-] "
+                "[--diff] [--earlier FILE]... "
                 "[--explain RULE] [--fail-on error|warning|info]",
     .summary = "the firmware's tables and a machine's state of remapping units against rules",
     .details =

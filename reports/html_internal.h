@@ -18,6 +18,8 @@ void html_histogram_table(struct text *t, const struct page_context *p);
 void html_parameters_table(struct text *t, const struct page_context *p);
 void html_sources(struct text *t, const struct page_context *p); /* how many values come from where */
 
+/* A picture from DOT text, with what it is for who cannot see it. NW_ERR_NOMEM; what Graphviz cannot draw is replaced by the reason. */
+enum nw_status html_drawing(struct text *t, const char *dot, const char *description, struct nw_error *err) NW_MUST_USE;
 /* Walks and trees. NW_ERR_NOMEM; a picture that Graphviz cannot draw is replaced by the reason. */
 enum nw_status html_pictures(struct text *t, const struct nw_page *page, struct nw_error *err) NW_MUST_USE;
 

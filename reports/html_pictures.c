@@ -16,7 +16,7 @@ static void add_svg(struct text *t, const char *svg)
     text_add(t, svg);
 }
 
-static enum nw_status add_drawing(struct text *t, const char *dot, const char *description, struct nw_error *err)
+enum nw_status html_drawing(struct text *t, const char *dot, const char *description, struct nw_error *err)
 {
     char *svg = NULL;
     struct nw_error why = { 0 };
@@ -79,7 +79,7 @@ static enum nw_status add_walk(struct text *t, const struct nw_page_walk *w, str
     snprintf(description, sizeof description, "A page walk of %u references. The table below lists them.",
              w->walk->references);
     heading(t, w->title, w->caption);
-    s = add_drawing(t, dot, description, err);
+    s = html_drawing(t, dot, description, err);
     references_table(t, w->walk);
     free(dot);
     return s;
@@ -93,7 +93,7 @@ static enum nw_status add_tree(struct text *t, const struct nw_page_tree *tree, 
         return s;
     snprintf(description, sizeof description, "A page-table tree of %u levels.", tree->tree->levels);
     heading(t, tree->title, tree->caption);
-    s = add_drawing(t, dot, description, err);
+    s = html_drawing(t, dot, description, err);
     free(dot);
     return s;
 }

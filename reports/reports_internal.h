@@ -50,7 +50,8 @@ bool run_add_bucket(struct nw_run *run, uint64_t upper, uint64_t count);
 bool run_add_parameter(struct nw_run *run, const char *path, const char *value, const char *unit, const char *source);
 
 /* ---- assets, made from reports/html/ and the chart library at build time (html/embed.cmake); NUL-terminated */
-extern const unsigned char nw_asset_template[], nw_asset_style[], nw_asset_script[], nw_asset_chart[];
+extern const unsigned char nw_asset_template[], nw_asset_style[], nw_asset_script[], nw_asset_chart[],
+    nw_asset_checkstyle[], nw_asset_checkscript[];
 extern const size_t nw_asset_chart_bytes;
 
 /* proof_json.c: what was proved of an intent; the request that shows a finding. NULL when out of memory. */
