@@ -49,20 +49,20 @@ static void hand_out(const struct nw_allocation_config *c, struct nw_allocation_
     }
 }
 
-/* What is left when everybody has all that it uses stays free for whoever grows: nobody is held to what it uses now. */
+/* What is left when everybody has what the policy thinks it needs goes to all alike, at first to those who use more than that: memory that nobody has helps nobody. */
 static void let_grow(struct nw_allocation_guest *g, size_t guests, uint64_t pages)
 {
     uint64_t given = 0;
     for (size_t i = 0; i < guests; i++)
         given += g[i].target;
-    for (size_t i = 0; i < guests && given < pages; i++) {
-        if (g[i].target < most_wanted(&g[i]))
-            continue; /* it is short: what it gets was decided */
-        const uint64_t room = g[i].max - g[i].target, left = (pages - given) / (guests - i);
-        const uint64_t more = room < left ? room : left;
-        g[i].target += more;
-        given += more;
-    }
+    for (int all = 0; all < 2; all++)
+        for (size_t i = 0; i < guests && given < pages; i++) {
+            const uint64_t to = all ? g[i].max : most_wanted(&g[i]);
+            const uint64_t room = to > g[i].target ? to - g[i].target : 0, left = (pages - given) / (guests - i);
+            const uint64_t more = room < left ? room : left;
+            g[i].target += more;
+            given += more;
+        }
 }
 
 /* ---- the policies ---- */

@@ -214,6 +214,15 @@ static enum nw_status load_runs(const struct request *r, struct nw_run **runs, s
     return s;
 }
 
+/* Several guests on one host are modelled without walks. */
+static bool have_walks(const struct nw_run *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(runs[i].mode, "guests"))
+            return false;
+    return true;
+}
+
 static int execute(const struct nw_command *self, const struct request *r)
 {
     struct nw_error err = { 0 };
@@ -222,9 +231,12 @@ static int execute(const struct nw_command *self, const struct request *r)
     struct nw_source *source = NULL;
     struct pictures pictures = { 0 };
     enum nw_status s = load_runs(r, &runs, &count, &err);
+    const bool walks = !s && have_walks(runs, count);
+    if (!s && r->trace && !walks)
+        s = nw_fail(&err, NW_ERR_USAGE, "--trace %s: runs of several guests have no walks to draw", r->trace);
     if (!s && r->trace)
         s = open_trace(r->trace, runs, count, &source, &err);
-    if (!s)
+    if (!s && walks)
         s = draw(&pictures, runs, count, source, r->trace, &err);
     if (!s)
         s = write_page(r, runs, count, &pictures, &err);
@@ -271,6 +283,9 @@ const struct nw_command nw_cmd_report = {
         "every "
         "value, and pictures of a walk in each mode. With the runs' trace the walks and the page tables are the "
         "trace's; without, an imitation guest's.\n\n"
+        "Runs of several guests on one host have a page of their own: memory saved against slowdown, how far the host "
+        "can "
+        "be overcommitted, each guest over time, who took whose memory, and working sets.\n\n"
         "A RUN is a number, or a label or mode, which means the latest run that bears it. Without any, the page shows "
         "the "
         "runs that the last command stored together.",

@@ -31,7 +31,8 @@ enum nw_status nw_hostmem_create(struct nw_hostmem **out, const struct nw_hostme
     h->frame = calloc(config->frames, sizeof *h->frame);
     h->slot = calloc(config->slots ? config->slots : 1, sizeof *h->slot);
     h->guest = calloc(config->guests, sizeof *h->guest);
-    if (!h->frame || !h->slot || !h->guest) {
+    h->moved = calloc((size_t)config->guests * config->guests, sizeof *h->moved);
+    if (!h->frame || !h->slot || !h->guest || !h->moved) {
         nw_hostmem_destroy(h);
         return nw_fail_nomem(err, "the host's memory");
     }
@@ -52,6 +53,7 @@ void nw_hostmem_destroy(struct nw_hostmem *h)
         free(h->guest[g].group);
     free(h->block);
     free(h->owner);
+    free(h->moved);
     free(h->guest);
     free(h->frame);
     free(h->slot);
@@ -94,16 +96,21 @@ static uint32_t take_frame(struct nw_hostmem *h, enum nw_frame_kind kind, uint32
     const uint32_t frame = h->free_frame != NW_NONE32 ? h->free_frame : h->fresh_frame++;
     struct nw_frame *f = &h->frame[frame];
     assert(f->kind == NW_FRAME_FREE);
-    if (frame == h->free_frame)
+    if (frame == h->free_frame) {
         h->free_frame = f->user;
+        if (f->node != NW_NONE32 && user != NW_NONE32)
+            h->moved[(uint64_t)nw_hostmem_guest_of(h, user) * h->config.guests + f->node]++;
+    }
     *f = (struct nw_frame){ .user = user, .node = NW_NONE32, .users = kind != NW_FRAME_TABLE };
     set_kind(h, frame, kind);
     return frame;
 }
 
-static void give_frame(struct nw_hostmem *h, uint32_t frame)
+/* `page` is the last that it was behind; NW_NONE32: it was the host's own. */
+static void give_frame(struct nw_hostmem *h, uint32_t frame, uint32_t page)
 {
     set_kind(h, frame, NW_FRAME_FREE);
+    h->frame[frame].node = page == NW_NONE32 ? NW_NONE32 : nw_hostmem_guest_of(h, page);
     h->frame[frame].user = h->free_frame;
     h->frame[frame].users = 0;
     h->free_frame = frame;
@@ -135,7 +142,7 @@ uint32_t nw_hostmem_table_take(struct nw_hostmem *h) { return take_frame(h, NW_F
 void nw_hostmem_table_give(struct nw_hostmem *h, uint32_t frame)
 {
     assert(h->frame[frame].kind == NW_FRAME_TABLE);
-    give_frame(h, frame);
+    give_frame(h, frame, NW_NONE32);
 }
 
 /* ---- pages by guest ---- */
@@ -270,7 +277,7 @@ static void leave_shared(struct nw_hostmem *h, uint32_t page, uint32_t frame)
     g->resident--;
     g->unmapped++;
     if (!f->users)
-        give_frame(h, frame);
+        give_frame(h, frame, page);
     else if (first && h->config.gained)
         h->config.gained(h->config.context, frame);
 }
@@ -335,7 +342,7 @@ void nw_hostmem_discard(struct nw_hostmem *h, uint32_t page)
         if (h->frame[p->place].kind == NW_FRAME_SHARED) {
             leave_shared(h, page, p->place);
         } else {
-            give_frame(h, p->place);
+            give_frame(h, p->place, page);
             drop_link(h, p);
             no_own_frame(h, page);
             g->resident--;
@@ -388,8 +395,9 @@ bool nw_hostmem_swap_out(struct nw_hostmem *h, uint32_t frame)
         p->linked_block = 0;
     }
     assert(!kept || h->slot[slot].content == f->content);
+    const uint32_t user = f->user;
     move_to_slot(h, frame, slot);
-    give_frame(h, frame);
+    give_frame(h, frame, user);
     step(h);
     return !kept;
 }
@@ -437,7 +445,7 @@ void nw_hostmem_drop_to_block(struct nw_hostmem *h, uint32_t frame, uint32_t blo
     g->resident--;
     g->in_blocks++;
     g->unmapped++;
-    give_frame(h, frame);
+    give_frame(h, frame, f->user);
     step(h);
 }
 
@@ -490,7 +498,7 @@ bool nw_hostmem_merge(struct nw_hostmem *h, uint32_t page, uint32_t frame)
     if (to->content != h->frame[p->place].content)
         return false;
     drop_link(h, p);
-    give_frame(h, p->place);
+    give_frame(h, p->place, page);
     no_own_frame(h, page);
     p->place = frame;
     p->link = nw_hostmem_at(h, to->user)->link; /* behind the first, which stands for the frame */

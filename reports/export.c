@@ -126,6 +126,25 @@ static bool put_events(json_t *root, const struct nw_run *run)
     return ok;
 }
 
+static bool put_series(json_t *root, const struct nw_run *run)
+{
+    json_t *all = run->series_count ? json_object() : NULL;
+    bool ok = !run->series_count || json_put(root, "series", all);
+    for (size_t i = 0; ok && i < run->series_count; i++) {
+        const struct nw_run_series *s = run->series + i;
+        json_t *row = json_object(), *points = json_array();
+        ok = json_put(all, s->path, row);
+        ok = ok && json_put(row, "x_unit", json_text(s->x_unit)) && json_put(row, "unit", json_text(s->unit));
+        ok = json_put(row, "points", points) && ok;
+        for (size_t n = 0; ok && n < s->count; n++) {
+            json_t *pair = json_array();
+            ok = !json_array_append_new(points, pair) && !json_array_append_new(pair, json_number(s->point[n].x)) &&
+                 !json_array_append_new(pair, json_number(s->point[n].y));
+        }
+    }
+    return ok;
+}
+
 static bool put_parameters(json_t *root, const struct nw_run *run)
 {
     json_t *parameters = json_object();
@@ -156,7 +175,7 @@ static bool put_run(json_t *root, const struct nw_run *run)
     for (size_t i = 0; ok && i < run->metric_count; i++)
         ok = put_metric(root, run->metric + i);
     return ok && (!run->bucket_count || put_histogram(root, run)) && put_stale(root, run) && put_events(root, run) &&
-           put_replay(root, run) && put_parameters(root, run);
+           put_series(root, run) && put_replay(root, run) && put_parameters(root, run);
 }
 
 json_t *run_json(const struct nw_run *run)

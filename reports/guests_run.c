@@ -1,6 +1,5 @@
 /* guests_run.c - a result of several guests as names and values. See guests.h. */
-#include "reports_internal.h"
-#include <nestwalk/reports/guests.h>
+#include "guests_record.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +123,7 @@ enum nw_status nw_run_from_guests(const struct nw_vms_config *config, const stru
     nw_counters_visit(nw_vms_host_rows, nw_vms_host_row_count, &result->host, "", collect_metric, &c);
     for (size_t i = 0; i < result->guests; i++)
         collect_guest(&c, &result->guest[i]);
+    c.failed = c.failed || !guests_record_more(&run, result);
     nw_vms_config_visit(config, collect_parameter, &c);
     for (size_t i = 0; i < result->events; i++)
         c.failed = c.failed || !add_event(&run, &result->event[i]);

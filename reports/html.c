@@ -240,6 +240,13 @@ static const struct slot {
     { "sources", html_sources },
     { "parameters_table", html_parameters_table },
     { "metrics_table", add_all },
+    { "guest_cards", html_guest_cards },
+    { "frontier", html_frontier },
+    { "knee", html_knee },
+    { "timelines", html_timelines },
+    { "moved", html_moved },
+    { "monitors", html_monitors },
+    { "guests_table", html_guests_table },
     { "data", add_data },
     { "chart", add_chart },
     { "script", add_script },
@@ -258,9 +265,18 @@ static enum nw_status add_slot(struct text *t, const struct page_context *p, con
     return nw_fail(err, NW_ERR_INTERNAL, "the page's template names an unknown slot \"%.*s\"", (int)length, name);
 }
 
+/* Several guests on one host have a page of their own: they have no walks. */
+static bool are_guests(const struct nw_page *page)
+{
+    for (size_t i = 0; i < page->run_count; i++)
+        if (strcmp(page->runs[i].mode, "guests") != 0)
+            return false;
+    return true;
+}
+
 static enum nw_status expand(struct text *t, const struct page_context *p, struct nw_error *err)
 {
-    const char *rest = (const char *)nw_asset_template;
+    const char *rest = (const char *)(are_guests(p->page) ? nw_asset_guests : nw_asset_template);
     for (const char *open; (open = strstr(rest, "{{")) != NULL;) {
         const char *close = strstr(open, "}}");
         if (!close)

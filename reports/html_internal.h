@@ -20,6 +20,16 @@ void html_sources(struct text *t, const struct page_context *p); /* how many val
 
 /* A picture from DOT text, with what it is for who cannot see it. NW_ERR_NOMEM; what Graphviz cannot draw is replaced by the reason. */
 enum nw_status html_drawing(struct text *t, const char *dot, const char *description, struct nw_error *err) NW_MUST_USE;
+
+/* Of runs of several guests: html_guests.c. */
+void html_guest_cards(struct text *t, const struct page_context *p);
+void html_frontier(struct text *t, const struct page_context *p);
+void html_knee(struct text *t, const struct page_context *p);
+void html_timelines(struct text *t, const struct page_context *p);
+void html_moved(struct text *t, const struct page_context *p);
+void html_monitors(struct text *t, const struct page_context *p);
+void html_guests_table(struct text *t, const struct page_context *p);
+
 /* Walks and trees. NW_ERR_NOMEM; a picture that Graphviz cannot draw is replaced by the reason. */
 enum nw_status html_pictures(struct text *t, const struct nw_page *page, struct nw_error *err) NW_MUST_USE;
 

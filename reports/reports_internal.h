@@ -49,9 +49,13 @@ bool run_add_metric(struct nw_run *run, const struct nw_metric *m);
 bool run_add_bucket(struct nw_run *run, uint64_t upper, uint64_t count);
 bool run_add_parameter(struct nw_run *run, const char *path, const char *value, const char *unit, const char *source);
 
+/* Points are then added to the series that was added last. */
+bool run_add_series(struct nw_run *run, const char *path, const char *x_unit, const char *unit, const char *doc);
+bool run_add_point(struct nw_run *run, double x, double y);
+
 /* ---- assets, made from reports/html/ and the chart library at build time (html/embed.cmake); NUL-terminated */
-extern const unsigned char nw_asset_template[], nw_asset_style[], nw_asset_script[], nw_asset_chart[],
-    nw_asset_checkstyle[], nw_asset_checkscript[];
+extern const unsigned char nw_asset_template[], nw_asset_guests[], nw_asset_style[], nw_asset_script[],
+    nw_asset_chart[], nw_asset_checkstyle[], nw_asset_checkscript[];
 extern const size_t nw_asset_chart_bytes;
 
 /* proof_json.c: what was proved of an intent; the request that shows a finding. NULL when out of memory. */

@@ -54,6 +54,30 @@ bool run_add_parameter(struct nw_run *run, const char *path, const char *value, 
     return to->path && to->value && to->unit && to->source;
 }
 
+bool run_add_series(struct nw_run *run, const char *path, const char *x_unit, const char *unit, const char *doc)
+{
+    struct nw_run_series *array = grown(run->series, run->series_count, sizeof *array);
+    if (!array)
+        return false;
+    run->series = array;
+    struct nw_run_series *to = array + run->series_count++;
+    *to = (struct nw_run_series){
+        .path = utf8_dup(path), .x_unit = utf8_dup(x_unit), .unit = utf8_dup(unit), .doc = utf8_dup(doc)
+    };
+    return to->path && to->x_unit && to->unit && to->doc;
+}
+
+bool run_add_point(struct nw_run *run, double x, double y)
+{
+    struct nw_run_series *to = &run->series[run->series_count - 1];
+    struct nw_run_point *array = grown(to->point, to->count, sizeof *array);
+    if (!array)
+        return false;
+    to->point = array;
+    array[to->count++] = (struct nw_run_point){ x, y };
+    return true;
+}
+
 struct collect {
     struct nw_run *run;
     bool failed;
@@ -143,6 +167,14 @@ void nw_run_fini(struct nw_run *run)
     free(run->metric);
     free(run->bucket);
     free(run->parameter);
+    for (size_t i = 0; i < run->series_count; i++) {
+        free(run->series[i].path);
+        free(run->series[i].x_unit);
+        free(run->series[i].unit);
+        free(run->series[i].doc);
+        free(run->series[i].point);
+    }
+    free(run->series);
     free(run->stale);
     for (size_t i = 0; i < run->event_count; i++)
         free(run->event[i].text);
@@ -176,6 +208,14 @@ double nw_run_value(const struct nw_run *run, const char *path, double absent)
 {
     const struct nw_run_metric *m = nw_run_metric(run, path);
     return m ? nw_run_metric_value(m) : absent;
+}
+
+const struct nw_run_series *nw_run_series(const struct nw_run *run, const char *path)
+{
+    for (size_t i = 0; i < run->series_count; i++)
+        if (!strcmp(run->series[i].path, path))
+            return &run->series[i];
+    return NULL;
 }
 
 const struct nw_run_parameter *nw_run_parameter(const struct nw_run *run, const char *path)

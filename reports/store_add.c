@@ -107,6 +107,34 @@ static enum nw_status add_parameters(struct nw_store *store, const struct nw_run
     return s;
 }
 
+static enum nw_status add_series(struct nw_store *store, const struct nw_run *run, int64_t id, struct nw_error *err)
+{
+    sqlite3_stmt *q = NULL, *point = NULL;
+    if (!run->series_count)
+        return NW_OK;
+    enum nw_status s = store_prepare(
+        store, "INSERT INTO series (run_id, position, path, x_unit, unit, doc) VALUES (?,?,?,?,?,?)", &q, err);
+    if (!s)
+        s = store_prepare(store, "INSERT INTO series_points (run_id, position, n, x, y) VALUES (?,?,?,?,?)", &point,
+                          err);
+    for (size_t i = 0; !s && i < run->series_count; i++) {
+        const struct nw_run_series *r = run->series + i;
+        int bound = sqlite3_bind_int64(q, 1, id) | sqlite3_bind_int64(q, 2, (sqlite3_int64)i) |
+                    bind_text(q, 3, r->path) | bind_text(q, 4, r->x_unit) | bind_text(q, 5, r->unit) |
+                    bind_text(q, 6, r->doc);
+        s = step_and_reset(store, q, bound, err);
+        for (size_t n = 0; !s && n < r->count; n++) {
+            bound = sqlite3_bind_int64(point, 1, id) | sqlite3_bind_int64(point, 2, (sqlite3_int64)i) |
+                    sqlite3_bind_int64(point, 3, (sqlite3_int64)n) | sqlite3_bind_double(point, 4, r->point[n].x) |
+                    sqlite3_bind_double(point, 5, r->point[n].y);
+            s = step_and_reset(store, point, bound, err);
+        }
+    }
+    sqlite3_finalize(q);
+    sqlite3_finalize(point);
+    return s;
+}
+
 enum nw_status store_add_rows(struct nw_store *store, const struct nw_run *run, int64_t *id, struct nw_error *err)
 {
     enum nw_status s = add_run_row(store, run, id, err);
@@ -114,7 +142,9 @@ enum nw_status store_add_rows(struct nw_store *store, const struct nw_run *run, 
         s = add_metrics(store, run, *id, err);
     if (!s)
         s = add_histogram(store, run, *id, err);
-    return s ? s : add_parameters(store, run, *id, err);
+    if (!s)
+        s = add_parameters(store, run, *id, err);
+    return s ? s : add_series(store, run, *id, err);
 }
 
 enum nw_status nw_store_add(struct nw_store *store, const struct nw_run *run, int64_t *id_out, struct nw_error *err)

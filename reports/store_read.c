@@ -112,6 +112,17 @@ static bool read_parameter(sqlite3_stmt *q, struct nw_run *run)
     return run_add_parameter(run, column_text(q, 0), column_text(q, 1), column_text(q, 2), column_text(q, 3));
 }
 
+/* One row a point, those of a series together; a series without points has one row, of no point. */
+static bool read_series(sqlite3_stmt *q, struct nw_run *run)
+{
+    const bool begins = sqlite3_column_int64(q, 4) == 0;
+    if (begins && !run_add_series(run, column_text(q, 0), column_text(q, 1), column_text(q, 2), column_text(q, 3)))
+        return false;
+    if (!run->series_count || sqlite3_column_type(q, 5) == SQLITE_NULL)
+        return true;
+    return run_add_point(run, sqlite3_column_double(q, 5), sqlite3_column_double(q, 6));
+}
+
 static const struct {
     const char *sql;
     bool (*read)(sqlite3_stmt *q, struct nw_run *run);
@@ -121,6 +132,9 @@ static const struct {
       read_metric },
     { "SELECT upper_cycles, count FROM histogram WHERE run_id = ? ORDER BY bucket", read_bucket },
     { "SELECT path, value, unit, source FROM parameters WHERE run_id = ? ORDER BY position", read_parameter },
+    { "SELECT s.path, s.x_unit, s.unit, s.doc, coalesce(p.n, 0), p.x, p.y FROM series AS s LEFT JOIN series_points AS p"
+      " ON p.run_id = s.run_id AND p.position = s.position WHERE s.run_id = ? ORDER BY s.position, p.n",
+      read_series },
 };
 
 static enum nw_status load_part(struct nw_store *store, size_t i, struct nw_run *run, struct nw_error *err)

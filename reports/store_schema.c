@@ -33,6 +33,15 @@ const char *const nw_store_step[] = {
     "  run_id INTEGER UNIQUE REFERENCES runs(id) ON DELETE CASCADE,"
     "  label TEXT NOT NULL, error TEXT,"
     "  CHECK ((run_id IS NULL) <> (error IS NULL))) WITHOUT ROWID;",
+    /* 2 -> 3. Quantities over time or another quantity. */
+    "CREATE TABLE series ("
+    "  run_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL, path TEXT NOT NULL, x_unit TEXT NOT NULL, unit TEXT NOT NULL, doc TEXT NOT NULL,"
+    "  PRIMARY KEY (run_id, position)) WITHOUT ROWID;"
+    "CREATE TABLE series_points ("
+    "  run_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL, n INTEGER NOT NULL, x REAL NOT NULL, y REAL NOT NULL,"
+    "  PRIMARY KEY (run_id, position, n)) WITHOUT ROWID;",
 };
 const int nw_store_step_count = (int)NW_ARRAY_LEN(nw_store_step);
 

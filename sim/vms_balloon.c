@@ -7,6 +7,13 @@
 
 static uint64_t used_pages(const struct vm *vm) { return vm->fresh_gpn - vm->balloon.count - guest_free_pages(vm); }
 
+/* With what a guest whose balloon is gone would use besides: what it has paged out, as far as there is a balloon. */
+static uint64_t wanted_pages(const struct vm *vm)
+{
+    const uint64_t paged_out = vm->swap_fresh - vm->swap_free.count;
+    return used_pages(vm) + (paged_out < vm->balloon.count ? paged_out : vm->balloon.count);
+}
+
 /* ---- estimate ---- */
 
 static void estimate(struct vms *v, struct vm *vm)
@@ -61,7 +68,7 @@ void balloon_decide(struct vms *v, uint64_t now)
     pages += v->h->shared_users - v->h->kind[NW_FRAME_SHARED]; /* what sharing saves can be given away */
     for (unsigned i = 0; i < v->vms; i++) {
         struct vm *vm = &v->vm[i];
-        if (!vm->started || (vm->done && !v->h->guest[i].resident))
+        if (!vm->started || is_gone(vm))
             continue;
         if (b->estimator)
             vm->active = monitor_active(v, vm, (double)used_pages(vm));
@@ -73,7 +80,7 @@ void balloon_decide(struct vms *v, uint64_t now)
                                                   .max = max,
                                                   .shares = vm->config->shares,
                                                   .has = vm->target,
-                                                  .used = b->stats_ns ? vm->stats_used : used_pages(vm),
+                                                  .used = b->stats_ns ? vm->stats_used : wanted_pages(vm),
                                                   .active = vm->active,
                                                   .slowdown = slowdown_since(vm, now) };
         who[guests++] = i;
@@ -92,7 +99,7 @@ void balloon_decide(struct vms *v, uint64_t now)
         const uint64_t least = vm->kernel_pages + vm->pages / 32 + 64;
         vm->target = g[i].target > least ? g[i].target : least < vm->pages ? least : vm->pages;
         vm->balloon_target = vm->pages - vm->target;
-        if (vm->next_batch_ns == UINT64_MAX && vm->balloon_target != vm->balloon.count && !vm->done)
+        if (vm->next_batch_ns == UINT64_MAX && vm->balloon_target != vm->balloon.count && !is_gone(vm))
             vm->next_batch_ns = now;
     }
     free(g);
@@ -141,21 +148,21 @@ void balloon_batch(struct vms *v, struct vm *vm, uint64_t now)
         const uint64_t over = vm->balloon.count - vm->balloon_target;
         balloon_give_back(v, vm, over < batch ? over : batch);
     } else {
-        for (uint64_t n = 0; n < batch && vm->balloon.count < vm->balloon_target && !v->failed && !vm->done; n++) {
+        for (uint64_t n = 0; n < batch && vm->balloon.count < vm->balloon_target && !v->failed && !is_gone(vm); n++) {
             if (v->config->balloon.unit && vm->balloon_target - vm->balloon.count >= LEAF_PAGES &&
                 put_in_group(v, vm, &t)) {
                 n += LEAF_PAGES - 1;
                 continue;
             }
-            const uint32_t page = v->failed || vm->done ? NW_NONE32 : guest_alloc(v, vm, &t);
+            const uint32_t page = v->failed || is_gone(vm) ? NW_NONE32 : guest_alloc(v, vm, &t);
             stuck = page == NW_NONE32;
-            if (stuck || vm->done)
+            if (stuck || is_gone(vm))
                 break;
             put_in(v, vm, page);
         }
     }
     /* A guest that finds nothing more to give is asked again with the next decision. */
-    vm->next_batch_ns = stuck || vm->done || vm->balloon.count == vm->balloon_target
+    vm->next_batch_ns = stuck || is_gone(vm) || vm->balloon.count == vm->balloon_target
                             ? UINT64_MAX
                             : t + 1 + ns_of(v->config->balloon.batch_ns);
 }
@@ -174,7 +181,7 @@ static bool all_free(const struct vms *v, const struct vm *vm, uint64_t first, u
 static uint64_t give_free(struct vms *v, struct vm *vm, uint64_t unit)
 {
     uint64_t given = 0;
-    for (uint64_t gpn = 0; !vm->done && vm->free.count && gpn + unit <= vm->fresh_gpn; gpn += unit) {
+    for (uint64_t gpn = 0; !is_gone(vm) && vm->free.count && gpn + unit <= vm->fresh_gpn; gpn += unit) {
         if (!all_free(v, vm, gpn, gpn + unit))
             continue;
         for (uint64_t k = gpn; k < gpn + unit; k++) {
@@ -210,9 +217,9 @@ void balloon_report_stats(struct vms *v)
 {
     for (unsigned i = 0; i < v->vms; i++) {
         struct vm *vm = &v->vm[i];
-        if (!vm->started || vm->done)
+        if (!vm->started || is_gone(vm))
             continue;
-        vm->stats_used = used_pages(vm);
+        vm->stats_used = wanted_pages(vm);
         vm->counters.stats++;
     }
 }

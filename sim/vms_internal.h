@@ -211,6 +211,8 @@ static inline void vms_fail(struct vms *v, enum nw_status s)
     if (!v->failed)
         v->failed = s;
 }
+/* It was ended. One that has finished its works is idle, and its kernel and balloon are still there. */
+static inline bool is_gone(const struct vm *vm) { return vm->done && vm->state != NW_VMS_FINISHED; }
 static inline uint64_t ns_of(double ns) { return (uint64_t)(ns + 0.5); }
 
 #endif

@@ -264,17 +264,19 @@ static void take_samples(struct vms *v, uint64_t now)
         const struct nw_hostmem_guest *g = &v->h->guest[i];
         const double alone = (double)(vm->counters.accesses - vm->shown_accesses) * (double)vm->access_ps / 1000;
         const double elapsed = now > vm->shown_ns ? (double)(now - vm->shown_ns) : 0;
-        r->sample[r->samples++] = (struct nw_vms_sample){ .time_ns = now,
-                                                          .guest = i,
-                                                          .accesses = vm->counters.accesses,
-                                                          .resident = g->resident,
-                                                          .shared = g->shared,
-                                                          .swapped = g->swapped,
-                                                          .ballooned = vm->balloon.count,
-                                                          .large = g->large,
-                                                          .target = vm->target,
-                                                          .active = vm->active,
-                                                          .slowdown = alone > 0 ? elapsed / alone : 0 };
+        r->sample[r->samples++] =
+            (struct nw_vms_sample){ .time_ns = now,
+                                    .guest = i,
+                                    .accesses = vm->counters.accesses,
+                                    .resident = g->resident,
+                                    .shared = g->shared,
+                                    .swapped = g->swapped,
+                                    .ballooned = vm->balloon.count,
+                                    .large = g->large,
+                                    .used_frames = v->h->config.frames - v->h->kind[NW_FRAME_FREE],
+                                    .target = vm->target,
+                                    .active = vm->active,
+                                    .slowdown = alone > 0 ? elapsed / alone : 0 };
         vm->shown_ns = now;
         vm->shown_accesses = vm->counters.accesses;
     }
@@ -369,7 +371,7 @@ static void catch_up(struct vms *v, struct clockwork *w, uint64_t now)
             if (w->next[d] < w->next[first])
                 first = d;
         for (unsigned i = 0; i < v->vms; i++)
-            if (!v->vm[i].done && v->vm[i].next_batch_ns < (driver ? driver->next_batch_ns : UINT64_MAX))
+            if (!is_gone(&v->vm[i]) && v->vm[i].next_batch_ns < (driver ? driver->next_batch_ns : UINT64_MAX))
                 driver = &v->vm[i];
         const uint64_t driver_at = driver ? driver->next_batch_ns : UINT64_MAX;
         if ((driver_at < w->next[first] ? driver_at : w->next[first]) > now)
@@ -443,7 +445,7 @@ static void loop(struct vms *v, struct clockwork *w, const struct nw_vms_progres
             for (enum due d = DUE_SHARING; d < DUE_KINDS; d++)
                 next = w->next[d] < next ? w->next[d] : next;
             for (unsigned i = 0; i < v->vms; i++)
-                if (!v->vm[i].done && v->vm[i].next_batch_ns < next)
+                if (!is_gone(&v->vm[i]) && v->vm[i].next_batch_ns < next)
                     next = v->vm[i].next_batch_ns;
             w->core[core] = next > now ? next : now + 1;
             continue;
@@ -518,6 +520,10 @@ static enum nw_status fill_result(struct vms *v, const struct clockwork *w)
         memcpy(g->name, vm->name, sizeof g->name);
         r->guests++;
     }
+    if (!(r->moved = calloc((size_t)v->vms * v->vms, sizeof *r->moved)))
+        return nw_fail_nomem(v->err, "who took whose memory");
+    for (size_t to = 0; to < v->vms; to++) /* without the hypervisor's own, behind the guests */
+        memcpy(r->moved + to * v->vms, v->h->moved + to * v->h->config.guests, v->vms * sizeof *r->moved);
     enum nw_status s = monitor_results(v);
     /* The account has to be right at the end, too. */
     return s ? s : nw_hostmem_check(v->h, v->err);
@@ -613,6 +619,7 @@ void nw_vms_result_fini(struct nw_vms_result *r)
         free(r->guest[i].work_ns);
         free(r->guest[i].mrc);
     }
+    free(r->moved);
     free(r->monitor);
     free(r->monitor_sample);
     free(r->guest);

@@ -600,6 +600,28 @@ static void sharing__breaks_that_another_guest_can_be_seen_by(void **state)
     }
 }
 
+/* An early guest that has all of the host, and a late one that takes half: the frames are the early one's. What both lose is at least what both were given. */
+static void moved__says_who_took_whose_frames(void **state)
+{
+    (void)state;
+    struct nw_vms_config c;
+    nw_vms_config_init(&c);
+    set(&c, "host.memory", "40M");
+    set(&c, "swap.policy", "lru");
+    guest(&c, "early", "sequential", "36M", "9216");
+    guest(&c, "late", "sequential", "16M", "8192");
+    set(&c, "vm.early.memory", "40M");
+    set(&c, "vm.late.memory", "24M");
+    set(&c, "vm.late.start_ns", "20000000");
+    struct nw_vms_result r = run(&c);
+    check_sound(&r, "moved");
+    const uint64_t late_from_early = r.moved[1 * 2 + 0], early_from_late = r.moved[0 * 2 + 1];
+    assert_true(late_from_early > 2500 && late_from_early <= r.guest[0].counters.swapped_out);
+    assert_true(early_from_late < 500);
+    nw_vms_result_fini(&r);
+    nw_vms_config_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -622,6 +644,7 @@ int main(void)
         cmocka_unit_test(hinting__spares_swapping_free_pages),
         cmocka_unit_test(stats__are_what_the_policy_goes_by),
         cmocka_unit_test(sharing__breaks_that_another_guest_can_be_seen_by),
+        cmocka_unit_test(moved__says_who_took_whose_frames),
         cmocka_unit_test(config__every_default_is_allowed),
         cmocka_unit_test(config__choices_are_the_policies),
         cmocka_unit_test(config__nonsense_is_refused),

@@ -19,10 +19,10 @@ struct nw_allocation_guest {
     uint64_t size, min, max; /* pages; min <= max <= size */
     uint64_t shares;         /* at least 1 */
     uint64_t has;            /* pages that it may have now: its last target */
-    uint64_t used;           /* pages of its memory that ever held something, without those in the balloon */
-    double active;           /* estimated pages of its working set */
-    double slowdown;         /* since the last time; 1: none */
-    uint64_t target;         /* the answer */
+    uint64_t used;   /* pages of its memory that hold something, and those that would if its balloon were smaller */
+    double active;   /* estimated pages of its working set */
+    double slowdown; /* since the last time; 1: none */
+    uint64_t target; /* the answer */
 };
 
 struct nw_allocation_config {

@@ -61,8 +61,9 @@ enum {
 
 struct nw_frame {
     uint64_t content;
-    uint32_t user;  /* free: the next free frame; shared: the first user; guest, pinned: the page */
-    uint32_t node;  /* whoever chooses victims: its handle; NW_NONE32 when it has none */
+    uint32_t user; /* free: the next free frame; shared: the first user; guest, pinned: the page */
+    uint32_t
+        node; /* whoever chooses victims: its handle; NW_NONE32 when it has none. Free: the guest that had it last, likewise */
     uint32_t users; /* pages behind it */
     uint32_t kind;  /* enum nw_frame_kind */
 };
@@ -132,6 +133,7 @@ struct nw_hostmem {
         uint32_t own; /* pages that have a frame of their own */
     } * owner;        /* by page >> 9 */
     struct nw_hostmem_guest *guest;
+    uint64_t *moved; /* [to * guests + from]: frames that a guest got which another, or itself, had had last */
     uint64_t kind[NW_FRAME_KINDS]; /* how many frames there are of each */
     uint64_t shared_users;         /* pages behind shared frames */
     uint64_t free_slots, pages;

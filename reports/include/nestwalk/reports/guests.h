@@ -5,7 +5,11 @@
  *     if ((s = nw_run_from_guests(&config, &result, &run, err))) return s;
  *
  * Metrics: the host's counters by their own paths (frames.*, reclaim.*, swap.*, disk.*, sharing.*), the sums of the guests' counters by theirs
- * (accesses.total, faults.*, swap.*, balloon.*, pathologies.*), and each guest's alone below vm.NAME. The mode is "guests", the engine "pages". */
+ * (accesses.total, faults.*, swap.*, balloon.*, pathologies.*), and each guest's alone below vm.NAME. The mode is "guests", the engine "pages".
+ *
+ * Besides: vm.NAME.took.OTHER, frames that one guest got and the other had had last; vm.NAME.monitor.ESTIMATOR.*, errors and costs of its monitors; and
+ * series: vm.NAME.timeline.* (resident, shared, swapped, ballooned, target, large, slowdown; thinned out to 500 points), vm.NAME.monitor.exact and
+ * vm.NAME.monitor.ESTIMATOR.estimate, vm.NAME.miss_ratio. */
 #ifndef NESTWALK_REPORTS_GUESTS_H
 #define NESTWALK_REPORTS_GUESTS_H
 

@@ -39,6 +39,15 @@ struct nw_run_event {
     char *text;
 };
 
+/* A quantity over another one: a guest's memory over time, a miss-ratio curve. */
+struct nw_run_series {
+    char *path, *x_unit, *unit, *doc;
+    struct nw_run_point {
+        double x, y;
+    } * point; /* ascending in x */
+    size_t count;
+};
+
 struct nw_run {
     int64_t id, group; /* in the store; 0 = not stored. Runs stored through one open store share a group. */
     char created[32];  /* when it was stored, UTC, "2025-01-31 12:00:00"; empty = not stored */
@@ -56,6 +65,8 @@ struct nw_run {
     size_t bucket_count;
     struct nw_run_parameter *parameter; /* in the order of the table of parameters */
     size_t parameter_count;
+    struct nw_run_series *series; /* of runs of several guests; reports/guests.h says which */
+    size_t series_count;
     /* The first use of each stale translation (run.detect_stale). Not stored: a run read from a store has none. */
     struct nw_stale_use *stale;
     size_t stale_count;
@@ -79,6 +90,7 @@ const char *nw_run_title(const struct nw_run *run);
 const struct nw_run_metric *nw_run_metric(const struct nw_run *run, const char *path); /* NULL when it has none */
 double nw_run_value(const struct nw_run *run, const char *path, double absent);        /* as a double */
 double nw_run_metric_value(const struct nw_run_metric *m);
+const struct nw_run_series *nw_run_series(const struct nw_run *run, const char *path); /* NULL when it has none */
 const struct nw_run_parameter *nw_run_parameter(const struct nw_run *run, const char *path);
 
 /* Were the same things found? Compares all metrics that are not derived, and the histogram. When they differ and `why` is not

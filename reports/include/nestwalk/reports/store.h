@@ -19,7 +19,7 @@
 
 enum {
     NW_STORE_APPLICATION_ID = 0x4e57726c, /* "NWrl" */
-    NW_STORE_SCHEMA_VERSION = 2,
+    NW_STORE_SCHEMA_VERSION = 3,
 };
 enum nw_store_access { NW_STORE_READ, NW_STORE_WRITE };
 

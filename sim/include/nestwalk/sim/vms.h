@@ -177,6 +177,7 @@ struct nw_vms_monitor_sample {
 /* How the guests stood at a time. Pages. */
 struct nw_vms_sample {
     uint64_t time_ns, accesses, resident, shared, swapped, ballooned, target, large; /* large: groups of 512 */
+    uint64_t used_frames;    /* of the host, by all and for itself */
     double active, slowdown; /* active: the estimate; slowdown: since the sample before */
     uint32_t guest;
 };
@@ -190,6 +191,7 @@ struct nw_vms_result {
     struct nw_vms_host_counters host;
     struct nw_vms_guest_result *guest;
     size_t guests;
+    uint64_t *moved;              /* owned. [to * guests + from]: frames that one guest got and another had had last */
     struct nw_vms_sample *sample; /* by time, then guest */
     size_t samples;
     struct nw_vms_monitor_result *monitor; /* by guest, then estimator; of those that were on */
