@@ -1,5 +1,6 @@
 #include "iommu_inputs.h"
 #include "iommu_file.h"
+#include "iommu_sysfs.h"
 #include <dirent.h>
 #include <errno.h>
 #include <nestwalk/traces/archive.h>
@@ -174,6 +175,23 @@ static enum nw_status take_directory(struct iommu_inputs *in, const char *path, 
     return s;
 }
 
+/* A copy of sysfs, as the text that `nestwalk iommu collect` makes of it. */
+static enum nw_status take_sysfs(struct iommu_inputs *in, const char *path, size_t *taken, struct nw_error *err)
+{
+    struct iommu_sysfs sysfs;
+    char name[PATH_BYTES];
+    enum nw_status s = iommu_sysfs_read(path, &sysfs, err);
+    if (s)
+        return s;
+    snprintf(name, sizeof name, "%s/sys", path);
+    if (sysfs.size) {
+        s = take_bytes(in, name, sysfs.text, sysfs.size, err);
+        ++*taken;
+    }
+    free(sysfs.text);
+    return s;
+}
+
 enum nw_status iommu_inputs_add(struct iommu_inputs *in, const char *path, struct nw_error *err)
 {
     uint8_t *bytes;
@@ -181,7 +199,13 @@ enum nw_status iommu_inputs_add(struct iommu_inputs *in, const char *path, struc
     struct stat st;
     enum nw_status s;
     if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
+        struct stat root;
+        if (!stat("/", &root) && root.st_dev == st.st_dev && root.st_ino == st.st_ino)
+            return nw_fail(err, NW_ERR_INPUT,
+                           "%s: is a running system; nestwalk iommu collect takes what is needed of it", path);
         s = take_directory(in, path, 0, &taken, err);
+        if (!s && iommu_sysfs_recognise(path))
+            s = take_sysfs(in, path, &taken, err);
         return s || taken ? s
                           : nw_fail(err, NW_ERR_INPUT,
                                     "%s: no file in the directory has a table or text that is known here", path);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <nestwalk/traces/input.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,6 +46,17 @@ static enum nw_status fail_archive(const struct nw_input *in, struct nw_error *e
                    in->offset + (in->end - in->start), text ? text : "cannot be read");
 }
 
+/* Files of /proc and of debugfs have no size and content all the same. */
+static bool is_empty(const char *path)
+{
+    char byte;
+    FILE *f = fopen(path, "rb");
+    const bool empty = f && fread(&byte, 1, 1, f) == 0 && feof(f);
+    if (f)
+        fclose(f);
+    return empty;
+}
+
 static enum nw_status open_archive(struct nw_input *in, struct nw_error *err)
 {
     struct stat st;
@@ -57,7 +69,7 @@ static enum nw_status open_archive(struct nw_input *in, struct nw_error *err)
     in->line_number = in->offset = 0;
     in->start = in->end = 0;
     /* libarchive takes an empty file for an error; it is an input without content. */
-    in->ended = S_ISREG(st.st_mode) && !st.st_size;
+    in->ended = S_ISREG(st.st_mode) && !st.st_size && is_empty(in->path);
     if (in->ended)
         return NW_OK;
     in->archive = archive_read_new();

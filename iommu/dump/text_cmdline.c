@@ -21,8 +21,13 @@ static enum nw_status cmdline(struct reader *r, struct nw_error *err)
 
 static bool begins(const struct reader *r)
 {
-    return strstr(r->line, "BOOT_IMAGE=") || strstr(r->line, "root=") || strstr(r->line, "intel_iommu=") ||
-           strstr(r->line, "iommu=");
+    static const char *const options[] = { "BOOT_IMAGE=", "root=", "iommu=", "console=", "panic=", "init=", "quiet" };
+    for (size_t i = 0; i < NW_ARRAY_LEN(options); i++) {
+        const char *at = strstr(r->line, options[i]);
+        if (at && (at == r->line || at[-1] == ' ' || at[-1] == '_'))
+            return true;
+    }
+    return false;
 }
 
 const struct text_format nw_text_cmdline = { .name = "cmdline", .begins = begins, .parse = cmdline };

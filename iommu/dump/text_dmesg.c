@@ -167,11 +167,18 @@ static enum nw_status dmesg(struct reader *r, struct nw_error *err)
     return s;
 }
 
+/* At the beginning, or behind a time or the name of a device: not the end of a path. */
+static bool has_tag(const char *line, const char *tag)
+{
+    const char *at = strstr(line, tag);
+    return at && (at == line || at[-1] == ' ' || at[-1] == ']' || at[-1] == '>');
+}
+
 static bool begins(const struct reader *r)
 {
     double seconds;
-    return time_of(r->line, &seconds) || strstr(r->line, "DMAR: ") || strstr(r->line, "DMAR:[") ||
-           strstr(r->line, "AMD-Vi: ") || strstr(r->line, " kernel: ") || !strncmp(r->line, "(XEN) ", 6);
+    return time_of(r->line, &seconds) || has_tag(r->line, "DMAR: ") || has_tag(r->line, "DMAR:[") ||
+           has_tag(r->line, "AMD-Vi: ") || strstr(r->line, " kernel: ") || !strncmp(r->line, "(XEN) ", 6);
 }
 
 const struct text_format nw_text_dmesg = { .name = "dmesg", .begins = begins, .parse = dmesg };

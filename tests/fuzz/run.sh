@@ -39,6 +39,10 @@ fuzz_dump)
   printf 'DeviceId QWORD[3] QWORD[2] QWORD[1] QWORD[0] iommu\n0000:01:00.0 0 2000000105100013 1 6000000105200803 iommu0\n' | seed amd-devtbl
   printf 'DeviceId 0000:01:00.0\nIRT[0000] 0000000000000025 0000000000000401\nIRT[0001] 00250401\n' | seed amd-irqtbl
   printf 'IOMMU: dmar0 Register Base Address: fed90000\n  <0.1us\n   inv_iotlb 0 12 390 40 3 1 0 0 370 6\n' | seed latency
+  printf '<6>[    0.06] DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2008c40660462 ecap f050da\n[    0.07] DMAR: RMRR base: 0x8a76a000 end: 0x8a789fff\nIOAPIC[0]: apic_id 2, version 32\nDMAR-IR: IOAPIC id 2 under DRHD base  0xfed91000 IOMMU 1\n[    1.0] Kernel command line: iommu=pt\n[    2.0] DMAR: [DMA Read NO_PASID] Request device [00:14.0] fault addr 0x1000 [fault reason 0x06] x\n' | seed dmesg
+  printf '/sys/class/iommu/dmar0/intel-iommu/cap = d2008c40660462\n/sys/kernel/iommu_groups/3/type = DMA-FQ\n/sys/kernel/iommu_groups/3/reserved_regions = 0xfee00000 0xfeefffff msi\n/sys/kernel/iommu_groups/3/devices -> 0000:00:02.0\n/sys/bus/pci/devices/0000:00:02.0/class = 0x030000\n/sys/bus/pci/devices/0000:00:02.0/driver -> vfio-pci\n/sys/bus/pci/devices/0000:00:02.0/config +0x0 = 8680923e0704100002000003000000000000\n/sys/bus/pci/devices/0000:00:02.0/config +0xfc0 = 00\n' | seed sysfs
+  printf 'processor\t: 0\nvendor_id\t: AuthenticAMD\naddress sizes\t: 48 bits physical, 48 bits virtual\nflags\t\t: fpu sme sev_snp\n' | seed cpuinfo
+  printf '00:1c.0 0604: 8086:a110\n00: 86 80 10 a1 07 04 10 00 f1 00 04 06 00 00 81 00\n10: 00 00 00 00 00 00 00 00 00 01 01 00 f0 00 00 20\n30: 00 00 00 00 40 00 00 00\n40: 10 00 42 01\n100: 0d 00 01 00 00 00 1d 00\nff0: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n' | seed lspci-bytes
   ;;
 fuzz_changes)
   {
@@ -61,6 +65,12 @@ fuzz_changes)
       printf 'CMD Buffer Head Offset:1 Tail Offset:1\n  0: %s 00000000 00000000\n  1: 0 0 0 0\n\0' "$slot"
     done
   } | seed amd
+  ;;
+fuzz_archive)
+  printf 'some text\n' >file
+  tar cf - file | seed tar
+  tar --format=pax -cf - file run.sh 2>/dev/null | seed pax
+  tar --format=gnu -cf - file | seed gnu
   ;;
 fuzz_fault_log)
   printf 'DMAR: DRHD: handling fault status reg 2\nDMAR: [DMA Read NO_PASID] Request device [03:00.0] fault addr 0x1000 [fault reason 0x06] PTE Read access is not set\nDMAR: INTR-REMAP: Request device [f0:1f.0] fault index 0x25 [fault reason 0x26]\n' | seed intel
