@@ -9,6 +9,7 @@
 #include "iommu_walk.h"
 #include "trace_common.h"
 #include <inttypes.h>
+#include <nestwalk/iommu/check_image.h>
 #include <nestwalk/reports/export.h>
 #include <nestwalk/reports/findings.h>
 #include <stdlib.h>
@@ -60,6 +61,45 @@ struct checked {
     struct iommu_intent intent;
 };
 
+/* ---- tables in an image ---------------------------------------------------------------------------- */
+
+struct image_use {
+    struct nw_iommu_findings *found;
+    size_t pages;
+};
+
+static enum nw_status check_vtd(void *context, const char *name, uint16_t segment, const struct nw_vtd_tables *t,
+                                struct nw_error *err)
+{
+    struct image_use *use = context;
+    size_t pages;
+    (void)segment;
+    enum nw_status s = nw_iommu_check_image_vtd(t, name, use->found, &pages, err);
+    use->pages += s ? 0 : pages;
+    return s;
+}
+static enum nw_status check_amdvi(void *context, const char *name, uint16_t segment, const struct nw_amdvi_tables *t,
+                                  struct nw_error *err)
+{
+    struct image_use *use = context;
+    size_t pages;
+    (void)segment;
+    enum nw_status s = nw_iommu_check_image_amdvi(t, name, use->found, &pages, err);
+    use->pages += s ? 0 : pages;
+    return s;
+}
+
+static enum nw_status judge_image(struct checked *c, struct nw_error *err)
+{
+    struct nw_checked_input in = { .file = c->unit.value[UNIT_IMAGE], .kind = "image", .first = c->in.found.count };
+    struct image_use use = { .found = &c->in.found };
+    enum nw_status s =
+        iommu_unit_each(&c->unit, &c->in.dump, &(struct iommu_unit_use){ check_vtd, check_amdvi, &use }, err);
+    in.count = c->in.found.count - in.first;
+    in.structures = use.pages;
+    return s ? s : iommu_inputs_append(&c->in, &in, err);
+}
+
 /* All inputs have been read. */
 static enum nw_status judge_intent(struct checked *c, const char *path, struct nw_error *err)
 {
@@ -102,6 +142,7 @@ static void print_input(const struct checked *c, const struct nw_checked_input *
     printf(": %s, %zu %s%s, ", in->kind, in->structures,
            c->in.text[in - c->in.at]     ? "row"
            : !strcmp(in->kind, "intent") ? "requester"
+           : !strcmp(in->kind, "image")  ? "table page"
                                          : "structure",
            in->structures == 1 ? "" : "s");
     size_t told = 0;
@@ -323,10 +364,7 @@ static const char *unit_problem(struct request *r)
 {
     const char *const *v = r->unit.value;
     for (int i = 0; i < UNIT_OPTIONS; i++)
-        if (v[i] && !r->value[OPT_INTENT])
-            return "--image and what goes with it are for --intent";
-    for (int i = UNIT_START; i < UNIT_OPTIONS; i++)
-        if (v[i] && !v[UNIT_IMAGE])
+        if (v[i] && i != UNIT_IMAGE && !v[UNIT_IMAGE])
             return "--start, --rtaddr, --device-table and the registers go with --image";
     if (v[UNIT_RTADDR] && v[UNIT_DEVICE_TABLE])
         return "--rtaddr is VT-d's and --device-table AMD-Vi's: one of them";
@@ -363,12 +401,13 @@ static int parse(const struct nw_command *self, int argc, char **argv, struct re
     if (problem)
         return nw_cli_usage(self, "%s", problem);
     if (r->value[OPT_DIFF] &&
-        (r->files != 2 || r->value[OPT_INTENT] || r->value[OPT_JSON] || r->value[OPT_SARIF] || r->value[OPT_BASELINE] ||
-         r->value[OPT_WRITE_BASELINE] || r->value[OPT_HTML] || r->value[OPT_DOT] || r->value[OPT_SVG]))
+        (r->files != 2 || r->value[OPT_INTENT] || r->unit.value[UNIT_IMAGE] || r->value[OPT_JSON] ||
+         r->value[OPT_SARIF] || r->value[OPT_BASELINE] || r->value[OPT_WRITE_BASELINE] || r->value[OPT_HTML] ||
+         r->value[OPT_DOT] || r->value[OPT_SVG]))
         return nw_cli_usage(self, "--diff takes two inputs, OLD and NEW, and of the other options --fail-on");
     if (r->value[OPT_DIFF] && r->earliers)
         return nw_cli_usage(self, "--diff compares findings, --earlier what they are of: give one of them");
-    if (!r->files && !r->value[OPT_INTENT])
+    if (!r->files && !r->value[OPT_INTENT] && !r->unit.value[UNIT_IMAGE])
         return nw_cli_usage(self, "name a file with a DMAR or IVRS table, or a text of a running machine");
     return -1;
 }
@@ -388,6 +427,8 @@ static int check(const struct nw_command *self, const struct request *r)
         s = iommu_inputs_add(&c.in, r->file[i], &err);
     if (!s)
         s = iommu_inputs_judge(&c.in, &err);
+    if (!s && c.unit.value[UNIT_IMAGE])
+        s = judge_image(&c, &err);
     if (!s && r->value[OPT_INTENT])
         s = judge_intent(&c, r->value[OPT_INTENT], &err);
     if (!s && r->value[OPT_BASELINE])
@@ -448,6 +489,8 @@ const struct nw_command nw_cmd_iommu = {
         "that is in it and known. What several "
         "inputs say of one machine is compared. Prints the findings by rule, the severest "
         "first: where, what, and what to do.\n\n"
+        "With --image, a dump of physical memory, every table of the unit is read and each entry judged; the root is "
+        "--rtaddr, --device-table, or that of the units whose registers are among the files.\n\n"
         "With --intent, devices and memory are held against a file that says whose they are: for every device, and "
         "every "
         "PASID, all tables are read, from a dump of physical memory (--image) with the root pointer of --rtaddr, "

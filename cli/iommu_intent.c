@@ -1,5 +1,4 @@
 #include "iommu_intent.h"
-#include <nestwalk/iommu/vtd_unit.h>
 #include <nestwalk/reports/survey.h>
 #include <nestwalk/reports/vtd_walk.h>
 #include <nestwalk/scenarios/intent.h>
@@ -7,68 +6,29 @@
 
 /* ---- inputs ------------------------------------------------------------------------------------- */
 
-static uint16_t segment_of(const struct nw_dump *d, const struct nw_dump_unit *u)
+static enum nw_status add_vtd(void *context, const char *name, uint16_t segment, const struct nw_vtd_tables *t,
+                              struct nw_error *err)
 {
-    for (size_t i = 0; i < d->drhds; i++)
-        if (d->drhd[i].base == u->base)
-            return d->drhd[i].segment;
-    return 0;
+    return nw_proof_add_vtd(context, name, segment, t, err);
 }
-
-/* Each unit whose registers are among the texts; what its regset does not say is the model's. */
-static enum nw_status add_regset(struct iommu_intent *i, struct iommu_unit *unit, const struct nw_dump *d,
-                                 struct nw_error *err)
+static enum nw_status add_amdvi(void *context, const char *name, uint16_t segment, const struct nw_amdvi_tables *t,
+                                struct nw_error *err)
 {
-    enum nw_status s = NW_OK;
-    size_t added = 0;
-    for (size_t k = 0; k < d->units && !s; k++) {
-        const struct nw_dump_unit *u = &d->unit[k];
-        struct nw_vtd_tables t = { .unit = nw_vtd_config_default(NULL).unit, .rtaddr = u->value[NW_DUMP_RTADDR] };
-        if (!u->has[NW_DUMP_RTADDR])
-            continue;
-        if (u->has[NW_DUMP_CAP])
-            t.unit.cap = u->value[NW_DUMP_CAP];
-        if (u->has[NW_DUMP_ECAP])
-            t.unit.ecap = u->value[NW_DUMP_ECAP];
-        s = iommu_unit_vtd(unit, &t, err);
-        if (!s)
-            s = nw_proof_add_vtd(i->proof, u->name, segment_of(d, u), &t, err);
-        added++;
-    }
-    if (!s && !added)
-        s = nw_fail(err, NW_ERR_INPUT,
-                    "%s: where the root table is, is not known; give --rtaddr (VT-d), --device-table (AMD-Vi) or the "
-                    "machine's iommu_regset",
-                    unit->value[UNIT_IMAGE]);
-    return s;
+    return nw_proof_add_amdvi(context, name, segment, t, err);
 }
 
 static enum nw_status add_tables(struct iommu_intent *i, struct iommu_unit *unit, const struct nw_dump *d,
                                  struct nw_error *err)
 {
-    struct nw_vtd_tables vtd = { .unit = nw_vtd_config_default(NULL).unit };
-    struct nw_amdvi_tables amdvi;
-    enum nw_status s;
-    unit->haw = d->haw >= 32 ? d->haw : NW_PHYS_BITS_MAX;
-    if (!unit->value[UNIT_IMAGE]) {
-        if (!d->mappings && !d->contexts)
-            return nw_fail(err, NW_ERR_INPUT,
-                           "%s: there is nothing to hold it against; give a memory image (--image), or the machine's "
-                           "domain_translation_struct",
-                           i->in.file);
-        return nw_proof_add_dump(i->proof, d, err);
-    }
-    if (unit->value[UNIT_DEVICE_TABLE]) {
-        s = iommu_unit_open(unit, err);
-        if (!s)
-            s = iommu_unit_amdvi(unit, &amdvi, err);
-        return s ? s : nw_proof_add_amdvi(i->proof, "unit", 0, &amdvi, err);
-    }
-    s = iommu_unit_open(unit, err);
-    if (s || !unit->value[UNIT_RTADDR])
-        return s ? s : add_regset(i, unit, d, err);
-    s = iommu_unit_vtd(unit, &vtd, err);
-    return s ? s : nw_proof_add_vtd(i->proof, "unit", 0, &vtd, err);
+    const struct iommu_unit_use use = { add_vtd, add_amdvi, i->proof };
+    if (unit->value[UNIT_IMAGE])
+        return iommu_unit_each(unit, d, &use, err);
+    if (!d->mappings && !d->contexts)
+        return nw_fail(err, NW_ERR_INPUT,
+                       "%s: there is nothing to hold it against; give a memory image (--image), or the machine's "
+                       "domain_translation_struct",
+                       i->in.file);
+    return nw_proof_add_dump(i->proof, d, err);
 }
 
 enum nw_status iommu_intent_check(struct iommu_intent *i, const char *path, struct iommu_unit *unit,

@@ -9,6 +9,7 @@
 #include "internal.h"
 #include "iommu_image.h"
 #include <nestwalk/iommu/amdvi.h>
+#include <nestwalk/iommu/dump.h>
 
 enum {
     UNIT_IMAGE,
@@ -60,5 +61,18 @@ enum nw_status iommu_unit_open(struct iommu_unit *u, struct nw_error *err) NW_MU
 enum nw_status iommu_unit_vtd(struct iommu_unit *u, struct nw_vtd_tables *t, struct nw_error *err) NW_MUST_USE;
 enum nw_status iommu_unit_amdvi(struct iommu_unit *u, struct nw_amdvi_tables *t, struct nw_error *err) NW_MUST_USE;
 void iommu_unit_close(struct iommu_unit *u);
+
+/* What is done with the tables of a unit, in the image. */
+struct iommu_unit_use {
+    enum nw_status (*vtd)(void *context, const char *name, uint16_t segment, const struct nw_vtd_tables *t,
+                          struct nw_error *err);
+    enum nw_status (*amdvi)(void *context, const char *name, uint16_t segment, const struct nw_amdvi_tables *t,
+                            struct nw_error *err);
+    void *context;
+};
+/* The unit of --rtaddr or --device-table; without them each whose registers are among the texts (iommu_regset; of AMD-Vi mmio, with the
+ * device table's at offset 0). What the texts do not say of a unit is the model's. NW_ERR_INPUT: there is none. */
+enum nw_status iommu_unit_each(struct iommu_unit *u, const struct nw_dump *d, const struct iommu_unit_use *use,
+                               struct nw_error *err) NW_MUST_USE;
 
 #endif

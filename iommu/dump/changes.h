@@ -21,7 +21,7 @@ struct changes {
     const struct nw_dump *old, *now;
     struct unit_queue *unit;
     size_t units;
-    bool strict; /* the kernel is known to flush at once */
+    bool strict; /* the kernel is known to flush at once, whichever device */
 };
 
 /* NULL: no memory, and j->no_memory says so. */

@@ -82,13 +82,29 @@ static void where_of(const struct piece *p, char where[96])
     snprintf(where + strlen(where), 96 - strlen(where), " IOVA 0x%llx", (unsigned long long)p->start);
 }
 
+/* Does the kernel flush the device's unmappings at once? Its group's type says so, where it is known: DMA, or that a guest or a driver in
+ * user space has it; DMA-FQ is the lazy one. Else what is known of all. */
+static bool is_strict(const struct changes *c, uint16_t source_id)
+{
+    const struct nw_dump *d = c->now;
+    for (size_t i = 0; i < d->functions; i++) {
+        if (d->function[i].bdf != source_id || !d->function[i].has_group)
+            continue;
+        for (size_t k = 0; k < d->groups; k++)
+            if (d->group[k].number == d->function[i].group)
+                return strcmp(d->group[k].type, "DMA-FQ") != 0;
+    }
+    return c->strict;
+}
+
 /* A piece of an earlier mapping is gone, leads elsewhere or has fewer rights; or, `fresh`, it was none and is one. */
 static void judge_piece(struct changes *c, const struct piece *p, bool fresh)
 {
     const struct nw_dump_mapping *m = p->of;
     const struct domain d = nw_changes_domain(fresh ? c->now : c->old, m->source_id, m->has_pasid, m->pasid);
     struct unit_queue *u = nw_changes_queue(c, d.unit ? d.unit : "");
-    enum nw_iommu_severity severity = fresh ? NW_IOMMU_WARNING : c->strict ? NW_IOMMU_ERROR : NW_IOMMU_WARNING;
+    const bool strict = is_strict(c, m->source_id);
+    enum nw_iommu_severity severity = fresh || !strict ? NW_IOMMU_WARNING : NW_IOMMU_ERROR;
     char where[96];
     if (!u)
         return;
@@ -111,7 +127,7 @@ static void judge_piece(struct changes *c, const struct piece *p, bool fresh)
                         "0x%llx bytes led to 0x%llx, which is over, and no invalidation covers 0x%llx%s%s",
                         (unsigned long long)(p->last - p->start + 1),
                         (unsigned long long)(m->target + (p->start - m->iova)), (unsigned long long)from,
-                        nw_changes_surely(u), c->strict ? "" : "; a lazy kernel may still do it");
+                        nw_changes_surely(u), strict ? "" : "; a lazy kernel may still do it");
 }
 
 /* The parts of `m` that `other` does not have just so; `count` of them in order, from *next on those that may touch it. */

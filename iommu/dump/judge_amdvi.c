@@ -93,13 +93,17 @@ static void judge_features(struct judge *j, const struct nw_dump_amd_register *e
 {
     const struct nw_dump_amd *a = &j->d->amd;
     char where[16];
+    uint64_t common = ~UINT64_C(0);
     name_unit(efr->unit, where);
+    for (size_t i = 0; i < a->ivhds; i++)
+        common &= a->ivhd[i].efr;
     if (efr->unit >= 0 && (size_t)efr->unit < a->ivhds && a->ivhd[efr->unit].has_efr &&
-        a->ivhd[efr->unit].efr != efr->value)
+        a->ivhd[efr->unit].efr != efr->value && (!efr->common || efr->value != common))
         nw_judge_add(j, V09, &efr->place, where, "the register is 0x%llx, and its image in the IVRS 0x%llx",
                      (unsigned long long)efr->value, (unsigned long long)a->ivhd[efr->unit].efr);
     for (const struct nw_dump_amd_register *first = a->reg; first < efr; first++) {
-        if (first->capability || first->offset != NW_AMDVI_EFR || first->unit == efr->unit)
+        if (first->capability || first->offset != NW_AMDVI_EFR || first->unit == efr->unit ||
+            first->common != efr->common)
             continue;
         char other[16];
         name_unit(first->unit, other);

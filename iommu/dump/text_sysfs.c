@@ -11,6 +11,7 @@
  * it. Files as Linux, Documentation/ABI/testing/sysfs-class-iommu*, sysfs-kernel-iommu_groups, sysfs-bus-pci. */
 #include "function.h"
 #include <ctype.h>
+#include <nestwalk/iommu/amdvi_unit.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -153,6 +154,27 @@ static bool parse_hex(const char *text, uint64_t *out)
     return end > text && !*end;
 }
 
+/* "ivhd0/amd-iommu/features": of older kernels the extended feature register, of newer ones the second and the first, "EFR2:EFR". */
+static enum nw_status of_amd_unit(struct reader *r, const char *name, const char *value, struct nw_error *err)
+{
+    unsigned unit;
+    int used = 0;
+    uint64_t efr;
+    if (sscanf(name, "ivhd%4u/amd-iommu/features%n", &unit, &used) != 1 || !used || name[used])
+        return NW_OK;
+    const char *colon = strchr(value, ':');
+    if (!parse_hex(colon ? colon + 1 : value, &efr))
+        return nw_reader_bad(r, err, "a register in hexadecimal");
+    struct nw_dump_amd_register *o = nw_reader_grow(&r->d->amd.reg, &r->d->amd.regs, sizeof *o);
+    if (!o)
+        return nw_fail_nomem(err, "the registers of a dump");
+    *o = (struct nw_dump_amd_register){
+        .unit = (int)unit, .common = true, .offset = NW_AMDVI_EFR, .value = efr, .place = nw_reader_place(r)
+    };
+    r->items++;
+    return NW_OK;
+}
+
 /* "dmar0/intel-iommu/cap" */
 static enum nw_status of_unit(struct state *s, const char *name, const char *value)
 {
@@ -163,7 +185,7 @@ static enum nw_status of_unit(struct state *s, const char *name, const char *val
     struct reader *r = s->r;
     const char *file = strchr(name, '/');
     if (!file || strncmp(file, "/intel-iommu/", 13) != 0)
-        return NW_OK;
+        return of_amd_unit(r, name, value, s->err);
     char unit[NW_DUMP_UNIT_NAME];
     snprintf(unit, sizeof unit, "%.*s", (int)(file - name < 15 ? file - name : 15), name);
     struct nw_dump_unit *u = nw_reader_unit(r, unit, 0);

@@ -130,6 +130,18 @@ static bool find_legacy(struct vtd_walk *w, const struct nw_vtd_request *q, stru
     return true;
 }
 
+void vtd_trees_of_walk(const struct vtd_walk *w, struct nw_vtd_trees *out)
+{
+    const enum nw_vtd_translation translation = w->domain.translation;
+    out->translation = translation;
+    out->has_first = translation == NW_VTD_FIRST_STAGE || translation == NW_VTD_NESTED;
+    out->has_second = translation == NW_VTD_SECOND_STAGE || translation == NW_VTD_NESTED;
+    if (out->has_first)
+        out->first = w->domain.first;
+    if (out->has_second)
+        out->second = w->domain.second;
+}
+
 unsigned nw_vtd_context_trees(const struct nw_vtd_capabilities *unit, const uint64_t word[2], struct nw_vtd_trees *out)
 {
     const struct nw_vtd_tables t = { .unit = *unit };
@@ -139,10 +151,9 @@ unsigned nw_vtd_context_trees(const struct nw_vtd_capabilities *unit, const uint
     if (reason || CONTEXT_TT(word[0]) == TT_PASS_THROUGH)
         return reason;
     vtd_walk_init(&w, &t, NULL);
+    w.domain.translation = NW_VTD_SECOND_STAGE;
     legacy_tree(&w, word);
-    out->translation = NW_VTD_SECOND_STAGE;
-    out->has_second = true;
-    out->second = w.domain.second;
+    vtd_trees_of_walk(&w, out);
     return 0;
 }
 
@@ -245,4 +256,16 @@ bool vtd_page_request_allowed(struct vtd_walk *w, const struct nw_vtd_request *q
     if (q->has_pasid && !(c.word[0] & SCALABLE_PASIDE))
         return vtd_fault(w, fault, 0x45);
     return !q->has_pasid || q->pasid < vtd_pasids_of(&c) || vtd_fault(w, fault, 0x46);
+}
+
+unsigned nw_vtd_trees_of(const struct nw_vtd_tables *t, const struct nw_vtd_request *q, struct nw_vtd_trees *out)
+{
+    struct vtd_walk w;
+    struct nw_vtd_fault fault = { .reason = 0 };
+    vtd_walk_init(&w, t, NULL);
+    *out = (struct nw_vtd_trees){ .translation = NW_VTD_PASS_THROUGH };
+    if (!vtd_find_domain(&w, q, &fault))
+        return fault.reason;
+    vtd_trees_of_walk(&w, out);
+    return 0;
 }

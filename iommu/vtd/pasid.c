@@ -94,13 +94,7 @@ unsigned nw_vtd_pasid_trees(const struct nw_vtd_capabilities *unit, const uint64
     vtd_walk_init(&w, &t, NULL);
     if (!make_trees(&w, word))
         return 0x5b;
-    out->translation = w.domain.translation;
-    out->has_first = out->translation == NW_VTD_FIRST_STAGE || out->translation == NW_VTD_NESTED;
-    out->has_second = out->translation == NW_VTD_SECOND_STAGE || out->translation == NW_VTD_NESTED;
-    if (out->has_first)
-        out->first = w.domain.first;
-    if (out->has_second)
-        out->second = w.domain.second;
+    vtd_trees_of_walk(&w, out);
     return 0;
 }
 

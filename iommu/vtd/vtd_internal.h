@@ -100,6 +100,9 @@ bool vtd_find_pasid(struct vtd_walk *w, const struct nw_vtd_request *q, const st
 /* domain.c: may the source send page requests? False: *fault has the reason. */
 bool vtd_page_request_allowed(struct vtd_walk *w, const struct nw_vtd_request *q, struct nw_vtd_fault *fault);
 
+/* domain.c: what w->domain has of trees. */
+void vtd_trees_of_walk(const struct vtd_walk *w, struct nw_vtd_trees *out);
+
 /* Sets the reason, and whether it is recorded; returns false. */
 bool vtd_fault(struct vtd_walk *w, struct nw_vtd_fault *fault, unsigned reason);
 

@@ -54,6 +54,15 @@ is '.proof.subjects[0] | [.devices[0].device, .owner, .translation, .readable_by
   '["0000:00:04.0","guest a","second stage",2105344,2,2101248,true]' "a subject"
 is '.proof.subjects[0].memory | map([.start, .bytes, .rights])' '[["0x600000",2097152,"rw"],["0x900000",4096,"rw"],["0x901000",4096,"r"]]' "its memory"
 
+# The image alone: each entry of its tables.
+expect 0 check --image vtd --rtaddr 0x1000
+has out '^vtd: image, 6 table pages, no findings$' "the image is an input"
+cp vtd odd
+put odd 0x4008 0x601083
+expect 1 check --image odd --rtaddr 0x1000
+has out '^error X12  Reserved bits in a paging entry$' "a large page that is not aligned"
+has out '^    unit 00:04.0 entry at 0x4008: 0x0000000000601083, of level 2, maps a page' "which entry"
+
 # b also maps a page of a's, and one that nobody has.
 put vtd 0x8010 0x901003 0xb00001
 expect 1 check --intent good.xml --image vtd --rtaddr 0x1000
@@ -144,7 +153,7 @@ expect 3 check --intent good.xml --image vtd
 has err 'where the root table is, is not known' "no root pointer"
 expect 3 check --intent good.xml
 has err 'nothing to hold it against' "no tables"
-for bad in "--image vtd --rtaddr 0" "--intent good.xml --rtaddr 0" "--intent good.xml --image vtd --rtaddr 0 --device-table 0" \
+for bad in "--rtaddr 0" "--intent good.xml --rtaddr 0" "--intent good.xml --image vtd --rtaddr 0 --device-table 0" \
   "--intent good.xml --image vtd --rtaddr x" "--intent good.xml --image vtd --rtaddr 0 --efr 1" "--diff --intent good.xml a b" \
   "--intent good.xml --image vtd --device-table 0 --cap 0"; do
   # shellcheck disable=SC2086

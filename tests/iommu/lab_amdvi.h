@@ -45,6 +45,22 @@ static void v09_image(bool broken, struct nw_iommu_findings *found)
     must(nw_iommu_check_dump(&d, 0, found, err));
     nw_dump_fini(&d);
 }
+/* What sysfs shows, which may be what both units have in common. */
+static void v09_sysfs(bool broken, struct nw_iommu_findings *found)
+{
+    struct nw_ivrs_block block[] = { { .type = NW_IVHD_11, .efr = UINT64_C(0x246577efa2254afa) },
+                                     { .type = NW_IVHD_11, .device = 0x2002, .efr = UINT64_C(0x246577efa2254a7a) } };
+    const struct nw_ivrs ivrs = { .block = block, .blocks = 2 };
+    const char *text = broken ? "/sys/class/iommu/ivhd0/amd-iommu/features = 10:246577efa22540fa\n"
+                              : "/sys/class/iommu/ivhd0/amd-iommu/features = 10:246577efa2254a7a\n";
+    struct nw_dump d = { .has_dmar = false };
+    size_t items;
+    must(nw_dump_add_ivrs(&d, &ivrs, 1, err));
+    must(nw_dump_add(&d, text, strlen(text), "sysfs", 0, &items, err));
+    assert_int_equal(items, 1);
+    must(nw_iommu_check_dump(&d, 0, found, err));
+    nw_dump_fini(&d);
+}
 /* Registers of two units. */
 static void v09_units(bool broken, struct nw_iommu_findings *found)
 {
@@ -62,6 +78,7 @@ static void v09_units(bool broken, struct nw_iommu_findings *found)
 static const struct lab_case lab_amdvi[] = {
     { .rule = "V09", .judge = v09_image },
     { .rule = "V09", .judge = v09_units },
+    { .rule = "V09", .judge = v09_sysfs },
     { .rule = "D18", .text = { amd_capability }, .build = amd_unit, .from = "0xfd000001", .to = "0xfd200001" },
     { .rule = "V10", .text = { devtbl }, .from = "6000000105200803", .to = "6000000105200e03" },
     { .rule = "V10", .text = { devtbl }, .from = "6000000105200803", .to = "6000000105200807" },

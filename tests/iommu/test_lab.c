@@ -3,6 +3,7 @@
 #include "lab_changes.h"
 #include "lab_dmar.h"
 #include "lab_habits.h"
+#include "lab_image.h"
 #include "lab_isolation.h"
 #include "lab_ivrs.h"
 #include "lab_machine.h"
@@ -15,6 +16,7 @@ static const struct {
     size_t count;
 } lab_tables[] = {
     { "lab_dmar", lab_dmar, NW_ARRAY_LEN(lab_dmar) },
+    { "lab_image", lab_image, NW_ARRAY_LEN(lab_image) },
     { "lab_isolation", lab_isolation, NW_ARRAY_LEN(lab_isolation) },
     { "lab_ivrs", lab_ivrs, NW_ARRAY_LEN(lab_ivrs) },
     { "lab_machine", lab_machine, NW_ARRAY_LEN(lab_machine) },

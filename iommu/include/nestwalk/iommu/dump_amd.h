@@ -22,6 +22,7 @@ enum { NW_DUMP_AMD_UNNAMED = -1 /* no iommuNN is in the name of the file */ };
 
 struct nw_dump_amd_register {
     int unit;
+    bool common;     /* of sysfs: kernels since 6.7 show what all units have in common */
     bool capability; /* `offset` is one in the unit's PCI capability block, and the value has 32 bits; else MMIO */
     uint32_t offset;
     uint64_t value;

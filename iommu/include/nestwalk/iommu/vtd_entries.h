@@ -22,6 +22,8 @@ struct nw_vtd_trees {
 /* A present context entry of legacy mode, or a PASID-table entry. Returns the fault reason of every request, 0: none. */
 unsigned nw_vtd_context_trees(const struct nw_vtd_capabilities *unit, const uint64_t word[2], struct nw_vtd_trees *out);
 unsigned nw_vtd_pasid_trees(const struct nw_vtd_capabilities *unit, const uint64_t word[8], struct nw_vtd_trees *out);
+/* Those that the tables in memory have for an untranslated request: of its source id, with or without PASID. */
+unsigned nw_vtd_trees_of(const struct nw_vtd_tables *t, const struct nw_vtd_request *q, struct nw_vtd_trees *out);
 
 /* Of a PASID-table entry, what the two of them are about. */
 struct nw_vtd_pasid_entry {
