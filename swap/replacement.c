@@ -49,6 +49,21 @@ static void empty_slot(struct nw_replacement *r, uint32_t gap)
     r->slot_used--;
 }
 
+static enum nw_status more_slots(struct nw_replacement *r, uint32_t slots, struct nw_error *err)
+{
+    uint32_t *bigger = malloc(slots * sizeof *bigger);
+    if (!bigger)
+        return nw_fail_nomem(err, "the pages of a replacement policy");
+    memset(bigger, 0xff, slots * sizeof *bigger);
+    free(r->slot);
+    r->slot = bigger;
+    r->slot_mask = slots - 1;
+    for (uint32_t i = 0; i < r->node_used; i++)
+        if (r->node[i].list != NO_LIST)
+            r->slot[find_slot(r, r->node[i].page)] = i;
+    return NW_OK;
+}
+
 static enum nw_status make_room(struct nw_replacement *r, struct nw_error *err)
 {
     if (r->node_free == NO_NODE && r->node_used == r->node_capacity) {
@@ -59,20 +74,21 @@ static enum nw_status make_room(struct nw_replacement *r, struct nw_error *err)
         r->node = bigger;
         r->node_capacity = wanted;
     }
-    if (r->slot && r->slot_used < r->slot_mask / 2)
-        return NW_OK;
-    uint32_t slots = r->slot ? 2 * (r->slot_mask + 1) : 4096, *bigger = malloc(slots * sizeof *bigger);
-    if (!bigger)
-        return nw_fail_nomem(err, "the pages of a replacement policy");
-    memset(bigger, 0xff, slots * sizeof *bigger);
-    uint32_t *old = r->slot, old_slots = old ? r->slot_mask + 1 : 0;
-    r->slot = bigger;
-    r->slot_mask = slots - 1;
-    for (uint32_t i = 0; i < old_slots; i++)
-        if (old[i] != NO_NODE)
-            r->slot[find_slot(r, r->node[old[i]].page)] = old[i];
-    free(old);
-    return NW_OK;
+    return !r->indexed || r->slot_used < r->slot_mask / 2 ? NW_OK : more_slots(r, 2 * (r->slot_mask + 1), err);
+}
+
+/* From now on pages are found by number. Whoever names them by their nodes alone pays neither memory nor time for it. */
+static enum nw_status index_pages(struct nw_replacement *r, struct nw_error *err)
+{
+    uint32_t slots = 4096;
+    r->slot_used = 0;
+    for (uint32_t i = 0; i < r->node_used; i++)
+        r->slot_used += r->node[i].list != NO_LIST;
+    while (r->slot_used >= slots / 2)
+        slots *= 2;
+    enum nw_status s = more_slots(r, slots, err);
+    r->indexed = !s;
+    return s;
 }
 
 /* ---- lists ---- */
@@ -114,8 +130,10 @@ uint32_t replacement_add(struct nw_replacement *r, unsigned list, uint64_t page)
         node = r->node_used++;
     r->node[node].page = page;
     r->node[node].count = 0;
-    r->slot[find_slot(r, page)] = node;
-    r->slot_used++;
+    if (r->indexed) {
+        r->slot[find_slot(r, page)] = node;
+        r->slot_used++;
+    }
     link_newest(r, node, list);
     return node;
 }
@@ -123,7 +141,8 @@ uint32_t replacement_add(struct nw_replacement *r, unsigned list, uint64_t page)
 void replacement_drop(struct nw_replacement *r, uint32_t node)
 {
     unlink_node(r, node);
-    empty_slot(r, find_slot(r, r->node[node].page));
+    if (r->indexed)
+        empty_slot(r, find_slot(r, r->node[node].page));
     r->node[node].list = NO_LIST;
     r->node[node].older = r->node_free;
     r->node_free = node;
@@ -156,13 +175,20 @@ enum nw_status nw_replacement_create(struct nw_replacement **out, const struct n
         policy->init(r);
     if (policy->scale)
         policy->scale(r);
-    *out = r;
-    return NW_OK;
+    enum nw_status s = policy->remembers ? index_pages(r, err) : NW_OK;
+    if (s)
+        nw_replacement_destroy(r);
+    else
+        *out = r;
+    return s;
 }
 
 enum nw_status nw_replacement_touch(struct nw_replacement *r, uint64_t page, bool *fault, struct nw_error *err)
 {
-    uint32_t node = r->slot ? replacement_find(r, page) : NO_NODE;
+    enum nw_status s = r->indexed ? NW_OK : index_pages(r, err);
+    if (s)
+        return s;
+    uint32_t node = replacement_find(r, page);
     *fault = node == NO_NODE || !(r->resident >> r->node[node].list & 1);
     if (!*fault) {
         r->policy->hit(r, node);

@@ -71,6 +71,7 @@ const struct nw_replacement_policy replacement_arc = { .name = "arc",
                                                        .doc =
                                                            "recency and frequency in a proportion that adapts itself",
                                                        .bytes = sizeof(struct arc),
+                                                       .remembers = true,
                                                        .init = init,
                                                        .hit = hit,
                                                        .evict = evict,

@@ -30,6 +30,7 @@ struct nw_replacement {
     struct node *node; /* [node_capacity]; those in use are [0, node_used) without the ones on the free chain */
     uint32_t node_capacity, node_used, node_free;
     uint32_t resident_pages;
+    bool indexed;   /* pages are found by number: the policy remembers some, or they are touched by number */
     uint32_t *slot; /* hash table with linear probing: node numbers */
     uint32_t slot_mask, slot_used;
 };

@@ -95,6 +95,7 @@ const struct nw_replacement_policy replacement_s3fifo = {
     .name = "s3fifo",
     .doc = "three queues: small (10 %), main, and a memory of what left the small one",
     .bytes = sizeof(struct s3fifo),
+    .remembers = true,
     .init = init,
     .scale = scale,
     .hit = hit,

@@ -30,6 +30,7 @@ struct nw_replacement; /* one policy at work */
 struct nw_replacement_policy {
     const char *name, *doc;
     size_t bytes;                                         /* of the policy's own struct */
+    bool remembers;                                       /* pages that have no frame, which it finds by number */
     void (*init)(struct nw_replacement *r);               /* fields that are not zero */
     void (*scale)(struct nw_replacement *r);              /* what follows from the number of frames; NULL allowed */
     void (*hit)(struct nw_replacement *r, uint32_t node); /* the page has a frame */
