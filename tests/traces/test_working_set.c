@@ -1,15 +1,18 @@
 /* Working sets: the decoders with recorded bytes, the sampler over a procfs made of files, and, live, a process and a guest whose accesses are
  * known. What the machine does not allow is skipped, with the reason. */
+#include "../../traces/live/program_builder.h"
 #include "../../traces/workingset/procfs.h"
 #include "../../traces/workingset/sampler.h"
 #include "trace_support.h"
 #include <fcntl.h>
 #include <nestwalk/traces/capture.h>
+#include <nestwalk/traces/live_shadow.h>
 #include <nestwalk/traces/working_set.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- decoders ---- */
@@ -375,6 +378,116 @@ static void live__referenced_of_a_process_is_what_it_touches(void **state)
     nw_working_set_fini(&set);
 }
 
+/* ---- live: a guest that the processor runs, over KVM's own tables ---- */
+
+enum { GUEST_TOUCHED = 40, GUEST_STRIDE = 3, GUEST_ROUNDS = 800, GUEST_PAGES = 512, ROUND_NS = 10 * 1000 * 1000 };
+
+static bool pause_a_little(void *context, uint64_t marker, bool action, const struct nw_kvm_counters *now)
+{
+    const struct timespec nap = { 0, ROUND_NS };
+    (void)context, (void)marker, (void)action, (void)now;
+    nanosleep(&nap, NULL);
+    return true;
+}
+
+/* Rounds of reads of every third page. The entries have no accessed bits at first: KVM would take their neighbours along. Ends with the
+ * status of its run. */
+static int guest_process(void)
+{
+    struct nw_shadow_program p = { .name = "reader" };
+    struct builder b;
+    build_start_wide(&b, &p);
+    build_table(&b, 0);
+    build_pages(&b, 0, GUEST_PAGES, 0, PTE_CLEAN);
+    for (unsigned round = 0; round < GUEST_ROUNDS; round++) {
+        for (unsigned i = 0; i < GUEST_TOUCHED; i++)
+            build_op(&b, NW_KVM_OP_READ, program_page(0, i * GUEST_STRIDE), 0);
+        build_marker(&b);
+    }
+    const struct nw_live_shadow_options options = { .timeout_seconds = 60 };
+    if (build_finish(&b, NULL))
+        return NW_ERR_NOMEM;
+    enum nw_status s =
+        nw_live_shadow_run(&p.program, &(struct nw_kvm_watcher){ .segment = pause_a_little }, &options, NULL);
+    nw_shadow_program_free(&p);
+    return (int)s;
+}
+
+/* The guest's memory: 64 MiB, the largest mapping. 0: not there yet. */
+static uint64_t guest_memory_of(pid_t pid)
+{
+    struct ws_process p;
+    struct ws_mapping *m = NULL;
+    size_t count = 0;
+    uint64_t found = 0;
+    if (!ws_process_open(&p, "/proc", (uint64_t)pid, NULL) && !ws_process_mappings(&p, &m, &count, NULL))
+        for (size_t i = 0; i < count; i++)
+            if (m[i].writable && m[i].end - m[i].start == UINT64_C(64) << 20)
+                found = m[i].start;
+    if (found && !ws_process_has_kvm(&p))
+        found = 0;
+    ws_process_close(&p);
+    free(m);
+    return found;
+}
+
+static void live__pages_that_a_guest_reads_are_seen_from_outside(void **state)
+{
+    (void)state;
+    struct nw_working_set_options o;
+    struct nw_working_set set;
+    struct nw_error err = { 0 };
+    struct nw_live_shadow_host host;
+    uint64_t memory = 0;
+    if (nw_live_shadow_probe(&host, &err)) {
+        print_message("skipped: %s\n", err.text);
+        skip();
+    }
+    pid_t child = fork();
+    if (!child)
+        _exit(guest_process());
+    assert_true(child > 0);
+    const struct timespec nap = { 0, 20 * 1000 * 1000 };
+    for (unsigned i = 0; i < 500 && !(memory = guest_memory_of(child)) && !waitpid(child, NULL, WNOHANG); i++)
+        nanosleep(&nap, NULL);
+    nanosleep(&nap, NULL);
+    nw_working_set_defaults(&o);
+    o.via = NW_WORKING_SET_CLEAR_REFS;
+    o.path = "guest.nwt";
+    o.pid = (uint64_t)child;
+    o.range = NW_WORKING_SET_RANGE;
+    o.start = memory + GUEST_FRAMES * UINT64_C(4096);
+    o.end = o.start + GUEST_PAGES * UINT64_C(4096);
+    o.interval_seconds = 0.2;
+    o.intervals = 8;
+    enum nw_status s = nw_working_set_of_process(&o, &set, &err);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    if (!memory)
+        fail_msg("the guest did not come up");
+    if (s == NW_ERR_ENV || (!s && !set.knows_accessed)) {
+        print_message("skipped: %s\n", s ? err.text : set.note[0]);
+        skip();
+    }
+    if (s)
+        fail_msg("%s", err.text);
+    struct nw_source *source;
+    struct nw_block b;
+    bool seen[GUEST_PAGES] = { false };
+    if (nw_nwt_open(&source, "guest.nwt", &err))
+        fail_msg("%s", err.text);
+    source->want = NW_WANT_ADDRESSES;
+    while (!nw_source_next(source, &b, &err) && !b.end)
+        for (uint32_t i = 0; i < b.access_count; i++)
+            seen[(b.address[i] - o.start) / 4096] = true;
+    nw_source_destroy(source);
+    remove("guest.nwt");
+    for (unsigned i = 0; i < GUEST_PAGES; i++)
+        if (seen[i] != (i % GUEST_STRIDE == 0 && i < GUEST_TOUCHED * GUEST_STRIDE))
+            fail_msg("page %u was %sseen", i, seen[i] ? "" : "not ");
+    nw_working_set_fini(&set);
+}
+
 /* ---- live: a guest of ours ---- */
 
 static struct nw_capture_options gups(void)
@@ -463,6 +576,7 @@ int main(void)
         cmocka_unit_test(sample__without_soft_dirty_bits_writes_are_not_claimed),
         cmocka_unit_test(sample__refusals_name_what_is_missing),
         cmocka_unit_test(live__referenced_of_a_process_is_what_it_touches),
+        cmocka_unit_test(live__pages_that_a_guest_reads_are_seen_from_outside),
         cmocka_unit_test(live__the_dirty_ring_has_the_pages_that_the_guest_stores_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
