@@ -104,9 +104,11 @@ static void print_text(const struct nw_working_set_options *o, const struct nw_w
         nw_cli_table_row(t, (const char *const[]){ cell[0], cell[1], cell[2], cell[3], cell[4], cell[5], cell[6] });
     }
     nw_cli_table_print(t, stdout);
-    printf("%s: %s\n  by %s; %zu intervals, %s; %" PRIu64 " pages of the %" PRIu64 " watched (4 KiB each) were %s\n",
-           o->path, set->what, set->means, set->count, end_text[set->end], set->pages, set->watched_pages,
-           set->knows_accessed ? "accessed" : "written");
+    printf("%s: %s\n  by %s; %zu intervals, %s", o->path, set->what, set->means, set->count, end_text[set->end]);
+    if (set->knows_written || set->knows_accessed)
+        printf("; %" PRIu64 " pages of the %" PRIu64 " watched (4 KiB each) were %s", set->pages, set->watched_pages,
+               set->knows_accessed ? "accessed" : "written");
+    printf("\n");
     for (unsigned i = 0; i < set->notes; i++)
         printf("  note: %s\n", set->note[i]);
 }

@@ -39,6 +39,12 @@ check "an interval of no time" 2 $?
 check "no such process" 2 $?
 has "no such process" "4194305" err.txt
 
+if setpriv --reuid=65534 --clear-groups test -x "$NESTWALK" 2>/dev/null; then
+  setpriv --reuid=65534 --clear-groups "$NESTWALK" capture --via clear-refs --pid 1 -o a.nwt 2>err.txt
+  check "a process of somebody else" 4 $?
+  has "a process of somebody else" "not ours" err.txt
+fi
+
 # A process from outside: three intervals, or what the kernel refuses.
 sleep 100 &
 sleeper=$!

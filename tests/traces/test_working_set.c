@@ -261,6 +261,34 @@ static void sample__page_flags_and_soft_dirty_bits_make_the_intervals(void **sta
     fake_remove(&f);
 }
 
+/* What lies in a range is counted: not a mapping between two of them, and not one that reaches out. */
+static void sums__are_of_mappings_inside_the_ranges(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct ws_process p;
+    char directory[80];
+    fake_make(&f);
+    snprintf(directory, sizeof directory, "%s/77", f.root);
+    put_file(directory, "smaps",
+             "1000-2000 rw-p 00000000 00:00 0 \nReferenced: 4 kB\nAnonHugePages: 0 kB\n"
+             "2000-3000 r--p 00000000 00:00 0 \nReferenced: 8 kB\n"
+             "3000-5000 rw-p 00000000 00:00 0 \nReferenced: 16 kB\nAnonHugePages: 2048 kB\n"
+             "6000-9000 rw-p 00000000 00:00 0 \nReferenced: 32 kB\n");
+    OK(ws_process_open(&p, f.root, 77, err));
+    const struct ws_mapping ranges[] = { { .start = 0x1000, .end = 0x2000 },
+                                         { .start = 0x3000, .end = 0x5000 },
+                                         { .start = 0x6000, .end = 0x8000 } };
+    assert_true(ws_process_sum(&p, "Referenced", ranges, 3) == 20 * 1024);
+    assert_true(ws_process_sum(&p, "Referenced", ranges, 1) == 4 * 1024);
+    assert_true(ws_process_sum(&p, "AnonHugePages", ranges, 3) == 2048 * 1024);
+    assert_true(ws_process_sum(&p, "Referenced", ranges, 0) == 0);
+    ws_process_close(&p);
+    fake_remove(&f);
+    assert_int_equal(ws_process_open(&p, "/proc", 4194305, NULL), NW_ERR_USAGE);
+    ws_process_close(&p);
+}
+
 static void sample__idle_bits_make_the_intervals(void **state)
 {
     (void)state;
@@ -572,6 +600,7 @@ int main(void)
         cmocka_unit_test(decode__entries_of_pagemap),
         cmocka_unit_test(decode__flags_tell_an_access_by_referenced_or_by_becoming_active),
         cmocka_unit_test(sample__page_flags_and_soft_dirty_bits_make_the_intervals),
+        cmocka_unit_test(sums__are_of_mappings_inside_the_ranges),
         cmocka_unit_test(sample__idle_bits_make_the_intervals),
         cmocka_unit_test(sample__without_soft_dirty_bits_writes_are_not_claimed),
         cmocka_unit_test(sample__refusals_name_what_is_missing),

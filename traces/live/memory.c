@@ -37,10 +37,10 @@ static uint8_t *map_aligned(uint64_t bytes, int flags, int fd)
 static bool all_large(const uint8_t *p, uint64_t bytes)
 {
     struct ws_process self;
-    const uint64_t at = (uintptr_t)p;
+    const struct ws_mapping all = { .start = (uintptr_t)p, .end = (uintptr_t)p + bytes };
     uint64_t large = 0;
     if (!ws_process_open(&self, "/proc", (uint64_t)getpid(), NULL))
-        large = ws_process_sum(&self, "AnonHugePages", at, at + bytes);
+        large = ws_process_sum(&self, "AnonHugePages", &all, 1);
     ws_process_close(&self);
     return large >= bytes;
 }

@@ -58,8 +58,11 @@ enum nw_status ws_process_open(struct ws_process *p, const char *proc, uint64_t 
     *p = (struct ws_process){ .pid = pid, .pagemap = -1, .kpageflags = -1 };
     snprintf(p->proc, sizeof p->proc, "%s", proc);
     snprintf(p->directory, sizeof p->directory, "%s/%" PRIu64, p->proc, pid);
-    if (!ws_process_alive(p))
+    if (!ws_process_alive(p)) {
+        if (errno == EACCES || errno == EPERM)
+            return nw_fail_errno(err, NW_ERR_ENV, errno, "process %" PRIu64 " is not ours to look at", pid);
         return nw_fail(err, NW_ERR_USAGE, "no process has the number %" PRIu64, pid);
+    }
     p->pagemap = open_of(p->directory, "pagemap", O_RDONLY);
     if (p->pagemap < 0)
         return nw_fail_errno(err, NW_ERR_ENV, errno, "%s/pagemap", p->directory);
@@ -77,13 +80,17 @@ void ws_process_close(struct ws_process *p)
     p->pagemap = p->kpageflags = -1;
 }
 
-/* A zombie has a directory still, and no memory. */
+/* A zombie has a directory still, and no memory. Sets errno. */
 bool ws_process_alive(const struct ws_process *p)
 {
+    errno = 0;
     FILE *f = file_of(p, "maps");
-    const bool alive = f && fgetc(f) != EOF;
-    if (f)
-        fclose(f);
+    if (!f)
+        return false;
+    const bool alive = fgetc(f) != EOF;
+    const int reason = errno;
+    fclose(f);
+    errno = reason;
     return alive;
 }
 
@@ -174,18 +181,22 @@ enum nw_status ws_process_pagemap(const struct ws_process *p, uint64_t address, 
     return NW_OK;
 }
 
-uint64_t ws_process_sum(const struct ws_process *p, const char *field, uint64_t start, uint64_t end)
+uint64_t ws_process_sum(const struct ws_process *p, const char *field, const struct ws_mapping *range, size_t ranges)
 {
     char line[4096];
     struct ws_mapping m;
     bool inside = false;
+    size_t at = 0; /* the first range that does not end before the mapping */
     uint64_t sum = 0, bytes;
     FILE *f = file_of(p, "smaps");
     while (f && fgets(line, sizeof line, f))
-        if (ws_mapping_parse(line, &m))
-            inside = m.start >= start && m.end <= end;
-        else if (inside && ws_field_parse(line, field, &bytes))
+        if (ws_mapping_parse(line, &m)) {
+            while (at < ranges && range[at].end <= m.start)
+                at++;
+            inside = at < ranges && m.start >= range[at].start && m.end <= range[at].end;
+        } else if (inside && ws_field_parse(line, field, &bytes)) {
             sum += bytes;
+        }
     if (f)
         fclose(f);
     return sum;

@@ -70,8 +70,8 @@ bool ws_process_clear(const struct ws_process *p, char what);
 /* Entries of pagemap for `pages` pages from this address on. *got: how many there are, 0 when the process is gone. */
 enum nw_status ws_process_pagemap(const struct ws_process *p, uint64_t address, uint64_t *entry, size_t pages,
                                   size_t *got, struct nw_error *err) NW_MUST_USE;
-/* The sum of a field of smaps over the mappings that lie in [start, end); 0 when the process is gone. */
-uint64_t ws_process_sum(const struct ws_process *p, const char *field, uint64_t start, uint64_t end);
+/* The sum of a field of smaps over the mappings that lie in one of these (sorted); 0 when the process is gone. */
+uint64_t ws_process_sum(const struct ws_process *p, const char *field, const struct ws_mapping *range, size_t ranges);
 
 /* 64-bit words of a file that has one for each frame, or one for each 64 (kpageflags, the idle bitmap): words `first` to `first + count`.
  * Words that are not there are 0. */

@@ -224,8 +224,7 @@ static enum nw_status interval(struct sampler *s, struct nw_error *err)
     const double from = ws_now_seconds();
     if (status || s->gone || !wait_until(s, from + s->o->interval_seconds))
         return status;
-    const uint64_t referenced =
-        s->idle < 0 ? ws_process_sum(&s->process, "Referenced", s->range[0].start, s->range[s->ranges - 1].end) : 0;
+    const uint64_t referenced = s->idle < 0 ? ws_process_sum(&s->process, "Referenced", s->range, s->ranges) : 0;
     const double to = ws_now_seconds();
     status = look(s, err);
     if (status || s->gone) /* half of a picture is none */
