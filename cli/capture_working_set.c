@@ -6,6 +6,7 @@
 #include <string.h>
 
 static const char *const via_name[] = { [NW_WORKING_SET_DIRTY_RING] = "dirty-ring",
+                                        [NW_WORKING_SET_DIRTY_LOG] = "dirty-log",
                                         [NW_WORKING_SET_CLEAR_REFS] = "clear-refs",
                                         [NW_WORKING_SET_IDLE] = "idle" };
 static const char *const end_name[] = { [NW_WORKING_SET_COMPLETE] = "complete",
@@ -63,7 +64,7 @@ static void print_json(const struct nw_working_set_options *o, const struct nw_w
         printf("%s\n    { \"start_ns\": %" PRIu64 ", \"end_ns\": %" PRIu64, i ? "," : "", n->start_ns, n->end_ns);
         json_pages("written_pages", n->written_pages, set->knows_written);
         json_pages("accessed_pages", n->accessed_pages, set->knows_accessed);
-        json_pages("resident_pages", n->resident_pages, o->via != NW_WORKING_SET_DIRTY_RING);
+        json_pages("resident_pages", n->resident_pages, !nw_working_set_via_guest(o->via));
         json_pages("referenced_bytes", n->referenced_bytes, o->via == NW_WORKING_SET_CLEAR_REFS);
         printf(" }");
     }
@@ -80,7 +81,7 @@ static void count_cell(char *out, size_t size, uint64_t value, bool known)
 
 static void print_text(const struct nw_working_set_options *o, const struct nw_working_set *set)
 {
-    const bool process = o->via != NW_WORKING_SET_DIRTY_RING;
+    const bool process = !nw_working_set_via_guest(o->via);
     struct nw_cli_table *t =
         nw_cli_table_new((const char *const[]){ "start s", "length s", "written pages", "accessed pages",
                                                 "working set MiB", "referenced MiB", "resident pages" },
@@ -138,8 +139,8 @@ int capture_working_set(const struct nw_command *self, const struct nw_capture_o
     o->progress = show;
     o->context = &shown;
     nw_cli_progress_start(&shown.progress, "capture", "intervals");
-    enum nw_status s = o->via == NW_WORKING_SET_DIRTY_RING ? nw_working_set_of_guest(guest, o, &set, &err)
-                                                           : nw_working_set_of_process(o, &set, &err);
+    enum nw_status s = nw_working_set_via_guest(o->via) ? nw_working_set_of_guest(guest, o, &set, &err)
+                                                        : nw_working_set_of_process(o, &set, &err);
     nw_cli_progress_finish(&shown.progress);
     if (s)
         return nw_cli_fail(self, s, &err);

@@ -31,9 +31,9 @@ static const struct nw_option options[] = {
                            "Trace at most so many guest instructions (with K, M: powers of 1024; 0: all); default "
                            "1000000." },
     [OPT_PAGES] = { "pages", 0, "4K|2M", "The guest's pages for the workload's memory; default 4K." },
-    [OPT_VIA] = { "via", 0, "step|tracepoints|dirty-ring|clear-refs|idle",
+    [OPT_VIA] = { "via", 0, "step|tracepoints|dirty-ring|dirty-log|clear-refs|idle",
                   "How: single-stepping (default), that plus KVM's own guest walks from its tracepoints, or, for "
-                  "working sets: KVM's dirty ring, /proc/PID/clear_refs, idle page tracking." },
+                  "working sets: KVM's dirty ring or dirty log, /proc/PID/clear_refs, idle page tracking." },
     [OPT_TIMEOUT] = { "timeout", 0, "SECONDS",
                       "Of the whole capture; the trace then ends where it is; default 120, 0: none." },
     [OPT_PID] = { "pid", 'p', "PID", "The process whose working set is recorded, with clear-refs and idle." },
@@ -154,7 +154,7 @@ static int capture(const struct nw_command *self, struct nw_capture_options *o, 
     return nw_cli_fail(self, s, &err);
 }
 
-static const char *const via_names[] = { "step", "tracepoints", "dirty-ring", "clear-refs", "idle" };
+static const char *const via_names[] = { "step", "tracepoints", "dirty-ring", "dirty-log", "clear-refs", "idle" };
 enum { WORKING_SET_VIAS = 2 }; /* from here on */
 
 struct request {
@@ -211,7 +211,8 @@ static int parse(const struct nw_command *self, struct nw_cli_parser *parser, st
             break;
         case OPT_VIA:
             if (!take_via(r, value))
-                return nw_cli_usage(self, "--via %s: step, tracepoints, dirty-ring, clear-refs or idle", value);
+                return nw_cli_usage(self, "--via %s: step, tracepoints, dirty-ring, dirty-log, clear-refs or idle",
+                                    value);
             break;
         case OPT_RANGE:
             if (!capture_range_parse(value, &r->set))
@@ -243,7 +244,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
         r.set.via = (enum nw_working_set_via)(r.via - WORKING_SET_VIAS);
     else
         r.guest.via = (enum nw_capture_via)r.via;
-    const bool of_process = of_set && r.set.via != NW_WORKING_SET_DIRTY_RING;
+    const bool of_process = of_set && !nw_working_set_via_guest(r.set.via);
     if (of_process != (r.set.pid != 0))
         return nw_cli_usage(self, "--pid PID goes with --via clear-refs and --via idle, and they with it");
     if (of_process && r.guest.workload)

@@ -66,7 +66,8 @@ static enum nw_status open_recorder(struct watch *w, struct nw_error *err)
         snprintf(out->means, sizeof out->means, "KVM's dirty ring (%u entries)", w->vm.ring_entries);
     else {
         snprintf(out->means, sizeof out->means, "KVM's dirty log");
-        ws_note(out, "this KVM has no KVM_CAP_DIRTY_LOG_RING: its dirty log tells the pages");
+        if (w->o->via == NW_WORKING_SET_DIRTY_RING)
+            ws_note(out, "this KVM has no KVM_CAP_DIRTY_LOG_RING: its dirty log tells the pages");
     }
     ws_note(out, "dirty logging tells writes only: pages that were only read are not here");
     snprintf(out->what, sizeof out->what, "%s size=%llu operations=%llu pages=%s", w->g.workload->name,
@@ -123,7 +124,8 @@ static enum nw_status pause_to_build(void *context, bool *enough, struct nw_erro
 
 static enum nw_status watch(struct watch *w, struct nw_error *err)
 {
-    enum nw_status s = vm_create_logged(&w->vm, w->g.memory_bytes, RING_ENTRIES, err);
+    enum nw_status s =
+        vm_create_logged(&w->vm, w->g.memory_bytes, w->o->via == NW_WORKING_SET_DIRTY_RING ? RING_ENTRIES : 0, err);
     if (!s)
         s = vm_tick_set(&w->vm, TICK_MOST_NS, err);
     w->written = calloc(words(w), sizeof *w->written);

@@ -13,6 +13,7 @@
  * Ways, and what each needs (docs/capture.md, "Working sets"):
  *   NW_WORKING_SET_DIRTY_RING  a guest of ours runs a workload; KVM tells the pages it wrote (KVM_CAP_DIRTY_LOG_RING; the dirty log where KVM
  *                              has no ring). Addresses are guest-physical.
+ *   NW_WORKING_SET_DIRTY_LOG   the same by KVM's dirty log, a bitmap of all memory
  *   NW_WORKING_SET_CLEAR_REFS  any process, so any VMM: /proc/PID/clear_refs, then the kernel's page flags. Addresses are the process's own.
  *   NW_WORKING_SET_IDLE        any process, by the kernel's idle page tracking. Addresses are the process's own.
  *
@@ -30,7 +31,14 @@
 
 struct nw_capture_options; /* capture.h */
 
-enum nw_working_set_via { NW_WORKING_SET_DIRTY_RING, NW_WORKING_SET_CLEAR_REFS, NW_WORKING_SET_IDLE };
+enum nw_working_set_via {
+    NW_WORKING_SET_DIRTY_RING,
+    NW_WORKING_SET_DIRTY_LOG,
+    NW_WORKING_SET_CLEAR_REFS,
+    NW_WORKING_SET_IDLE
+};
+/* A guest of ours, not a process. */
+static inline bool nw_working_set_via_guest(enum nw_working_set_via via) { return via <= NW_WORKING_SET_DIRTY_LOG; }
 
 /* Which of a process's mappings. */
 enum nw_working_set_range {
