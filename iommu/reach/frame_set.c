@@ -3,13 +3,15 @@
 #include <nestwalk/base/bits.h>
 #include <nestwalk/iommu/reach.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { CHUNK_LOG2 = 15, CHUNK_PAGES = 1 << CHUNK_LOG2, WORDS = CHUNK_PAGES / 64 };
 enum { WIDE_LOG2 = 28, WIDES = 1 << (NW_PHYS_BITS_MAX - NW_PAGE_LOG2 - WIDE_LOG2) }; /* of pages: 1 TiB */
 
+/* Of 64 pages; together, so that a page is one cache line. */
 struct bitmaps {
-    uint64_t read[WORDS], write[WORDS];
+    struct word {
+        uint64_t read, write;
+    } word[WORDS];
 };
 
 struct chunk {
@@ -18,7 +20,18 @@ struct chunk {
     unsigned uniform; /* rights of every page; with bitmaps 0 */
 };
 
+/* Single pages that were added and are not in their bitmaps yet: scattered ones wait for memory each, and do so together. */
+enum { QUEUE = 32 };
+struct queue {
+    struct {
+        struct word *word;
+        uint8_t bit, rights;
+    } at[QUEUE];
+    unsigned count;
+};
+
 struct nw_frame_set {
+    struct queue *queue;
     struct chunk *slot;
     size_t slots, used;
     struct chunk *last; /* that was found */
@@ -29,8 +42,14 @@ struct nw_frame_set {
 
 enum nw_status nw_frame_set_create(struct nw_frame_set **out, struct nw_error *err)
 {
-    *out = calloc(1, sizeof **out);
-    return *out ? NW_OK : nw_fail_nomem(err, "a set of memory");
+    struct nw_frame_set *s = calloc(1, sizeof *s);
+    *out = NULL;
+    if (s && !(s->queue = calloc(1, sizeof *s->queue))) {
+        free(s);
+        s = NULL;
+    }
+    *out = s;
+    return s ? NW_OK : nw_fail_nomem(err, "a set of memory");
 }
 
 void nw_frame_set_destroy(struct nw_frame_set *s)
@@ -41,6 +60,7 @@ void nw_frame_set_destroy(struct nw_frame_set *s)
         free(s->slot[i].bits);
     free(s->slot);
     free(s->sorted);
+    free(s->queue);
     free(s);
 }
 
@@ -97,18 +117,40 @@ static const struct chunk *find(const struct nw_frame_set *s, uint64_t number)
     return c && c->number ? c : NULL;
 }
 
-static void set_bits(uint64_t *word, unsigned first, unsigned count)
+static void set_bits(struct word *word, unsigned first, unsigned count, unsigned rights)
 {
     while (count) {
         const unsigned low = first % 64, here = count < 64 - low ? count : 64 - low;
-        word[first / 64] |= nw_mask(low + here - 1, low);
+        const uint64_t bits = nw_mask(low + here - 1, low);
+        word[first / 64].read |= rights & NW_REACH_READ ? bits : 0;
+        word[first / 64].write |= rights & NW_REACH_WRITE ? bits : 0;
         first += here;
         count -= here;
     }
 }
 
+static void drain(struct queue *q)
+{
+    for (unsigned i = 0; i < q->count; i++) {
+        const uint64_t bit = NW_BIT(q->at[i].bit);
+        q->at[i].word->read |= q->at[i].rights & NW_REACH_READ ? bit : 0;
+        q->at[i].word->write |= q->at[i].rights & NW_REACH_WRITE ? bit : 0;
+    }
+    q->count = 0;
+}
+
+static void enqueue(struct queue *q, struct word *word, unsigned bit, unsigned rights)
+{
+    __builtin_prefetch(word, 1);
+    q->at[q->count].word = word;
+    q->at[q->count].bit = (uint8_t)bit;
+    q->at[q->count].rights = (uint8_t)rights;
+    if (++q->count == QUEUE)
+        drain(q);
+}
+
 /* Some pages of a chunk. */
-static bool add_part(struct chunk *c, unsigned first, unsigned count, unsigned rights)
+static bool add_part(struct queue *queue, struct chunk *c, unsigned first, unsigned count, unsigned rights)
 {
     if (!c->bits) {
         if ((c->uniform & rights) == rights)
@@ -120,16 +162,14 @@ static bool add_part(struct chunk *c, unsigned first, unsigned count, unsigned r
         c->bits = calloc(1, sizeof *c->bits);
         if (!c->bits)
             return false;
-        if (c->uniform & NW_REACH_READ)
-            memset(c->bits->read, 0xff, sizeof c->bits->read);
-        if (c->uniform & NW_REACH_WRITE)
-            memset(c->bits->write, 0xff, sizeof c->bits->write);
+        if (c->uniform)
+            set_bits(c->bits->word, 0, CHUNK_PAGES, c->uniform);
         c->uniform = 0;
     }
-    if (rights & NW_REACH_READ)
-        set_bits(c->bits->read, first, count);
-    if (rights & NW_REACH_WRITE)
-        set_bits(c->bits->write, first, count);
+    if (count > 1)
+        set_bits(c->bits->word, first, count, rights);
+    else
+        enqueue(queue, &c->bits->word[first / 64], first % 64, rights);
     return true;
 }
 
@@ -149,7 +189,7 @@ enum nw_status nw_frame_set_add(struct nw_frame_set *s, uint64_t start, uint64_t
         const unsigned first = (unsigned)(page & (CHUNK_PAGES - 1));
         const unsigned count = left < CHUNK_PAGES - first ? (unsigned)left : CHUNK_PAGES - first;
         struct chunk *c = make(s, (page >> CHUNK_LOG2) + 1);
-        if (!c || !add_part(c, first, count, rights)) {
+        if (!c || !add_part(s->queue, c, first, count, rights)) {
             s->no_memory = true;
             return nw_fail_nomem(err, "the memory that devices can reach");
         }
@@ -170,13 +210,14 @@ static unsigned rights_of(const struct chunk *c, unsigned page)
 {
     if (!c->bits)
         return c->uniform;
-    return (c->bits->read[page / 64] >> page % 64 & 1 ? NW_REACH_READ : 0u) |
-           (c->bits->write[page / 64] >> page % 64 & 1 ? NW_REACH_WRITE : 0u);
+    const struct word *w = &c->bits->word[page / 64];
+    return (w->read >> page % 64 & 1 ? NW_REACH_READ : 0u) | (w->write >> page % 64 & 1 ? NW_REACH_WRITE : 0u);
 }
 
 unsigned nw_frame_set_rights(const struct nw_frame_set *s, uint64_t address)
 {
     const uint64_t page = address >> NW_PAGE_LOG2;
+    drain(s->queue);
     const struct chunk *c = find(s, (page >> CHUNK_LOG2) + 1);
     if (page >> WIDE_LOG2 >= WIDES)
         return 0;
@@ -213,8 +254,8 @@ static unsigned end_of_run(const struct chunk *c, unsigned page, unsigned wide)
         return CHUNK_PAGES;
     const unsigned rights = rights_of(c, page) | wide;
     while (page < CHUNK_PAGES) {
-        const uint64_t r = c->bits->read[page / 64] | (wide & NW_REACH_READ ? ~UINT64_C(0) : 0);
-        const uint64_t w = c->bits->write[page / 64] | (wide & NW_REACH_WRITE ? ~UINT64_C(0) : 0);
+        const uint64_t r = c->bits->word[page / 64].read | (wide & NW_REACH_READ ? ~UINT64_C(0) : 0);
+        const uint64_t w = c->bits->word[page / 64].write | (wide & NW_REACH_WRITE ? ~UINT64_C(0) : 0);
         const uint64_t other = ((rights & NW_REACH_READ ? ~r : r) | (rights & NW_REACH_WRITE ? ~w : w)) >> page % 64;
         if (other)
             return page + (unsigned)__builtin_ctzll(other);
@@ -259,6 +300,7 @@ bool nw_frame_set_next(struct nw_frame_set *s, uint64_t from, struct nw_frame_ra
     const uint64_t all = NW_BIT(NW_PHYS_BITS_MAX - NW_PAGE_LOG2);
     uint64_t page = (from >> NW_PAGE_LOG2) + !!(from & (NW_PAGE_BYTES - 1)), end;
     unsigned rights = 0;
+    drain(s->queue);
     if (page >= all || !sort(s))
         return false;
     size_t chunk = first_chunk(s, (page >> CHUNK_LOG2) + 1);
