@@ -363,19 +363,31 @@ static enum nw_status load_root(struct loading *l)
     return s;
 }
 
+/* l->xml is open; closes it. */
+static enum nw_status load(struct loading *l, struct nw_intent *out)
+{
+    enum nw_status s = nw_xml_validate(&l->xml, "intent", l->err);
+    if (!s)
+        s = nw_xml_verdict(&l->xml, load_root(l), l->err);
+    nw_xml_free(&l->xml);
+    if (s)
+        nw_intent_fini(&l->in);
+    else
+        *out = l->in;
+    return s;
+}
+
 enum nw_status nw_intent_load(const char *path, struct nw_intent *out, struct nw_error *err)
 {
     struct loading l = { .err = err };
     enum nw_status s = nw_xml_read(&l.xml, path, err);
-    if (s)
-        return s;
-    s = nw_xml_validate(&l.xml, "intent", err);
-    if (!s)
-        s = nw_xml_verdict(&l.xml, load_root(&l), err);
-    nw_xml_free(&l.xml);
-    if (s)
-        nw_intent_fini(&l.in);
-    else
-        *out = l.in;
-    return s;
+    return s ? s : load(&l, out);
+}
+
+enum nw_status nw_intent_load_text(const char *name, const char *text, size_t size, struct nw_intent *out,
+                                   struct nw_error *err)
+{
+    struct loading l = { .err = err };
+    enum nw_status s = nw_xml_read_text(&l.xml, name, text, size, err);
+    return s ? s : load(&l, out);
 }

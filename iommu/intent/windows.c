@@ -3,9 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Tables that are read for one subject, each for every address that leads there. A domain of 16 TiB in pages of 4 KiB has half of
- * that; tables that point at each other have many more ways to them. */
-enum { TABLES_MAX = 1 << 24 };
+/* Here a table is read for every address that leads there. Domains have little of that; tables that point at each other have more ways to
+ * them than there is time. */
+enum { WAYS_TO_A_TABLE = 16, TABLES_LEAST = 1 << 16 };
+
+static uint64_t most_tables(const struct nw_proof *p, const struct proof_subject *s)
+{
+    const struct nw_survey_domain *d = proof_domain(p, s->head);
+    return TABLES_LEAST + (d ? d->summary.tables * WAYS_TO_A_TABLE : 0);
+}
 
 struct looking {
     struct nw_proof *p;
@@ -175,15 +181,15 @@ static enum nw_status judge_subject(struct nw_proof *p, size_t subject, struct v
     for (size_t i = 0; i < p->map.parts; i++)
         l.allowed[i] = policy_allowed(p->in, &p->map, i, l.who, false);
     proof_subject_text(s, where, sizeof where);
-    status = proof_windows(p, s, false, TABLES_MAX, take, &l, &exhausted, err);
+    status = proof_windows(p, s, false, most_tables(p, s), take, &l, &exhausted, err);
     close_open(&l);
     if (l.more_ranges)
         proof_add(p, s, N02, where, "%llu more ranges, %llu bytes in all, are not listed",
                   (unsigned long long)l.more_ranges, (unsigned long long)l.more_bytes);
     if (exhausted)
         proof_add(p, s, N06, where,
-                  "more than %d tables are on the ways of its addresses: its windows were not all looked at",
-                  TABLES_MAX);
+                  "more than %llu tables are on the ways of its addresses: its windows were not all looked at",
+                  (unsigned long long)most_tables(p, s));
     else
         tell_uncovered(&l, s, where);
 out:

@@ -95,6 +95,7 @@ static enum nw_status fill_domain(const struct tables *t, struct nw_reach_reques
     q.listener = t->listener;
     if (!s && !d->summary.identity)
         s = reach(t, &q, nw_frame_set_take, d->memory, &ignored, err);
+    d->summary.tables = ignored.tables;
     return s || !d->memory ? s : nw_frame_set_status(d->memory, err);
 }
 

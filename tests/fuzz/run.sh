@@ -84,6 +84,22 @@ fuzz_tables)
   tables amd 1 0x1001 0x7f000 0 0x20 0x1400 0x6000000000003603 0x1408 0x7 0x3000 0x6000000000004401 0x4000 0x6000000000005201 \
     0x53f8 0x2000000000009001
   ;;
+fuzz_proof)
+  # As fuzz_tables, with flags and root before memory.
+  proof() { # NAME FLAGS ROOT [OFFSET WORD]...
+    tables "$1" "$2" "$3" 0 0 0 "${@:4}"
+    { head -c 4 "seeds/$1" && tail -c +18 "seeds/$1"; } >moved && mv moved "seeds/$1"
+  }
+  proof vtd 2 0x1000 0x1000 0x2001 0x2200 0x3001 0x2208 0x701 0x3000 0x4003 0x3008 0x3003 0x4000 0x5003 0x5400 0xa003
+  proof scalable 2 0x1400 0x1000 0x2001 0x2200 0x3009 0x3000 0x4001 0x4000 0x49 0x4008 0x3 0x4010 0x5000 0x5000 0x6007 0x6000 0x7007 0x7000 \
+    0x8007 0x8010 0xa007
+  proof nested 2 0x1400 0x1000 0x2001 0x2200 0x3009 0x3000 0x4001 0x4000 0x90c5 0x4008 0x800003 0x4010 0x5001 0x5000 0x6007 0x6000 0x7007 \
+    0x7000 0x8007 0x8010 0xa007 0x9000 0xb003 0xb000 0x83
+  proof amd 3 0x1001 0x1400 0x6000000000003603 0x1408 0x7 0x3000 0x6000000000004401 0x4000 0x6000000000005201 0x53f8 0x2000000000009001
+  ;;
+fuzz_intent)
+  printf '<intent xmlns="urn:nestwalk:intent:1" others="blocked" name="x"><guest name="a"><memory first="0x100000000" last="0x13fffffff" access="rw"/><device bdf="03:00.0" last="03:00.3" pasid="5"><window first="0x7c000000" last="0x7c00ffff" target="0x7c000000" required="yes"/></device></guest><guest name="b"/><hypervisor><device bdf="0001:00:1f.6"/></hypervisor><blocked><device bdf="04:00.0"/></blocked><tables><memory first="0x1000" last="0x1fff"/></tables><shared first="0x8000000" last="0x8000fff" access="r" with="a b hypervisor"/></intent>\n' | seed intent
+  ;;
 fuzz_trace)
   find "$NW_SOURCE_DIR/traces" "$data/traces" -type f -size -64k \( -name '*.nwt' -o -name '*.txt' -o -name '*.xz' \) -print0 | while IFS= read -r -d '' f; do
     for first in 0 1 2 3 4 5 6 7 8; do { printf '%b' "\\x0$first" && cat "$f"; } | seed "$(basename "$f").$first"; done

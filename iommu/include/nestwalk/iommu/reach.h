@@ -109,7 +109,7 @@ struct nw_survey_requester {
     int domain;      /* index; -1: there is none, with a reason */
 };
 struct nw_survey_domain {
-    struct nw_reach_summary summary;
+    struct nw_reach_summary summary; /* tables: each counted once for each of its uses */
     unsigned requesters;
     struct nw_reach_window *window; /* in rising order; of a first stage the upper half last */
     unsigned windows;

@@ -10,5 +10,8 @@
 /* Owned by the caller, who gives it to nw_intent_fini(). NW_ERR_INPUT: there is no such file, or it is not a valid intent; NW_ERR_IO,
  * NW_ERR_NOMEM. */
 enum nw_status nw_intent_load(const char *path, struct nw_intent *out, struct nw_error *err) NW_MUST_USE;
+/* The same of text in memory; `name` is for messages. */
+enum nw_status nw_intent_load_text(const char *name, const char *text, size_t size, struct nw_intent *out,
+                                   struct nw_error *err) NW_MUST_USE;
 
 #endif
