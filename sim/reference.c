@@ -465,15 +465,24 @@ static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t ki
 
 /* ---- the engine ---- */
 
-/* At fidelity full the data's own line competes in the caches; it is looked up after its translation, and priced as part of base. */
+/* At fidelity full the data's own line competes in the caches; it is looked up after its translation. Where it was found is counted;
+ * its price is a part of base, at every fidelity the same. */
 static void touch_data_line(struct reference_engine *e, uint64_t gva)
 {
     struct nw_walk_result w;
     struct nw_access access = { .kind = NW_ACCESS_READ, .ac = true };
     static const struct nw_walk_hooks plain = { .load = hook_load };
     machine_walk_run(&plain, e, &e->p->m, nw_gva(gva), &access, &w);
-    if (w.outcome == NW_WALK_OK)
-        caches_touch(e, 0, w.hpa.v >> NW_LINE_LOG2);
+    if (w.outcome != NW_WALK_OK)
+        return;
+    const int found = caches_touch(e, 0, w.hpa.v >> NW_LINE_LOG2);
+    const size_t passed = found < 0 ? e->p->config->cache_count : (size_t)found;
+    for (size_t i = 0; i < passed; i++)
+        e->p->r->data_cache[i].misses++;
+    if (found < 0)
+        e->p->r->data_memory++;
+    else
+        e->p->r->data_cache[found].hits++;
 }
 
 static enum nw_status reference_take(void *state, const struct nw_block *b, struct nw_error *err)

@@ -266,6 +266,16 @@ static void visit_caches(const struct nw_result *r, nw_metric_fn fn, void *conte
             "page-table references that no cache answered"),
     };
     VISIT(dram, r, "");
+    if (c->fidelity != NW_FIDELITY_FULL)
+        return;
+    for (size_t i = 0; i < c->cache_count; i++) {
+        snprintf(prefix, sizeof prefix, "data_lines.%s.", c->cache[i].name);
+        VISIT(hitmiss_rows, &r->data_cache[i], prefix);
+    }
+    static const struct nw_counter_row data_dram[] = {
+        ROW(data_memory, "data_lines.dram.accesses", "accesses", "accesses whose line no cache had"),
+    };
+    VISIT(data_dram, r, "");
 }
 
 static void visit_exits(const struct nw_result *r, nw_metric_fn fn, void *context)

@@ -1,4 +1,5 @@
 /* unsupported.c - hosts without KVM for x86. */
+#include <nestwalk/traces/exit_cost.h>
 #include <nestwalk/traces/live_reclaim.h>
 #include <nestwalk/traces/live_shadow.h>
 
@@ -40,4 +41,12 @@ enum nw_status nw_live_reclaim_run(const struct nw_live_reclaim_host *host, cons
     enum nw_status s = nw_reclaim_check(p, err);
     return s ? s
              : nw_fail(err, NW_ERR_UNSUPPORTED, "the live check of reclaim works on x86-64 Linux hosts with KVM only");
+}
+
+enum nw_status nw_exit_cost_measure(enum nw_exit_cost_operation operation, const struct nw_exit_cost_options *options,
+                                    struct nw_exit_timing *out, struct nw_error *err)
+{
+    (void)operation, (void)options;
+    *out = (struct nw_exit_timing){ 0 };
+    return nw_fail(err, NW_ERR_UNSUPPORTED, "exits are timed on x86-64 Linux hosts with KVM only");
 }

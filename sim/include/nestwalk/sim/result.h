@@ -82,8 +82,10 @@ struct nw_result {
         uint64_t walks, references, fills;
     } prefetch;
     struct nw_hitmiss psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
-    struct nw_hitmiss cache[NW_CACHES_MAX]; /* page-table references that found their line there */
-    uint64_t memory_references;             /* ... and in DRAM */
+    struct nw_hitmiss cache[NW_CACHES_MAX];      /* page-table references that found their line there */
+    uint64_t memory_references;                  /* ... and in DRAM */
+    struct nw_hitmiss data_cache[NW_CACHES_MAX]; /* fidelity full: accesses whose own line was found there */
+    uint64_t data_memory;                        /* ... and in DRAM */
     struct {
         uint64_t guest_page_faults, ept_violations, ept_misconfigurations, dmar, noncanonical;
     } faults;

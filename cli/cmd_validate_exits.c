@@ -1,0 +1,110 @@
+/* cmd_validate_exits.c - `nestwalk validate exits`: what exits cost on this machine's KVM, measured from a guest of ours. */
+#include "cli.h"
+#include "result_files.h"
+#include <inttypes.h>
+#include <nestwalk/reports/exit_check.h>
+#include <stdlib.h>
+
+enum { OPT_QUICK, OPT_FULL, OPT_MACHINES, OPT_JSON };
+static const struct nw_option options[] = {
+    [OPT_QUICK] = { "quick", 'q', NULL, "10 virtual machines an operation (default)." },
+    [OPT_FULL] = { "full", 'f', NULL, "40 of them, and more chunks in each." },
+    [OPT_MACHINES] = { "machines", 'n', "N",
+                       "So many virtual machines an operation, 2 to 200, half of them held out." },
+    [OPT_JSON] = { "json", 'j', "FILE|-", "Write the result as JSON; - is standard output, instead of the table." },
+    { 0 },
+};
+enum { QUICK_MACHINES = 10, FULL_MACHINES = 40, QUICK_CHUNKS = 40, FULL_CHUNKS = 200, MACHINES_MAX = 200 };
+
+static bool show_progress(void *context, uint64_t done, uint64_t total)
+{
+    nw_cli_progress_update(context, done, total);
+    return !nw_cli_interrupted();
+}
+
+static void print_text(const struct nw_exit_check *c)
+{
+    struct nw_cli_table *t = nw_cli_table_new(
+        (const char *const[]){ "operation", "core cycles", "range", "ns", "predicted", "error", "what" },
+        (const bool[]){ false, true, true, true, true, true, false }, 7);
+    for (size_t i = 0; i < NW_EXIT_COST_OPERATIONS; i++) {
+        const struct nw_exit_figure *f = &c->figure[i];
+        char cell[5][32];
+        if (f->skipped[0])
+            continue;
+        snprintf(cell[0], sizeof cell[0], "%.0f", f->held_out);
+        snprintf(cell[1], sizeof cell[1], "%.0f-%.0f", f->low, f->high);
+        snprintf(cell[2], sizeof cell[2], "%.0f", f->held_out / c->core_ghz);
+        snprintf(cell[3], sizeof cell[3], "%.0f", f->predicted);
+        snprintf(cell[4], sizeof cell[4], "%+.0f %%", f->error_percent);
+        nw_cli_table_row(t, (const char *const[]){ nw_exit_cost_row[i].name, cell[0], cell[1], cell[2], cell[3],
+                                                   cell[4], nw_exit_cost_row[i].doc });
+    }
+    nw_cli_table_print(t, stdout);
+    printf("\nKVM backend %s, core clock %.2f GHz (measured), %u virtual machines an operation, half of them to "
+           "predict from.\n"
+           "%s\n",
+           c->backend, c->core_ghz, c->machines, nw_exit_check_claim);
+    printf("median error %.1f %%, worst %.1f %%; the mix, predicted as the sum of its parts: %+.1f %%: %s\n",
+           c->median_error_percent, c->max_error_percent, c->figure[NW_EXIT_COST_MIX].error_percent,
+           c->holds ? "holds" : "missed");
+    for (size_t i = 0; i < NW_EXIT_COST_OPERATIONS; i++)
+        if (c->figure[i].skipped[0])
+            printf("left out: %s\n", c->figure[i].skipped);
+}
+
+static int run(const struct nw_command *self, int argc, char **argv)
+{
+    struct nw_cli_parser parser;
+    struct nw_error err = { 0 };
+    struct nw_cli_progress progress;
+    struct nw_exit_check_options o = { .chunks = QUICK_CHUNKS, .progress = show_progress, .context = &progress };
+    uint64_t machines = 0;
+    bool full = false;
+    const char *value, *json = NULL;
+    int option;
+    nw_cli_parser_init(&parser, self, argc, argv);
+    while ((option = nw_cli_next(&parser, &value)) != NW_CLI_DONE) {
+        switch (option) {
+        case NW_CLI_EXIT: return parser.exit_status;
+        case NW_CLI_ARGUMENT: return nw_cli_usage(self, "\"%s\": this command takes options only", value);
+        case OPT_QUICK: full = false; break;
+        case OPT_FULL: full = true; break;
+        case OPT_JSON: json = value; break;
+        default:
+            if (!nw_cli_parse_u64(value, &machines) || machines < 2 || machines > MACHINES_MAX)
+                return nw_cli_usage(self, "--machines %s: a number from 2 to %d", value, MACHINES_MAX);
+        }
+    }
+    o.machines = (uint32_t)(machines ? machines : full ? FULL_MACHINES : QUICK_MACHINES);
+    o.chunks = full ? FULL_CHUNKS : QUICK_CHUNKS;
+    struct nw_exit_check check;
+    char *text;
+    enum nw_status s = nw_cli_check_writable(json, &err);
+    if (!s) {
+        nw_cli_catch_interrupts();
+        nw_cli_progress_start(&progress, "validate exits", "virtual machines");
+        s = nw_exit_check_run(&check, &o, &err);
+        nw_cli_progress_finish(&progress);
+    }
+    if (!s && json && !(s = nw_exit_check_json_text(&check, &text, &err)))
+        s = nw_cli_write_text(text, json, &err);
+    if (!s && !nw_cli_is_stdout(json))
+        print_text(&check);
+    return s ? nw_cli_fail(self, s, &err) : check.holds ? 0 : 1;
+}
+
+const struct nw_command nw_cmd_validate_exits = {
+    .name = "validate exits",
+    .synopsis = "[--quick|--full] [--machines N] [--json FILE|-]",
+    .summary = "what exits cost on this machine's KVM",
+    .details =
+        "Times CPUID, port and memory-mapped I/O, hypercalls, INVLPG, MOV to CR3 and first touches of memory in small "
+        "virtual machines on /dev/kvm. From half of the virtual machines costs are taken, the other half is predicted "
+        "with them; a loop of four operations is predicted as the sum of their costs.\n\n"
+        "Exit status 0: the predictions hold; 1: they do not; 4: exits cannot be timed here, and why.",
+    .examples = "nestwalk validate exits\n"
+                "nestwalk validate exits --full --json exits.json",
+    .options = options,
+    .run = run,
+};

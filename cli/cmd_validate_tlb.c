@@ -1,0 +1,311 @@
+/* cmd_validate_tlb.c - `nestwalk validate tlb`: the model of TLBs and walks against the timing of this machine. */
+#include "cli.h"
+#include "result_files.h"
+#include <inttypes.h>
+#include <nestwalk/reports/judgement.h>
+#include <nestwalk/reports/measurement_store.h>
+#include <nestwalk/scenarios/machine.h>
+#include <nestwalk/sim/host.h>
+#include <nestwalk/sim/judge.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    OPT_QUICK,
+    OPT_FULL,
+    OPT_PROCESSES,
+    OPT_SEED,
+    OPT_FROM,
+    OPT_SAMPLES,
+    OPT_MACHINE,
+    OPT_FROZEN,
+    OPT_PROFILE,
+    OPT_HTML,
+    OPT_JSON
+};
+static const struct nw_option options[] = {
+    [OPT_QUICK] = { "quick", 'q', NULL, "About half a minute of measuring, 8 processes (default)." },
+    [OPT_FULL] = { "full", 'f', NULL, "About ten minutes: more chases, larger ones, 40 processes." },
+    [OPT_PROCESSES] = { "processes", 'n', "N", "So many fresh processes, 2 to 200, half to fit on and half to judge." },
+    [OPT_SEED] = { "seed", 0, "N", "Of the random orders. Default: 1." },
+    [OPT_FROM] = { "from", 0, "FILE.db", "Measure nothing: judge these samples again." },
+    [OPT_SAMPLES] = { "samples", 's', "FILE.db", "Keep the raw samples, in SQLite." },
+    [OPT_MACHINE] = { "machine", 'm', "PROFILE",
+                      "Where the fit begins. Default: the shipped profile nearest to this processor, or textbook." },
+    [OPT_FROZEN] = { "frozen", 0, NULL, "Fit nothing: judge that profile as it is, as one of another day or machine." },
+    [OPT_PROFILE] = { "profile", 'p', "OUT.xml", "Write the fitted machine as a profile." },
+    [OPT_HTML] = { "html", 0, "FILE|-", "Write a page with the picture of measured against predicted." },
+    [OPT_JSON] = { "json", 'j', "FILE|-", "Write the result as JSON; - is standard output, instead of the tables." },
+    { 0 },
+};
+
+enum {
+    QUICK_PROCESSES = 8,
+    FULL_PROCESSES = 40,
+    QUICK_REPEATS = 2,
+    FULL_REPEATS = 3,
+    QUICK_SECONDS = 60,
+    FULL_SECONDS = 900,
+    PROCESSES_MAX = 200,
+    QUICK_PREDICTED = 2,
+    FULL_PREDICTED = 4
+};
+
+struct request {
+    bool full, frozen;
+    uint64_t processes, seed;
+    const char *from, *samples, *machine, *profile, *html, *json;
+};
+
+struct work {
+    struct nw_measurement measurement;
+    struct nw_config start;
+    struct nw_judgement judgement;
+    struct nw_cli_progress progress;
+};
+
+static bool show_progress(void *context, uint64_t done, uint64_t total)
+{
+    nw_cli_progress_update(context, done, total);
+    return !nw_cli_interrupted();
+}
+
+/* ---- the work ---- */
+
+static uint64_t memory_to_use(void)
+{
+    const long pages = sysconf(_SC_AVPHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes / 4 : 0;
+}
+
+/* What the processor is, and whether its page walks have a second dimension. */
+static enum nw_status describe(struct nw_measurement *m, struct nw_error *err)
+{
+    struct nw_cpuid id = { 0 };
+    struct nw_host host;
+    enum nw_status s = nw_cpuid_read(&id, err);
+    if (s)
+        return s;
+    nw_host_decode(&id, &host);
+    nw_cpuid_fini(&id);
+    m->nested = host.hypervisor[0];
+    snprintf(m->machine, sizeof m->machine, "%s, %s family %u model 0x%x", host.model_name, host.vendor, host.family,
+             host.model);
+    snprintf(m->profile, sizeof m->profile, "%s", host.near ? host.near : "textbook");
+    return NW_OK;
+}
+
+static enum nw_status measure(struct work *w, const struct request *r, struct nw_error *err)
+{
+    size_t count;
+    const struct nw_chase *plan = nw_chase_plan(r->full, &count);
+    const struct nw_measure_options o = {
+        .processes = (uint32_t)(r->processes ? r->processes
+                                : r->full    ? FULL_PROCESSES
+                                             : QUICK_PROCESSES),
+        .repeats = r->full ? FULL_REPEATS : QUICK_REPEATS,
+        .chunk_ms = 0.4,
+        .seconds = r->full ? FULL_SECONDS : QUICK_SECONDS,
+        .seed = r->seed,
+        .memory_bytes = memory_to_use(),
+        .progress = show_progress,
+        .context = &w->progress,
+    };
+    if (r->from)
+        return nw_measurement_load(&w->measurement, r->from, err);
+    nw_cli_progress_start(&w->progress, "measure", "processes");
+    enum nw_status s = nw_measure_chases(&w->measurement, plan, count, &o, err);
+    nw_cli_progress_finish(&w->progress);
+    if (!s)
+        s = describe(&w->measurement, err);
+    if (!s && r->samples)
+        s = nw_measurement_save(&w->measurement, r->samples, err);
+    return s;
+}
+
+static enum nw_status judge(struct work *w, const struct request *r, struct nw_error *err)
+{
+    const struct nw_judge_options o = { .nested = w->measurement.nested,
+                                        .frozen = r->frozen,
+                                        .predicted = r->full ? FULL_PREDICTED : QUICK_PREDICTED,
+                                        .progress = show_progress,
+                                        .context = &w->progress };
+    enum nw_status s = nw_machine_load(r->machine ? r->machine : w->measurement.profile, NULL, &w->start, err);
+    if (s)
+        return s;
+    nw_cli_progress_start(&w->progress, "fit and predict", "replays");
+    s = nw_judge(&w->measurement, &w->start, &o, &w->judgement, err);
+    nw_cli_progress_finish(&w->progress);
+    return s;
+}
+
+/* ---- what is shown ---- */
+
+static void print_points(const struct work *w)
+{
+    struct nw_cli_table *t =
+        nw_cli_table_new((const char *const[]){ "chase", "measured", "range", "predicted", "error", "textbook", "1D",
+                                                "regime", "edge of" },
+                         (const bool[]){ false, true, true, true, true, true, true, false, false }, 9);
+    for (size_t i = 0; i < w->judgement.point_count; i++) {
+        const struct nw_judged_point *p = &w->judgement.point[i];
+        char name[40], cell[6][32];
+        nw_judged_point_name(&w->measurement.chase[p->chase], name, sizeof name);
+        snprintf(cell[0], sizeof cell[0], "%.1f", p->measured.cycles);
+        snprintf(cell[1], sizeof cell[1], "%.0f-%.0f", p->measured.low, p->measured.high);
+        snprintf(cell[2], sizeof cell[2], "%.1f", p->predicted[NW_JUDGED_OURS]);
+        snprintf(cell[3], sizeof cell[3], "%+.0f %%", nw_judged_error_percent(p, NW_JUDGED_OURS));
+        snprintf(cell[4], sizeof cell[4], "%.0f", p->predicted[NW_JUDGED_TEXTBOOK]);
+        snprintf(cell[5], sizeof cell[5], "%.0f", p->predicted[NW_JUDGED_ONE_DIMENSION]);
+        nw_cli_table_row(t, (const char *const[]){ name, cell[0], cell[1], cell[2], cell[3], cell[4], cell[5],
+                                                   nw_regime_name[p->regime], p->edge });
+    }
+    nw_cli_table_print(t, stdout);
+}
+
+static void print_regimes(const struct nw_judgement *j)
+{
+    struct nw_cli_table *t = nw_cli_table_new(
+        (const char *const[]){ "regime", "points", "median", "worst", "textbook", "1D", "inside", "holds" },
+        (const bool[]){ false, true, true, true, true, true, true, false }, 8);
+    for (size_t i = 0; i < j->regime_count; i++) {
+        const struct nw_judged_regime *r = &j->regime[i];
+        char cell[6][24];
+        snprintf(cell[0], sizeof cell[0], "%zu", r->points);
+        snprintf(cell[1], sizeof cell[1], "%.1f %%", r->median_error_percent[NW_JUDGED_OURS]);
+        snprintf(cell[2], sizeof cell[2], "%.1f %%", r->max_error_percent[NW_JUDGED_OURS]);
+        snprintf(cell[3], sizeof cell[3], "%.1f %%", r->median_error_percent[NW_JUDGED_TEXTBOOK]);
+        snprintf(cell[4], sizeof cell[4], "%.1f %%", r->median_error_percent[NW_JUDGED_ONE_DIMENSION]);
+        snprintf(cell[5], sizeof cell[5], "%zu", r->inside);
+        nw_cli_table_row(t, (const char *const[]){ r->name, cell[0], cell[1], cell[2], cell[3], cell[4], cell[5],
+                                                   !r->claim[0] ? "-"
+                                                   : r->holds   ? "yes"
+                                                                : "no" });
+    }
+    nw_cli_table_print(t, stdout);
+    for (size_t i = 0; i < j->regime_count; i++)
+        if (j->regime[i].claim[0])
+            printf("claim, %s: %s: %s\n", j->regime[i].name, j->regime[i].claim,
+                   j->regime[i].holds ? "holds" : "missed");
+}
+
+static void print_text(const struct work *w)
+{
+    const struct nw_judgement *j = &w->judgement;
+    printf(
+        "%s\nCore cycles an access; medians of %u processes that nothing was fitted to. Errors are of the median.\n\n",
+        w->measurement.machine, j->judged_processes);
+    print_points(w);
+    printf("\n");
+    print_regimes(j);
+    printf("\n%s on %zu chases of %u other processes, mean error %.1f %%\n",
+           j->fit.value_count ? "Fitted" : "Not fitted", j->fit.points, j->fitted_processes, j->fit.error_percent);
+    for (size_t i = 0; i < j->fit.value_count; i++)
+        printf("  %s = %s (%g to %g fit nearly as well)\n", j->fit.value[i].path, j->fit.value[i].value,
+               j->fit.value[i].low, j->fit.value[i].high);
+    for (size_t i = 0; i < w->measurement.note_count; i++)
+        printf("left out: %s\n", w->measurement.note[i]);
+}
+
+static enum nw_status show(const struct work *w, const struct request *r, struct nw_error *err)
+{
+    char *text;
+    enum nw_status s = NW_OK;
+    if (r->profile)
+        s = nw_machine_save(&w->judgement.model[NW_JUDGED_OURS], r->profile, err);
+    if (!s && r->html &&
+        !(s = nw_judgement_html_text(&w->judgement, &w->measurement, w->measurement.machine, &text, err)))
+        s = nw_cli_write_text(text, r->html, err);
+    if (!s && r->json && !(s = nw_judgement_json_text(&w->judgement, &w->measurement, &text, err)))
+        s = nw_cli_write_text(text, r->json, err);
+    if (!s && !nw_cli_is_stdout(r->json) && !nw_cli_is_stdout(r->html))
+        print_text(w);
+    return s;
+}
+
+/* ---- options ---- */
+
+static int parse(const struct nw_command *self, struct nw_cli_parser *parser, struct request *r)
+{
+    const char *value;
+    int option;
+    while ((option = nw_cli_next(parser, &value)) != NW_CLI_DONE) {
+        switch (option) {
+        case NW_CLI_EXIT: return parser->exit_status;
+        case NW_CLI_ARGUMENT: return nw_cli_usage(self, "\"%s\": stored samples are named with --from", value);
+        case OPT_QUICK: r->full = false; break;
+        case OPT_FULL: r->full = true; break;
+        case OPT_FROM: r->from = value; break;
+        case OPT_SAMPLES: r->samples = value; break;
+        case OPT_MACHINE: r->machine = value; break;
+        case OPT_FROZEN: r->frozen = true; break;
+        case OPT_PROFILE: r->profile = value; break;
+        case OPT_HTML: r->html = value; break;
+        case OPT_JSON: r->json = value; break;
+        case OPT_PROCESSES:
+            if (!nw_cli_parse_u64(value, &r->processes) || r->processes < 2 || r->processes > PROCESSES_MAX)
+                return nw_cli_usage(self, "--processes %s: a number from 2 to %d", value, PROCESSES_MAX);
+            break;
+        default:
+            if (!nw_cli_parse_u64(value, &r->seed))
+                return nw_cli_usage(self, "--seed %s: not a number", value);
+        }
+    }
+    if (r->from && (r->samples || r->processes))
+        return nw_cli_usage(self, "--from measures nothing: --samples and --processes have no meaning with it");
+    if (r->frozen && (!r->machine || r->profile))
+        return nw_cli_usage(self, "--frozen judges the profile of --machine as it is; there is no --profile to write");
+    if (nw_cli_is_stdout(r->json) && nw_cli_is_stdout(r->html))
+        return nw_cli_usage(self, "--json - and --html -: one of them can have standard output");
+    return -1;
+}
+
+static int run(const struct nw_command *self, int argc, char **argv)
+{
+    struct nw_cli_parser parser;
+    struct request r = { .seed = 1 };
+    struct nw_error err = { 0 };
+    struct work *w = calloc(1, sizeof *w);
+    if (!w)
+        return nw_cli_fail(self, nw_fail_nomem(&err, "a validation"), &err);
+    nw_config_init(&w->start);
+    nw_cli_parser_init(&parser, self, argc, argv);
+    int exit_status = parse(self, &parser, &r);
+    if (exit_status < 0) {
+        const char *const outputs[] = { r.samples, r.profile, r.html, r.json };
+        enum nw_status s = NW_OK;
+        for (size_t i = 0; i < sizeof outputs / sizeof *outputs && !s; i++)
+            s = nw_cli_check_writable(outputs[i], &err);
+        nw_cli_catch_interrupts();
+        (void)(s || (s = measure(w, &r, &err)) || (s = judge(w, &r, &err)) || (s = show(w, &r, &err)));
+        exit_status = s ? nw_cli_fail(self, s, &err) : w->judgement.holds ? 0 : 1;
+        nw_judgement_fini(&w->judgement);
+        nw_measurement_fini(&w->measurement);
+    }
+    nw_config_fini(&w->start);
+    free(w);
+    return exit_status;
+}
+
+const struct nw_command nw_cmd_validate_tlb = {
+    .name = "validate tlb",
+    .synopsis = "[--quick|--full] [--processes N] [--machine PROFILE [--frozen]] [--from FILE.db] [--samples FILE.db] "
+                "[--profile OUT.xml] [--html FILE|-] "
+                "[--json FILE|-]",
+    .summary = "the model of TLBs and page walks against the timing of this machine",
+    .details = "Times dependent pointer chases in fresh processes: pages of 4K and 2M (1G where the pool has some), "
+               "dense and at "
+               "strides, and cache lines. Half of the processes and a part of the chases are what a machine profile is "
+               "fitted to; it is then frozen, and the other chases of the other processes are predicted, with the "
+               "guest frames "
+               "that pagemap reported for each. Beside it: a textbook model, and the guest's walk alone.\n\n"
+               "Nothing on the machine is changed. Without pagemap, large pages or hardware counters the rest is done, "
+               "and what was "
+               "left out is listed. Exit status 0: every claim holds; 1: some do not; 4: it cannot be measured here.",
+    .examples = "nestwalk validate tlb\n"
+                "nestwalk validate tlb --full --samples full.db --profile here.xml --html here.html\n"
+                "nestwalk validate tlb --from full.db --json -",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,258 @@
+/* Predictions for the held-out chases, and whether what is claimed of them holds. */
+#include "measure_internal.h"
+#include <math.h>
+#include <nestwalk/base/addr.h>
+#include <nestwalk/sim/judge.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL_PAGES = 2048, LARGE_PAGES = 32768, PREDICTED_MAX = 64 };
+
+double nw_judged_error_percent(const struct nw_judged_point *p, enum nw_judged_model model)
+{
+    return 100 * (p->predicted[model] / p->measured.cycles - 1);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, size_t n)
+{
+    qsort(v, n, sizeof *v, by_value);
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+/* ---- points ---- */
+
+/* Near a capacity a chase is half of one regime and half of another, and its cost is the steepest function of what is not known. */
+static void find_edge(const struct nw_config *c, const struct nw_chase *chase, char out[48])
+{
+    static const double below = 0.75, above = 1.3;
+    for (size_t i = 0; i < c->tlb_count; i++) {
+        const double share = (double)chase->count / (double)c->tlb[i].entries;
+        if (c->tlb[i].class != NW_TLB_INSTRUCTION && share > below && share < above)
+            snprintf(out, 48, "the %llu entries of %.16s", (unsigned long long)c->tlb[i].entries, c->tlb[i].name);
+    }
+    for (size_t i = 0; i < c->cache_count; i++) {
+        const double lines = (double)(c->cache[i].size_bytes >> NW_LINE_LOG2), share = chase->count / lines;
+        if (share > below && share < above)
+            snprintf(out, 48, "the %.0f lines of %.16s", lines, c->cache[i].name);
+    }
+}
+
+struct judging {
+    const struct nw_measurement *m;
+    const struct nw_judge_options *options;
+    struct nw_judgement *j;
+    double *predicted; /* [point][model][process] */
+    uint64_t done, total;
+};
+
+static enum nw_status predict_process(struct judging *g, uint32_t nth, struct nw_error *err)
+{
+    struct nw_chase_world *world = NULL;
+    struct nw_judgement *j = g->j;
+    const uint32_t process = j->fitted_processes + nth;
+    enum nw_status s = nw_chase_world_create(&world, g->m, process, err);
+    for (size_t i = 0; i < j->point_count && !s; i++)
+        for (unsigned model = 0; model < NW_JUDGED_MODELS && !s; model++) {
+            struct nw_judged_point *p = &j->point[i];
+            struct nw_chase_counts counts;
+            if (g->options->progress && !g->options->progress(g->options->context, g->done++, g->total))
+                s = nw_fail(err, NW_ERR_INTERRUPTED, "interrupted");
+            if (s || (s = nw_chase_predict(world, &j->model[model], p->chase, &counts, err)))
+                break;
+            g->predicted[(i * NW_JUDGED_MODELS + model) * PREDICTED_MAX + nth] =
+                nw_chase_cycles(&j->model[model], &counts);
+            if (model == NW_JUDGED_OURS) {
+                p->counts = counts;
+                p->regime = nw_chase_regime(&j->model[model], &counts);
+            }
+        }
+    nw_chase_world_destroy(world);
+    return s;
+}
+
+static enum nw_status choose_points(struct judging *g, struct nw_error *err)
+{
+    struct nw_judgement *j = g->j;
+    if (!(j->point = calloc(g->m->chase_count, sizeof *j->point)))
+        return nw_fail_nomem(err, "the points of a judgement");
+    for (size_t i = 0; i < g->m->chase_count; i++) {
+        const struct nw_chase *c = &g->m->chase[i];
+        struct nw_judged_point *p = &j->point[j->point_count];
+        p->measured = nw_chase_figure(g->m, i, j->fitted_processes, UINT32_MAX);
+        if (c->set != NW_CHASE_HOLD_OUT || !p->measured.processes)
+            continue;
+        p->chase = i;
+        find_edge(&j->model[NW_JUDGED_OURS], c, p->edge);
+        j->point_count++;
+    }
+    return j->point_count ? NW_OK : nw_fail(err, NW_ERR_INPUT, "no chase of the held-out set was measured");
+}
+
+static enum nw_status predict(struct judging *g, struct nw_error *err)
+{
+    struct nw_judgement *j = g->j;
+    enum nw_status s = NW_OK;
+    if (!(g->predicted = calloc(j->point_count * NW_JUDGED_MODELS * PREDICTED_MAX, sizeof *g->predicted)))
+        return nw_fail_nomem(err, "predictions");
+    g->total = (uint64_t)j->point_count * NW_JUDGED_MODELS * j->predicted_processes;
+    for (uint32_t i = 0; i < j->predicted_processes && !s; i++)
+        s = predict_process(g, i, err);
+    for (size_t i = 0; i < j->point_count && !s; i++)
+        for (unsigned model = 0; model < NW_JUDGED_MODELS; model++)
+            j->point[i].predicted[model] =
+                median(&g->predicted[(i * NW_JUDGED_MODELS + model) * PREDICTED_MAX], j->predicted_processes);
+    free(g->predicted);
+    return s;
+}
+
+/* ---- claims ---- */
+
+static bool dense(const struct nw_chase *c) { return c->spacing_bytes == NW_PAGE_BYTES; }
+static bool is_small(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    (void)p;
+    return dense(c) && c->count <= SMALL_PAGES;
+}
+static bool is_middle(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    (void)p;
+    return dense(c) && c->count > SMALL_PAGES && c->count <= LARGE_PAGES;
+}
+static bool is_sparse(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    (void)p;
+    return !dense(c);
+}
+static bool is_large(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    (void)p;
+    return dense(c) && c->count > LARGE_PAGES;
+}
+#define IN_REGIME(name_, regime_)                                                                                      \
+    static bool name_(const struct nw_chase *c, const struct nw_judged_point *p)                                       \
+    {                                                                                                                  \
+        (void)c;                                                                                                       \
+        return p->regime == regime_;                                                                                   \
+    }
+IN_REGIME(in_l1_tlb, NW_REGIME_L1_TLB)
+IN_REGIME(in_l2_tlb, NW_REGIME_L2_TLB)
+IN_REGIME(in_cache, NW_REGIME_WALK_IN_CACHE)
+IN_REGIME(in_memory, NW_REGIME_WALK_IN_MEMORY)
+
+static bool within_5(const struct nw_judged_regime *r) { return r->max_error_percent[NW_JUDGED_OURS] <= 5; }
+static bool median_10_worst_30(const struct nw_judged_regime *r)
+{
+    return r->median_error_percent[NW_JUDGED_OURS] <= 10 && r->max_error_percent[NW_JUDGED_OURS] <= 30;
+}
+static bool median_20(const struct nw_judged_regime *r) { return r->median_error_percent[NW_JUDGED_OURS] <= 20; }
+static bool mostly_inside(const struct nw_judged_regime *r) { return r->inside * 10 >= r->points * 8; }
+static bool beats_both(const struct nw_judged_regime *r)
+{
+    return r->median_error_percent[NW_JUDGED_OURS] < r->median_error_percent[NW_JUDGED_TEXTBOOK] &&
+           r->median_error_percent[NW_JUDGED_OURS] < r->median_error_percent[NW_JUDGED_ONE_DIMENSION];
+}
+
+static const struct regime {
+    const char *name, *claim;
+    bool excludes_edges, nested_only;
+    bool (*has)(const struct nw_chase *c, const struct nw_judged_point *p);
+    bool (*holds)(const struct nw_judged_regime *r);
+} regimes[NW_JUDGED_REGIMES] = {
+    { "to 2 K pages, dense", "every point within 5 %, points at a capacity edge excluded", true, false, is_small,
+      within_5 },
+    { "2.5 K to 32 K pages, dense", "median within 10 %, worst within 30 %", false, false, is_middle,
+      median_10_worst_30 },
+    { "sparse strides", "median within 20 %", false, false, is_sparse, median_20 },
+    { "above 32 K pages, dense", "at least 80 % of the predictions inside the measured range", false, false, is_large,
+      mostly_inside },
+    { "L1 TLB", "", false, false, in_l1_tlb, NULL },
+    { "L2 TLB", "", false, false, in_l2_tlb, NULL },
+    { "walk in cache", "median error below that of the textbook and of the one-dimensional model", false, true,
+      in_cache, beats_both },
+    { "walk in memory", "median error below that of the textbook and of the one-dimensional model", false, true,
+      in_memory, beats_both },
+};
+
+static enum nw_status judge_regime(struct judging *g, const struct regime *rule, struct nw_error *err)
+{
+    struct nw_judgement *j = g->j;
+    struct nw_judged_regime *r = &j->regime[j->regime_count];
+    double *error = malloc(j->point_count * sizeof *error);
+    if (!error)
+        return nw_fail_nomem(err, "a regime");
+    *r = (struct nw_judged_regime){ .holds = true };
+    snprintf(r->name, sizeof r->name, "%s", rule->name);
+    if (!rule->nested_only || j->fit.nested)
+        snprintf(r->claim, sizeof r->claim, "%s", rule->claim);
+    for (unsigned model = 0; model < NW_JUDGED_MODELS; model++) {
+        r->points = r->excluded = r->inside = 0;
+        for (size_t i = 0; i < j->point_count; i++) {
+            const struct nw_judged_point *p = &j->point[i];
+            if (!rule->has(&g->m->chase[p->chase], p))
+                continue;
+            if (rule->excludes_edges && p->edge[0]) {
+                r->excluded++;
+                continue;
+            }
+            r->inside += p->predicted[0] >= p->measured.low && p->predicted[0] <= p->measured.high;
+            error[r->points++] = fabs(nw_judged_error_percent(p, model));
+        }
+        if (r->points) {
+            r->median_error_percent[model] = median(error, r->points); /* sorts */
+            r->max_error_percent[model] = error[r->points - 1];
+        }
+    }
+    free(error);
+    if (r->claim[0] && r->points)
+        r->holds = rule->holds(r);
+    j->holds &= r->holds;
+    j->regime_count += r->points || r->excluded;
+    return NW_OK;
+}
+
+enum nw_status nw_judge(const struct nw_measurement *m, const struct nw_config *start,
+                        const struct nw_judge_options *options, struct nw_judgement *j, struct nw_error *err)
+{
+    struct judging g = { .m = m, .options = options, .j = j };
+    *j = (struct nw_judgement){ .holds = true };
+    if (m->process_count < 2)
+        return nw_fail(err, NW_ERR_INPUT,
+                       "one process was measured: at least one to fit on and one to judge are needed");
+    j->fitted_processes = (uint32_t)m->process_count / 2;
+    j->judged_processes = (uint32_t)m->process_count - j->fitted_processes;
+    j->predicted_processes =
+        options->predicted && options->predicted < j->judged_processes ? options->predicted : j->judged_processes;
+    if (j->predicted_processes > PREDICTED_MAX)
+        j->predicted_processes = PREDICTED_MAX;
+    const struct nw_calibrate_options fit = {
+        .nested = options->nested, .frozen = options->frozen, .progress = options->progress, .context = options->context
+    };
+    struct nw_config *model = j->model;
+    enum nw_status s;
+    (void)((s = nw_config_copy(&model[NW_JUDGED_OURS], start, err)) ||
+           (s = nw_calibrate(m, j->fitted_processes, &model[NW_JUDGED_OURS], &j->fit, &fit, err)) ||
+           (s = nw_calibrate_textbook(m, j->fitted_processes, start, &model[NW_JUDGED_OURS], &model[NW_JUDGED_TEXTBOOK],
+                                      err)) ||
+           (s = nw_calibrate_one_dimensional(&model[NW_JUDGED_OURS], &model[NW_JUDGED_ONE_DIMENSION], err)) ||
+           (s = choose_points(&g, err)) || (s = predict(&g, err)));
+    for (size_t i = 0; i < NW_ARRAY_LEN(regimes) && !s; i++)
+        s = judge_regime(&g, &regimes[i], err);
+    if (s)
+        nw_judgement_fini(j);
+    return s;
+}
+
+void nw_judgement_fini(struct nw_judgement *j)
+{
+    for (unsigned i = 0; i < NW_JUDGED_MODELS; i++)
+        nw_config_fini(&j->model[i]);
+    free(j->point);
+    *j = (struct nw_judgement){ 0 };
+}

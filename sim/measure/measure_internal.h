@@ -1,0 +1,52 @@
+/* measure_internal.h - what the files of the measurement share. */
+#ifndef NESTWALK_MEASURE_INTERNAL_H
+#define NESTWALK_MEASURE_INTERNAL_H
+
+#include <nestwalk/base/bits.h>
+#include <nestwalk/sim/measure.h>
+
+/* Bytes from the start of its region to behind the last element. */
+uint64_t chase_span(const struct nw_chase *c);
+/* Bytes of memory that its pages take. */
+uint64_t chase_memory(const struct nw_chase *c);
+
+/* ---- clock.c ---- */
+static inline uint64_t tsc_now(void)
+{
+#if defined(__x86_64__)
+    uint32_t low, high;
+    __asm__ volatile("lfence; rdtsc; lfence" : "=a"(low), "=d"(high)::"memory");
+    return (uint64_t)high << 32 | low;
+#else
+    return 0;
+#endif
+}
+double clock_core_per_tsc(void); /* core cycles that pass while the time-stamp counter counts one */
+double clock_tsc_ghz(void);
+
+/* ---- region.c: the memory of one process for chases over one size of page ---- */
+struct region {
+    uint8_t *base; /* NULL: there are no such pages here */
+    uint64_t bytes;
+    void *whole; /* what was mapped, for giving it back */
+    uint64_t whole_bytes;
+};
+/* False: not here; `why` (NW_MEASURE_NOTE bytes) says why. `bytes` is how much will be used from the start. */
+bool region_make(struct region *r, enum nw_chase_pages pages, uint64_t bytes, char *why);
+void region_free(struct region *r);
+
+/* Frame numbers of the pages of [base, base + bytes) that are there, as runs; returns how many runs, at most `room`. *known false: pagemap tells
+ * nothing to this user. */
+size_t region_frames(const struct region *r, enum nw_chase_pages pages, struct nw_frame_run *out, size_t room,
+                     bool *known);
+
+/* ---- chase.c ---- */
+struct chase_run {
+    double chunk_ms, core_per_tsc, tsc_ghz;
+    int counter; /* perf event of dTLB misses; -1: none */
+};
+/* Links the elements and times them. The sample's identity is the caller's. */
+void chase_time(const struct nw_chase *c, uint8_t *base, const uint64_t *offset, const uint32_t *next,
+                const struct chase_run *how, struct nw_chase_sample *out);
+
+#endif

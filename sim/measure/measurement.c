@@ -1,0 +1,70 @@
+/* Samples, and what they say of a chase. */
+#include "measure_internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void nw_measurement_fini(struct nw_measurement *m)
+{
+    free(m->chase);
+    free(m->process);
+    free(m->sample);
+    free(m->frames);
+    *m = (struct nw_measurement){ 0 };
+}
+
+void nw_measurement_note(struct nw_measurement *m, const char *format, ...)
+{
+    char text[NW_MEASURE_NOTE];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    for (size_t i = 0; i < m->note_count; i++)
+        if (!strcmp(m->note[i], text))
+            return;
+    if (m->note_count < NW_MEASURE_NOTES)
+        memcpy(m->note[m->note_count++], text, sizeof text);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, size_t n)
+{
+    qsort(v, n, sizeof *v, by_value);
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+enum { REPEATS_MAX = 64, PROCESSES_MAX = 256 };
+
+struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, uint32_t first, uint32_t end)
+{
+    double of_process[PROCESSES_MAX], misses[PROCESSES_MAX];
+    size_t processes = 0, counted = 0;
+    for (uint32_t p = first; p < end && p < m->process_count && processes < PROCESSES_MAX; p++) {
+        double v[REPEATS_MAX];
+        size_t n = 0;
+        for (size_t i = 0; i < m->sample_count; i++) {
+            const struct nw_chase_sample *s = &m->sample[i];
+            if (s->chase != chase || s->process != p || n == REPEATS_MAX)
+                continue;
+            v[n++] = s->cycles;
+            if (s->dtlb_misses >= 0 && counted < PROCESSES_MAX)
+                misses[counted++] = s->dtlb_misses;
+        }
+        if (n)
+            of_process[processes++] = median(v, n);
+    }
+    if (!processes)
+        return (struct nw_chase_figure){ .dtlb_misses = -1 };
+    struct nw_chase_figure f = { .cycles = median(of_process, processes),
+                                 .low = of_process[0],
+                                 .high = of_process[processes - 1],
+                                 .dtlb_misses = counted ? median(misses, counted) : -1,
+                                 .processes = (uint32_t)processes };
+    return f;
+}

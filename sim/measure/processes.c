@@ -1,0 +1,291 @@
+/* Fresh processes, one after the other: each measures all chases and hands its samples back through shared memory. */
+#include "measure_internal.h"
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <nestwalk/base/addr.h>
+#include <nestwalk/base/rng.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POLL_NS = 50 * 1000 * 1000, CHILD_NOTES = NW_CHASE_PAGES + 2 };
+
+/* What a child writes and its parent reads after it has ended. */
+struct hand_over {
+    bool done;
+    struct nw_measure_process process;
+    size_t sample_count, frame_count, frame_room, note_count;
+    char note[CHILD_NOTES][NW_MEASURE_NOTE];
+    struct nw_chase_sample *sample; /* these two lie behind the struct */
+    struct nw_frame_run *frames;
+    size_t bytes;
+};
+
+struct job {
+    const struct nw_chase *chase;
+    size_t count;
+    const struct nw_measure_options *options;
+    uint32_t process;
+    struct hand_over *out;
+};
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- in the child ---- */
+
+static void child_note(struct hand_over *h, const char *text)
+{
+    if (h->note_count < CHILD_NOTES)
+        snprintf(h->note[h->note_count++], NW_MEASURE_NOTE, "%s", text);
+}
+
+static int counter_open(struct hand_over *h)
+{
+    struct perf_event_attr a = { .type = PERF_TYPE_HW_CACHE,
+                                 .size = sizeof a,
+                                 .config = PERF_COUNT_HW_CACHE_DTLB | PERF_COUNT_HW_CACHE_OP_READ << 8 |
+                                           PERF_COUNT_HW_CACHE_RESULT_MISS << 16,
+                                 .exclude_kernel = 1,
+                                 .exclude_hv = 1 };
+    int fd = (int)syscall(SYS_perf_event_open, &a, 0, -1, -1, 0);
+    if (fd < 0) {
+        char text[NW_MEASURE_NOTE];
+        snprintf(text, sizeof text,
+                 "no hardware counters (perf_event_open, dTLB read misses: %s): regimes are the model's, not counted",
+                 strerror(errno));
+        child_note(h, text);
+    }
+    return fd;
+}
+
+static uint64_t region_bytes(const struct job *j, enum nw_chase_pages pages)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < j->count; i++)
+        if (j->chase[i].pages == pages && chase_span(&j->chase[i]) > most)
+            most = chase_span(&j->chase[i]);
+    return most;
+}
+
+static void shuffle(uint32_t *order, size_t n, struct nw_rng *rng)
+{
+    for (uint32_t i = 0; i < n; i++)
+        order[i] = i;
+    for (size_t i = n; i > 1; i--) {
+        const size_t j = (size_t)nw_rng_below(rng, i);
+        const uint32_t kept = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = kept;
+    }
+}
+
+static void measure_one(const struct job *j, struct chase_run *how, const struct region *region, uint32_t chase,
+                        uint32_t repeat, uint64_t *offset, uint32_t *next)
+{
+    const struct nw_chase *c = &j->chase[chase];
+    struct nw_chase_sample s = { .process = j->process, .chase = chase, .repeat = repeat };
+    if (!region[c->pages].base)
+        return;
+    nw_chase_layout(c, j->options->seed, offset, next);
+    const double before = clock_core_per_tsc();
+    how->core_per_tsc = before;
+    chase_time(c, region[c->pages].base, offset, next, how, &s);
+    /* The clock moves with load and heat: the sample is priced by the mean of before and after. */
+    const double after = clock_core_per_tsc();
+    s.cycles *= (before + after) / (2 * before);
+    if (s.chunks)
+        j->out->sample[j->out->sample_count++] = s;
+}
+
+static void measure_all(const struct job *j)
+{
+    struct hand_over *h = j->out;
+    struct region region[NW_CHASE_PAGES] = { { 0 } };
+    struct nw_rng rng = nw_rng_seeded(j->options->seed + 1000 + j->process);
+    size_t most = 0;
+    for (size_t i = 0; i < j->count; i++)
+        most = j->chase[i].count > most ? j->chase[i].count : most;
+    uint64_t *offset = malloc(most * sizeof *offset);
+    uint32_t *next = malloc(most * sizeof *next), *order = malloc(j->count * sizeof *order);
+    if (!offset || !next || !order)
+        _exit(1);
+    struct nw_measure_pin pinned;
+    nw_measure_pin(&pinned);
+    if (!pinned.before)
+        child_note(h, "the processes could not be pinned: samples may mix processors");
+    for (unsigned p = 0; p < NW_CHASE_PAGES; p++) {
+        char why[NW_MEASURE_NOTE];
+        const uint64_t bytes = region_bytes(j, p);
+        if (!bytes)
+            continue;
+        h->process.there[p] = region_make(&region[p], p, bytes, why);
+        h->process.base[p] = (uintptr_t)region[p].base;
+        if (!h->process.there[p])
+            child_note(h, why);
+    }
+    struct chase_run how = { .chunk_ms = j->options->chunk_ms, .tsc_ghz = clock_tsc_ghz(), .counter = counter_open(h) };
+    for (uint32_t r = 0; r < j->options->repeats; r++) {
+        shuffle(order, j->count, &rng);
+        for (size_t i = 0; i < j->count; i++)
+            measure_one(j, &how, region, order[i], r, offset, next);
+    }
+    h->process.tsc_ghz = how.tsc_ghz;
+    h->process.core_ghz = how.tsc_ghz * clock_core_per_tsc();
+    for (unsigned p = 0; p < NW_CHASE_PAGES; p++) {
+        bool known;
+        if (!region[p].base)
+            continue;
+        h->frame_count +=
+            region_frames(&region[p], p, h->frames + h->frame_count, h->frame_room - h->frame_count, &known);
+        h->process.frames_known |= known;
+    }
+    if (!h->process.frames_known)
+        child_note(h, "frame numbers are hidden (/proc/self/pagemap needs CAP_SYS_ADMIN): the model assumes frames in "
+                      "order, and nested page-table lines may be predicted too cheap");
+    h->done = true;
+}
+
+/* ---- in the parent ---- */
+
+static struct hand_over *hand_over_make(const struct job *j, struct nw_error *err)
+{
+    const size_t samples = j->count * j->options->repeats;
+    size_t frames = 0;
+    for (size_t i = 0; i < j->count; i++)
+        frames += (size_t)(chase_memory(&j->chase[i]) >> NW_PAGE_LOG2);
+    const size_t bytes =
+        sizeof(struct hand_over) + samples * sizeof(struct nw_chase_sample) + frames * sizeof(struct nw_frame_run);
+    struct hand_over *h = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (h == MAP_FAILED) {
+        (void)nw_fail_errno(err, NW_ERR_NOMEM, errno, "memory for the samples of a process");
+        return NULL;
+    }
+    h->bytes = bytes;
+    h->frame_room = frames;
+    h->frames = (struct nw_frame_run *)(void *)(h + 1);
+    h->sample = (struct nw_chase_sample *)(void *)(h->frames + frames);
+    return h;
+}
+
+static bool grow(void **array, size_t have, size_t more, size_t size)
+{
+    void *bigger = realloc(*array, (have + more) * size + 1);
+    if (bigger)
+        *array = bigger;
+    return bigger;
+}
+
+static enum nw_status take(struct nw_measurement *m, const struct hand_over *h, struct nw_error *err)
+{
+    if (!grow((void **)&m->process, m->process_count, 1, sizeof *m->process) ||
+        !grow((void **)&m->sample, m->sample_count, h->sample_count, sizeof *m->sample) ||
+        !grow((void **)&m->frames, m->frame_count, h->frame_count, sizeof *m->frames))
+        return nw_fail_nomem(err, "samples");
+    const uint32_t process = (uint32_t)m->process_count;
+    for (size_t i = 0; i < h->sample_count; i++) {
+        m->sample[m->sample_count] = h->sample[i];
+        m->sample[m->sample_count++].process = process;
+    }
+    for (size_t i = 0; i < h->frame_count; i++) {
+        m->frames[m->frame_count] = h->frames[i];
+        m->frames[m->frame_count++].process = process;
+    }
+    m->process[m->process_count++] = h->process;
+    for (size_t i = 0; i < h->note_count; i++)
+        nw_measurement_note(m, "%s", h->note[i]);
+    return NW_OK;
+}
+
+/* Waits for the child; when it is not wanted any more, ends it. */
+static bool wait_for(pid_t child, const struct job *j)
+{
+    const struct timespec pause = { 0, POLL_NS };
+    bool wanted = true;
+    int status;
+    pid_t got;
+    while (!(got = waitpid(child, &status, WNOHANG)) || (got < 0 && errno == EINTR)) {
+        if (wanted && j->options->progress &&
+            !j->options->progress(j->options->context, j->process, j->options->processes)) {
+            kill(child, SIGKILL);
+            wanted = false;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return wanted;
+}
+
+static enum nw_status run_one(struct job *j, struct nw_measurement *m, struct nw_error *err)
+{
+    enum nw_status s = NW_OK;
+    if (!(j->out = hand_over_make(j, err)))
+        return NW_ERR_NOMEM;
+    const pid_t parent = getpid();
+    pid_t child = fork();
+    if (!child) {
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() == parent)
+            measure_all(j);
+        _exit(0);
+    }
+    if (child < 0)
+        s = nw_fail_errno(err, NW_ERR_ENV, errno, "no process can be made to measure in");
+    else if (!wait_for(child, j))
+        s = nw_fail(err, NW_ERR_INTERRUPTED, "interrupted");
+    else if (j->out->done)
+        s = take(m, j->out, err);
+    munmap(j->out, j->out->bytes);
+    return s;
+}
+
+/* The chases that fit into memory; the plan's others are named in a note. */
+static enum nw_status choose(struct nw_measurement *m, const struct nw_chase *plan, size_t count, uint64_t memory_bytes,
+                             struct nw_error *err)
+{
+    if (!(m->chase = malloc(count * sizeof *m->chase)))
+        return nw_fail_nomem(err, "the chases");
+    for (size_t i = 0; i < count; i++)
+        if (chase_memory(&plan[i]) <= memory_bytes)
+            m->chase[m->chase_count++] = plan[i];
+    if (m->chase_count < count)
+        nw_measurement_note(m, "%zu chases left out: they need more than %llu MiB, a quarter of the memory available",
+                            count - m->chase_count, (unsigned long long)(memory_bytes >> 20));
+    return NW_OK;
+}
+
+enum nw_status nw_measure_chases(struct nw_measurement *out, const struct nw_chase *plan, size_t count,
+                                 const struct nw_measure_options *options, struct nw_error *err)
+{
+    struct nw_measurement m = { .seed = options->seed };
+    const double begin = now_seconds();
+    enum nw_status s = choose(&m, plan, count, options->memory_bytes, err);
+    for (uint32_t p = 0; p < options->processes && !s; p++) {
+        struct job j = { m.chase, m.chase_count, options, p, NULL };
+        if (options->seconds > 0 && p && now_seconds() - begin > options->seconds) {
+            nw_measurement_note(&m, "%u of %u processes: the time was over", p, options->processes);
+            break;
+        }
+        s = run_one(&j, &m, err);
+    }
+    if (!s && !m.process_count)
+        s = nw_fail(err, NW_ERR_ENV, "no process came to its end: nothing was measured");
+    if (s) {
+        nw_measurement_fini(&m);
+        return s;
+    }
+    *out = m;
+    return NW_OK;
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# nestwalk validate tlb from outside: usage, and what is claimed of stored samples, computed again from them.
+# shellcheck source=tests/cli/lib.sh
+. "${NW_SOURCE_DIR:?the source tree}/tests/cli/lib.sh"
+
+expect 2 "$NESTWALK" validate tlb --processes 1
+expect 2 "$NESTWALK" validate tlb --processes many
+expect 2 "$NESTWALK" validate tlb --seed x
+expect 2 "$NESTWALK" validate tlb --from a.db --samples b.db
+expect 2 "$NESTWALK" validate tlb --json - --html -
+expect 2 "$NESTWALK" validate tlb --frozen
+expect 2 "$NESTWALK" validate tlb samples.db
+has err '--from' "a file that is no option's argument is met with the option"
+expect 3 "$NESTWALK" validate tlb --from missing.db
+has err 'missing.db' "a file that is not there is named"
+echo "no database at all, but long enough to be looked at for a header" >text.db
+expect 3 "$NESTWALK" validate tlb --from text.db
+
+xz -dc "$NW_SOURCE_DIR/tests/data/measure/zen3.db.xz" >zen3.db
+got=0
+"$NESTWALK" validate tlb --from zen3.db --json a.json --html a.html --profile a.xml >out 2>err || got=$?
+[ $got -le 1 ] || fail "judging stored samples is exit 0 or 1, not $got: $(cat err)"
+jq -e '.holds == ([.regimes[].holds] | all)' a.json >/dev/null || fail "it holds if every regime does"
+jq -e --argjson got $got '.holds == ($got == 0)' a.json >/dev/null || fail "the exit status says what the document says"
+
+# The claims, computed here from the points alone.
+jq -e 'def abs: if . < 0 then -. else . end;
+       ([.points[] | select(.spacing_bytes == 4096 and .count <= 2048 and .capacity_edge == "")
+                   | (100 * (.predicted_cycles / .measured_cycles - 1)) | abs]) as $e
+       | (.regimes[] | select(.name == "to 2 K pages, dense"))
+       | .points == ($e | length) and ((.max_error_percent - ($e | max)) | abs) < 1e-9 and .holds == (($e | max) <= 5)' \
+  a.json >/dev/null || fail "the claim up to 2 K pages follows from the points"
+# What was measured, from the samples alone: of each process the median, of the processes the median.
+measured() { # COUNT SPACING PAGES
+  sqlite3 zen3.db "SELECT s.process, s.cycles FROM samples s JOIN chases c ON c.id = s.chase WHERE c.count = $1 AND
+    c.spacing_bytes = $2 AND c.pages = $3 AND c.calibrates = 0 AND
+    s.process >= (SELECT count(*) FROM processes) / 2 ORDER BY 1, 2" |
+    awk -F'|' 'function median(a, n) { return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2 }
+      $1 != last && n { m[++k] = median(v, n); n = 0 } { last = $1; v[++n] = $2 } END { m[++k] = median(v, n)
+      for (i = 2; i <= k; i++) for (j = i; j > 1 && m[j - 1] > m[j]; j--) { t = m[j]; m[j] = m[j - 1]; m[j - 1] = t }
+      printf "%.6f\n", median(m, k) }'
+}
+for point in "1024 4096 0" "96 131072 0" "1024 4096 1"; do
+  # shellcheck disable=SC2086  # three words
+  set -- $point
+  page=$([ "$3" = 0 ] && echo 4K || echo 2M)
+  want=$(measured "$@")
+  jq -e --argjson n "$1" --argjson s "$2" --arg p "$page" --argjson want "$want" '.points[]
+    | select(.count == $n and .spacing_bytes == $s and .pages == $p) | (.measured_cycles - $want) | . < 1e-5 and . > -1e-5' \
+    a.json >/dev/null || fail "what was measured of $point follows from the samples ($want)"
+done
+
+has a.xml 'measured by nestwalk validate' "the profile says that its values were measured"
+has a.html 'Measured against predicted' "the page has the picture"
+expect 0 "$NESTWALK" gen uniform --accesses 1000 -o t.nwt
+expect 0 "$NESTWALK" run --trace t.nwt --machine ./a.xml
+got=0
+"$NESTWALK" validate tlb --from zen3.db --machine ./a.xml --frozen --json b.json >out 2>err || got=$?
+[ $got -le 1 ] || fail "judging by a frozen profile is exit 0 or 1, not $got: $(cat err)"
+jq -e --slurpfile a a.json '[.points[].predicted_cycles] == [$a[0].points[].predicted_cycles]' b.json >/dev/null ||
+  fail "the profile that was written predicts what the fit predicted"
+
+# A machine that is not the one that was fitted: twice as slow in what was held out. No claim of closeness can hold.
+cp zen3.db slow.db
+sqlite3 slow.db "UPDATE samples SET cycles = 2 * cycles WHERE process >= (SELECT count(*) FROM processes) / 2"
+expect 1 "$NESTWALK" validate tlb --from slow.db --machine ./a.xml --frozen --json c.json
+jq -e '.regimes[] | select(.name == "to 2 K pages, dense") | .holds | not' c.json >/dev/null ||
+  fail "samples of another machine are seen"
+cp zen3.db bad.db
+sqlite3 bad.db "UPDATE samples SET cycles = -3 WHERE process = 0 AND repeat = 0"
+expect 3 "$NESTWALK" validate tlb --from bad.db
+has err 'table samples, row' "a value that nobody measured is named with table and row"
+cp zen3.db few.db
+sqlite3 few.db "DELETE FROM samples WHERE process > 0; DELETE FROM frames WHERE process > 0; DELETE FROM processes WHERE id > 0"
+expect 3 "$NESTWALK" validate tlb --from few.db
+has err 'one process' "one process is too few"
+
+# Ctrl-C while it measures: nothing is left running or written.
+env --default-signal=INT "$NESTWALK" validate tlb --samples i.db >out 2>err &
+pid=$!
+until pgrep -P $pid >children 2>/dev/null; do
+  kill -0 $pid 2>/dev/null || break
+done
+kill -INT $pid
+got=0; wait $pid || got=$?
+[ $got = 4 ] || fail "an interrupted measurement is exit 4, not $got: $(cat err)"
+while read -r child; do
+  [ ! -e "/proc/$child" ] || fail "a measuring process outlives its parent"
+done <children
+[ ! -e i.db ] || fail "an interrupted measurement leaves no file"
+finish
