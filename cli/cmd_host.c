@@ -102,6 +102,12 @@ static void print_text(const struct nw_host *h)
         printf("huge pages: %s (/sys/kernel/mm)\n", h->huge_pages);
     if (h->tsc_mhz > 0)
         printf("time-stamp counter: %.0f MHz (measured)\n", h->tsc_mhz);
+    if (h->core_mhz > 0)
+        printf("core clock, busy: %.0f MHz (measured: multiplications of 3 cycles)\n", h->core_mhz);
+    for (size_t i = 0; i < h->capabilities; i++)
+        printf("%s\n", h->capability[i]);
+    for (size_t i = 0; i < h->unreads; i++)
+        printf("not read: %s\n", h->unread[i]);
     printf("nearest shipped profile: %s\n\n", h->near ? h->near : "none");
     print_tlbs(h);
     if (h->caches) {

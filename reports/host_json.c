@@ -41,6 +41,18 @@ static json_t *cache_json(const struct nw_host_cache *c)
     return NULL;
 }
 
+static json_t *lines_json(const char line[NW_HOST_LINES][NW_HOST_TEXT], size_t count)
+{
+    json_t *o = json_array();
+    bool ok = o;
+    for (size_t i = 0; i < count && ok; i++)
+        ok = !json_array_append_new(o, json_text(line[i]));
+    if (ok)
+        return o;
+    json_decref(o);
+    return NULL;
+}
+
 static json_t *features_json(const struct nw_host *h)
 {
     const struct {
@@ -77,6 +89,9 @@ enum nw_status nw_host_json_text(const struct nw_host *h, char **out, struct nw_
               json_put(root, "model_number", json_count(h->model)) &&
               json_put(root, "stepping", json_count(h->stepping)) && json_put(root, "features", features_json(h)) &&
               json_put(root, "hypervisor", h->hypervisor[0] ? json_text(h->hypervisor) : json_null()) &&
+              json_put(root, "core_mhz", json_number(h->core_mhz)) &&
+              json_put(root, "capabilities", lines_json(h->capability, h->capabilities)) &&
+              json_put(root, "not_read", lines_json(h->unread, h->unreads)) &&
               json_put(root, "kvm", h->kvm[0] ? json_text(h->kvm) : json_null()) &&
               json_put(root, "huge_pages", h->huge_pages[0] ? json_text(h->huge_pages) : json_null()) &&
               json_put(root, "tsc_mhz", h->tsc_mhz > 0 ? json_number(h->tsc_mhz) : json_null()) &&

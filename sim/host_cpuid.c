@@ -342,6 +342,8 @@ static void features(const struct nw_cpuid *id, struct nw_host *h)
     h->page_1g = more.edx & NW_BIT(26);
     h->svm = more.ecx & NW_BIT(2);
     h->nested_paging = h->svm && (svm.edx & 1);
+    h->asids = svm.ebx;
+    h->svm_features = svm.edx;
     h->physical_bits = widths.eax & 0xff;
     h->linear_bits = widths.eax >> 8 & 0xff;
 }

@@ -1,6 +1,7 @@
 /* What Linux tells of the machine: /sys and /dev, read only. */
+#include "host_internal.h"
 #include <errno.h>
-#include <nestwalk/sim/host.h>
+#include <nestwalk/sim/measure.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -68,13 +69,55 @@ static void look_at_kvm(struct nw_host *h)
              access("/dev/kvm", R_OK | W_OK) ? ", not open to this user" : "");
 }
 
+void host_say(char line[NW_HOST_LINES][NW_HOST_TEXT], size_t *count, const char *text)
+{
+    if (*count < NW_HOST_LINES)
+        snprintf(line[(*count)++], NW_HOST_TEXT, "%s", text);
+}
+
+/* Pages in a pool and how many of them are free; what cannot be read is listed. */
+static void look_at_pool(struct nw_host *h, const char *size, const char *folder)
+{
+    char path[96], all[32], free[32], text[NW_HOST_TEXT];
+    const size_t used = strlen(h->huge_pages);
+    snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/%s/nr_hugepages", folder);
+    const bool have = first_line(path, all, sizeof all);
+    if (have) {
+        snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/%s/free_hugepages", folder);
+        (void)first_line(path, free, sizeof free);
+        snprintf(h->huge_pages + used, sizeof h->huge_pages - used, "; pool of %s pages: %s, %s free", size, all, free);
+    } else {
+        snprintf(text, sizeof text, "pool of %s pages: %.60s: %.60s", size, path, all);
+        host_say(h->unread, &h->unreads, text);
+    }
+}
+
 static void look_at_huge_pages(struct nw_host *h)
 {
-    char transparent[64], pool[32];
-    if (first_line("/sys/kernel/mm/transparent_hugepage/enabled", transparent, sizeof transparent))
-        chosen(transparent);
-    (void)first_line("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", pool, sizeof pool);
-    snprintf(h->huge_pages, sizeof h->huge_pages, "transparent: %s; pool of 2M pages: %s", transparent, pool);
+    static const char enabled[] = "/sys/kernel/mm/transparent_hugepage/enabled";
+    char word[64], text[NW_HOST_TEXT];
+    if (first_line(enabled, word, sizeof word)) {
+        chosen(word);
+        snprintf(h->huge_pages, sizeof h->huge_pages, "transparent: %s", word);
+    } else {
+        snprintf(h->huge_pages, sizeof h->huge_pages, "transparent: unknown");
+        snprintf(text, sizeof text, "transparent huge pages: %s: %s", enabled, word);
+        host_say(h->unread, &h->unreads, text);
+    }
+    look_at_pool(h, "2M", "hugepages-2048kB");
+    look_at_pool(h, "1G", "hugepages-1048576kB");
+}
+
+static void look_at_privileges(struct nw_host *h)
+{
+    char word[64], text[NW_HOST_TEXT];
+    if (access("/proc/self/pagemap", R_OK) || geteuid())
+        host_say(h->unread, &h->unreads, "frame numbers: /proc/self/pagemap hides them from who lacks CAP_SYS_ADMIN");
+    if (!first_line("/sys/bus/event_source/devices/cpu/type", word, sizeof word)) {
+        snprintf(text, sizeof text, "hardware counters: no processor PMU (/sys/bus/event_source/devices/cpu: %s)",
+                 word);
+        host_say(h->unread, &h->unreads, text);
+    }
 }
 
 /* The time-stamp counter against CLOCK_MONOTONIC_RAW over 20 ms. */
@@ -99,5 +142,10 @@ void nw_host_look_around(struct nw_host *h)
 {
     look_at_kvm(h);
     look_at_huge_pages(h);
+    host_look_at_capabilities(h);
+    look_at_privileges(h);
     time_counter(h);
+    struct nw_measure_clock clock;
+    nw_measure_clock_read(&clock);
+    h->core_mhz = clock.core_ghz * 1000;
 }

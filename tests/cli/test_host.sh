@@ -6,7 +6,11 @@ if [ "$(uname -m)" = x86_64 ]; then
   expect 0 "$NESTWALK" host
   has out 'family [0-9]+ model 0x' "the processor is named"
   has out '^KVM below: ' "and what KVM there is"
+  if grep -q 'hypervisor above: [^n]' out; then
+    grep -qE '^(IA32_VMX|SVM|not read: .*(MSR|VMX|VM_CR|SVM))' out || fail "capabilities are there, or why not"
+  fi
   expect 0 "$NESTWALK" host --json -
+  jq -e '.core_mhz > 100 and (.not_read | type) == "array"' out >/dev/null || fail "the JSON has the core clock and what was not read"
   jq -e '.features.linear_address_bits >= 48 and (.caches | type) == "array" and .tsc_mhz > 0' out >/dev/null || fail "the JSON has features, caches and a clock"
 fi
 cat >leaves <<'LEAVES'

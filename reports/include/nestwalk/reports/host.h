@@ -1,5 +1,6 @@
 /* host.h - a machine as JSON: { "vendor", "model", "family", ..., "tlbs": [{ "level", "class", "pages", "entries", "ways", "source" }], "caches": [...],
- * "features": {...}, "hypervisor", "kvm", "huge_pages", "tsc_mhz", "near_profile" }. */
+ * "features": {...}, "hypervisor", "kvm", "huge_pages", "tsc_mhz", "core_mhz",
+ * "capabilities": [text], "not_read": [text], "near_profile" }. */
 #ifndef NESTWALK_REPORTS_HOST_H
 #define NESTWALK_REPORTS_HOST_H
 

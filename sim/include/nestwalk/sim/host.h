@@ -36,7 +36,7 @@ struct nw_cpuid_leaf nw_cpuid_find(const struct nw_cpuid *id, uint32_t leaf, uin
 
 /* ---- what they say ---- */
 
-enum { NW_HOST_TLBS_MAX = 32, NW_HOST_CACHES_MAX = 16, NW_HOST_TEXT = 160 };
+enum { NW_HOST_TLBS_MAX = 32, NW_HOST_CACHES_MAX = 16, NW_HOST_TEXT = 160, NW_HOST_LINES = 8 };
 
 struct nw_host_tlb {
     unsigned level, entries, ways; /* ways == entries: fully associative */
@@ -60,12 +60,18 @@ struct nw_host {
     size_t tlbs, caches;
     bool page_1g, la57, pcid, invpcid, nx, smep, smap, pku, vmx, svm, nested_paging;
     unsigned physical_bits, linear_bits;
-    char hypervisor[32]; /* above: "KVMKVMKVM", "Microsoft Hv", ...; "" on bare metal */
-    const char *near;    /* shipped profile that describes this model; NULL: none */
+    unsigned asids;        /* SVM: address space identifiers */
+    uint32_t svm_features; /* 8000_000Ah, EDX */
+    char hypervisor[32];   /* above: "KVMKVMKVM", "Microsoft Hv", ...; "" on bare metal */
+    const char *near;      /* shipped profile that describes this model; NULL: none */
     /* nw_host_look_around(): "" or what could not be read, and why */
     char kvm[NW_HOST_TEXT];        /* "pvm", "vmx, ept=Y, vpid=Y", "svm, npt=1"; "none: ..." */
     char huge_pages[NW_HOST_TEXT]; /* "transparent: madvise; 2M pool: 0 pages" */
     double tsc_mhz;                /* measured against the monotonic clock, 0: not measured */
+    double core_mhz;               /* of this processor while busy: a chain of multiplications against the counter */
+    char capability[NW_HOST_LINES][NW_HOST_TEXT]; /* "IA32_VMX_EPT_VPID_CAP: 4-level EPT, 2M, ..." */
+    char unread[NW_HOST_LINES][NW_HOST_TEXT];     /* what could not be read, and why */
+    size_t capabilities, unreads;
 };
 
 void nw_host_decode(const struct nw_cpuid *id, struct nw_host *out);
