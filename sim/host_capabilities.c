@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <nestwalk/base/bits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #if defined(__linux__) && defined(__x86_64__)
@@ -85,18 +86,19 @@ static bool by_device(uint32_t number, uint64_t *value, int *why)
 static bool by_kvm(uint32_t number, uint64_t *value, int *why)
 {
 #if defined(__linux__) && defined(__x86_64__)
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } ask = { .head = { .nmsrs = 1 }, .entry = { .index = number } };
-    const int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    *why = errno;
-    if (fd < 0)
-        return false;
-    const bool got = ioctl(fd, KVM_GET_MSRS, &ask) == 1;
-    *why = got ? 0 : ENOENT;
-    close(fd);
-    *value = ask.entry.data;
+    struct kvm_msrs *ask = calloc(1, sizeof *ask + sizeof(struct kvm_msr_entry));
+    const int fd = ask ? open("/dev/kvm", O_RDWR | O_CLOEXEC) : -1;
+    bool got = false;
+    *why = ask ? errno : ENOMEM;
+    if (fd >= 0) {
+        ask->nmsrs = 1;
+        ask->entries[0].index = number;
+        got = ioctl(fd, KVM_GET_MSRS, ask) == 1;
+        *why = got ? 0 : ENOENT;
+        *value = ask->entries[0].data;
+        close(fd);
+    }
+    free(ask);
     return got;
 #else
     (void)number, (void)value;

@@ -366,7 +366,7 @@ static bool is_splintered(const struct search *f, uint32_t processes)
         if (c->pages == NW_CHASE_2M && c->count == 128)
             many = n.cycles;
     }
-    return !many || !few || many > 1.4 * few;
+    return many <= 0 || few <= 0 || many > 1.4 * few;
 }
 
 static enum nw_status search_run(struct search *f, struct nw_error *err)
