@@ -19,7 +19,7 @@ enum {
 
 struct point {
     size_t chase;
-    double measured;
+    double measured, weight;
     struct nw_chase_counts counts;
 };
 
@@ -55,14 +55,15 @@ static double feature(const struct search *f, const struct nw_chase_counts *n, s
 
 static double error_of(const struct search *f, const struct point *point, const double *latency)
 {
-    double sum = 0;
+    double sum = 0, weights = 0;
     for (size_t p = 0; p < f->points; p++) {
         double cycles = 0;
         for (size_t i = 0; i < latencies(f); i++)
             cycles += latency[i] * feature(f, &point[p].counts, i);
-        sum += fabs(log((cycles > 0.1 ? cycles : 0.1) / point[p].measured));
+        sum += point[p].weight * fabs(log((cycles > 0.1 ? cycles : 0.1) / point[p].measured));
+        weights += point[p].weight;
     }
-    return sum / (double)f->points;
+    return sum / weights;
 }
 
 static bool in_order(const struct search *f, const double *latency)
@@ -238,6 +239,13 @@ static enum nw_status try_candidates(struct search *f, const struct dimension *d
 
 /* ---- the whole ---- */
 
+/* A point that processes agree on to 2 % says more than one on which they differ by half: weights are as the inverse of the spread. */
+static double weight_of(const struct nw_chase_figure *n)
+{
+    static const double floor = 0.03;
+    return 1 / (floor + (n->high - n->low) / (2 * n->cycles));
+}
+
 static enum nw_status choose_points(struct search *f, uint32_t processes, struct nw_error *err)
 {
     for (size_t i = 0; i < f->m->chase_count && f->points < POINTS_MAX; i++) {
@@ -246,7 +254,8 @@ static enum nw_status choose_points(struct search *f, uint32_t processes, struct
         /* Packed lines are what the textbook model is fed with: a prefetcher sees them coming. */
         if (c->set == NW_CHASE_CALIBRATE && measured.processes && f->m->process[0].there[c->pages] &&
             (c->spacing_bytes > 1 << NW_LINE_LOG2))
-            f->point[f->points++] = (struct point){ .chase = i, .measured = measured.cycles };
+            f->point[f->points++] =
+                (struct point){ .chase = i, .measured = measured.cycles, .weight = weight_of(&measured) };
     }
     return f->points ? NW_OK : nw_fail(err, NW_ERR_INPUT, "no chase of the calibration set was measured");
 }

@@ -54,7 +54,8 @@ struct nw_fit {
             high; /* values that raise the error on the calibration set by less than a tenth; equal: none but this one was tried */
     } value[NW_FIT_VALUES];
     size_t value_count;
-    double error_percent; /* mean absolute, over the calibration set */
+    double
+        error_percent; /* mean absolute, over the calibration set; points weigh as the inverse of their spread over processes */
     size_t points;
     bool nested;     /* there is a second dimension: a hypervisor is above */
     bool splintered; /* and it backs the guest with 4 KiB pages */
