@@ -13,8 +13,8 @@ enum {
     CANDIDATES_MAX = 16,
     ROUNDS = 1,
     LATENCIES_MAX = NW_CACHES_MAX + 3, /* caches, DRAM, overhead a reference, a later TLB's hit */
-    SEARCHED_LINES_MAX = 13000,        /* longer chases are replayed for the last fit, */
-    CACHE_LINES_MAX = 65536            /* and for the size of the last cache */
+    SEARCHED_LINES_MAX = 7000,         /* longer chases are replayed for the last fit, */
+    CACHE_LINES_MAX = 25000            /* and for the size of the last cache */
 };
 
 struct point {

@@ -11,7 +11,7 @@ const char *const nw_regime_name[NW_REGIMES] = { "L1 TLB", "L2 TLB", "walk in ca
 
 enum {
     UNKNOWN_PFN = 1 << 18,   /* where frames in order begin when the real ones are hidden: 1 GiB */
-    WARM_ACCESSES = 1 << 14, /* shorter chases go round until so many accesses are past, at most WARM_ROUNDS times */
+    WARM_ACCESSES = 1 << 13, /* shorter chases go round until so many accesses are past, at most WARM_ROUNDS times */
     WARM_ROUNDS = 3
 };
 
