@@ -8,7 +8,17 @@ enum { CHUNKS = 256 }; /* memory is handed out in this many pieces of the whole 
 
 static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high) { return v < low ? low : v > high ? high : v; }
 
-static uint64_t most_wanted(const struct nw_allocation_guest *g) { return clamp(g->used, g->min, g->max); }
+static uint64_t uses(const struct nw_allocation_guest *g) { return clamp(g->used, g->min, g->max); }
+
+/* What a guest would take. One that uses all it has is taken to want its limit, as its balloon holds it to what it uses. One that does not gives up
+ * what it leaves unused an eighth at a time, so that what it was given a moment ago is not taken back before it could use it. */
+static uint64_t most_wanted(const struct nw_allocation_guest *g)
+{
+    const uint64_t had = g->has - g->has / 8;
+    if (g->has && g->used >= g->has - g->has / 64)
+        return g->max;
+    return clamp(g->used > had ? g->used : had, g->min, g->max);
+}
 
 double nw_allocation_rho(const struct nw_allocation_guest *g, double tax, double pages)
 {
@@ -122,12 +132,12 @@ static void tracking(const struct nw_allocation_config *c, struct nw_allocation_
     const double low = c->low * (double)pages, high = c->high * (double)pages, is = (double)c->free;
     double have = 0;
     for (size_t i = 0; i < guests; i++)
-        have += (double)most_wanted(&g[i]);
+        have += (double)uses(&g[i]);
     for (size_t i = 0; i < guests; i++) {
-        const double part = have > 0 ? (double)most_wanted(&g[i]) / have : 0, limit = c->step * (double)g[i].size;
+        const double part = have > 0 ? (double)uses(&g[i]) / have : 0, limit = c->step * (double)g[i].size;
         double to = (double)g[i].has;
         if (is < low)
-            to = fmin(to, (double)most_wanted(&g[i])) - fmin(limit, ((low + high) / 2 - is) * part);
+            to = fmin(to, (double)uses(&g[i])) - fmin(limit, ((low + high) / 2 - is) * part);
         else if (is > high)
             to += fmin(limit, (is - (low + high) / 2) * part);
         g[i].target = clamp((uint64_t)fmax(0, to), g[i].min, g[i].max);
@@ -140,7 +150,7 @@ static void slowdown(const struct nw_allocation_config *c, struct nw_allocation_
     uint64_t sum = 0;
     struct nw_allocation_guest *least = NULL, *most = NULL;
     for (size_t i = 0; i < guests; i++)
-        sum += g[i].target = clamp(g[i].has < most_wanted(&g[i]) ? g[i].has : most_wanted(&g[i]), g[i].min, g[i].max);
+        sum += g[i].target = clamp(g[i].has < uses(&g[i]) ? g[i].has : uses(&g[i]), g[i].min, g[i].max);
     if (sum > pages) { /* first of all it has to fit */
         hand_out(c, g, guests, pages, by_shares);
         return;
@@ -169,7 +179,7 @@ static void slowdown_target(const struct nw_allocation_config *c, struct nw_allo
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < guests; i++) {
-        const double step = c->step * (double)g[i].size, has = (double)g[i].has, used = (double)most_wanted(&g[i]);
+        const double step = c->step * (double)g[i].size, has = (double)g[i].has, used = (double)uses(&g[i]);
         double to = has;
         if (g[i].slowdown > c->goal)
             to = has + step;

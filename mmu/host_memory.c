@@ -206,8 +206,11 @@ enum nw_status nw_hostmem_page(struct nw_hostmem *h, unsigned guest, uint64_t gp
         enum nw_status s = more_records(h, err);
         if (s)
             return s;
-        for (unsigned n = nw_hostmem_tables_needed(h, guest, gpn); n; n--, g->tables++)
-            nw_hostmem_table_take(h);
+        for (unsigned n = nw_hostmem_tables_needed(h, guest, gpn); n; n--, g->tables++) {
+            const uint32_t frame = nw_hostmem_table_take(h);
+            if (h->config.table)
+                h->config.table(h->config.context, guest, frame);
+        }
         g->group[group] = (uint32_t)h->pages;
         h->owner[h->pages >> NW_HOSTMEM_GROUP_LOG2] =
             (struct nw_hostmem_owner){ guest, (uint32_t)(group << NW_HOSTMEM_GROUP_LOG2), 0 };
@@ -242,6 +245,12 @@ static void no_own_frame(struct nw_hostmem *h, uint32_t page)
     h->guest[o->guest].large_lost += was_large;
 }
 
+static void remapped(struct nw_hostmem *h, uint32_t page)
+{
+    if (NW_UNLIKELY(h->config.remapped != NULL))
+        h->config.remapped(h->config.context, page);
+}
+
 static void put_behind(struct nw_hostmem *h, uint32_t page, uint32_t frame)
 {
     struct nw_page *p = nw_hostmem_at(h, page);
@@ -249,6 +258,7 @@ static void put_behind(struct nw_hostmem *h, uint32_t page, uint32_t frame)
     p->backing = NW_BACKING_FRAME;
     p->place = frame;
     guest_of(h, page)->resident++;
+    remapped(h, page);
 }
 
 static void unlink_user(struct nw_hostmem *h, uint32_t *first, uint32_t page)
@@ -336,6 +346,7 @@ void nw_hostmem_discard(struct nw_hostmem *h, uint32_t page)
 {
     struct nw_page *p = nw_hostmem_at(h, page);
     struct nw_hostmem_guest *g = guest_of(h, page);
+    const bool was_mapped = p->backing == NW_BACKING_FRAME;
     switch ((enum nw_backing)p->backing) {
     case NW_BACKING_FRAME:
         assert(h->frame[p->place].kind != NW_FRAME_PINNED);
@@ -357,6 +368,8 @@ void nw_hostmem_discard(struct nw_hostmem *h, uint32_t page)
     p->place = p->link = NW_NONE32;
     p->content = 0;
     p->flags &= (uint8_t) ~(NW_PAGE_DIRTY | NW_PAGE_ACCESSED | NW_PAGE_READ_AHEAD);
+    if (was_mapped)
+        remapped(h, page);
     step(h);
 }
 
@@ -380,6 +393,7 @@ static void move_to_slot(struct nw_hostmem *h, uint32_t frame, uint32_t slot)
         } else {
             no_own_frame(h, page);
         }
+        remapped(h, page);
     }
 }
 
@@ -445,6 +459,7 @@ void nw_hostmem_drop_to_block(struct nw_hostmem *h, uint32_t frame, uint32_t blo
     g->resident--;
     g->in_blocks++;
     g->unmapped++;
+    remapped(h, f->user);
     give_frame(h, frame, f->user);
     step(h);
 }
@@ -486,6 +501,7 @@ void nw_hostmem_share(struct nw_hostmem *h, uint32_t page)
     h->shared_users++;
     g->shared++;
     g->unmapped++;
+    remapped(h, page);
     step(h);
 }
 
@@ -507,6 +523,7 @@ bool nw_hostmem_merge(struct nw_hostmem *h, uint32_t page, uint32_t frame)
     h->shared_users++;
     g->shared++;
     g->unmapped++;
+    remapped(h, page);
     step(h);
     return true;
 }

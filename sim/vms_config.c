@@ -334,6 +334,11 @@ static enum nw_status check_guest(const struct nw_vms_config *c, const struct nw
     if (g->max && g->max < g->memory && c->swap.scope != NW_VMS_SCOPE_VM && !c->balloon.policy)
         return nw_fail(err, NW_ERR_USAGE,
                        "vm.%s.max needs something that holds the guest to it: swap.scope=vm or a balloon.policy", n);
+    if (c->host.fidelity == NW_VMS_FIDELITY_WALK && g->memory > NW_BIT(39))
+        return nw_fail(err, NW_ERR_USAGE,
+                       "vm.%s.memory is %.1f GiB; with host.fidelity=walk at most 512 GiB are allowed: what one table "
+                       "below the root of the second stage covers",
+                       n, mib(g->memory) / 1024);
     if (g->zero + g->common > 1)
         return nw_fail(err, NW_ERR_USAGE,
                        "vm.%s.zero and vm.%s.common are shares of the same pages; together %g is more than 1", n, n,

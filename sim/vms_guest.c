@@ -1,5 +1,5 @@
 /* vms_guest.c - a guest's kernel: virtual pages, its free pages, its own reclaim, its page cache and swap area. */
-#include "vms_internal.h"
+#include "vms_walk.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,8 +86,6 @@ static struct leaf *new_leaf(struct vm *vm, uint64_t key)
     vm->leaf[vm->leaves++] = leaf;
     return leaf;
 }
-
-enum { WORK_SHIFT = 48 }; /* of a leaf's key */
 
 uint32_t *guest_slot(struct vms *v, struct vm *vm, uint64_t vpn, uint32_t *owner)
 {
@@ -227,6 +225,12 @@ static bool write_back(struct vms *v, struct vm *vm, uint32_t page, uint32_t own
     return true;
 }
 
+static void unmap(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t)
+{
+    if (NW_UNLIKELY(vm->tables != NULL))
+        walk_unmap(v, vm, leaf_work(leaf_of(vm, owner)), leaf_vpn(leaf_of(vm, owner)) | (owner & (LEAF_PAGES - 1)), t);
+}
+
 /* The guest's own reclaim: a page of its memory that nothing lives in any more. NW_NONE32: nothing can be taken. */
 static uint32_t reclaim(struct vms *v, struct vm *vm, uint64_t *t)
 {
@@ -250,6 +254,7 @@ static uint32_t reclaim(struct vms *v, struct vm *vm, uint64_t *t)
         vm->counters.guest_swapped_out++;
         *slot = VSLOT_NOT_A_PAGE | block;
     }
+    unmap(v, vm, owner, t);
     p->owner = NW_NONE32;
     p->flags &= (uint8_t) ~(NW_PAGE_FILE | NW_PAGE_GUEST_ACCESSED);
     return page;
@@ -352,13 +357,32 @@ static uint32_t alloc_or_die(struct vms *v, struct vm *vm, uint64_t *t)
 
 /* ---- faults of the guest ---- */
 
-static void hold(struct vms *v, struct vm *vm, uint32_t page, uint32_t owner, unsigned flags)
+uint32_t guest_new_table(struct vms *v, struct vm *vm, uint64_t *t)
+{
+    const uint32_t page = alloc_or_die(v, vm, t);
+    if (page == NW_NONE32 || v->failed || vm->done)
+        return NW_NONE32;
+    host_overwrite(v, vm, page, unique(vm), false, t);
+    return v->failed || vm->done ? NW_NONE32 : page;
+}
+
+void guest_store_to_table(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
+{
+    host_make_writable(v, vm, page, t);
+    if (!v->failed && nw_hostmem_at(v->h, page)->backing == NW_BACKING_FRAME)
+        nw_hostmem_store(v->h, page, unique(vm));
+}
+
+static void hold(struct vms *v, struct vm *vm, uint32_t page, uint32_t owner, unsigned flags, uint64_t *t)
 {
     struct nw_page *p = nw_hostmem_at(v->h, page);
     p->owner = owner;
     p->flags = (uint8_t)((p->flags & ~(unsigned)(NW_PAGE_FREE | NW_PAGE_FILE)) | flags | NW_PAGE_GUEST_ACCESSED);
     leaf_of(vm, owner)->slot[owner & (LEAF_PAGES - 1)] = page;
     monitor_forget(vm, owner);
+    if (NW_UNLIKELY(vm->tables != NULL))
+        walk_map(v, vm, leaf_work(leaf_of(vm, owner)), leaf_vpn(leaf_of(vm, owner)) | (owner & (LEAF_PAGES - 1)), page,
+                 t);
 }
 
 /* A block of a file, and when the guest reads in sequence some behind it. */
@@ -378,7 +402,7 @@ static uint32_t read_file(struct vms *v, struct vm *vm, uint32_t owner, uint64_t
         host_overwrite(v, vm, page, guest_block_content(vm, at), true, t);
         if (v->failed || vm->done)
             return NW_NONE32;
-        hold(v, vm, page, at, NW_PAGE_FILE);
+        hold(v, vm, page, at, NW_PAGE_FILE, t);
         const struct nw_page *p = nw_hostmem_at(v->h, page);
         if (v->config->swap.mapper && p->backing == NW_BACKING_FRAME && v->h->frame[p->place].kind == NW_FRAME_GUEST)
             nw_hostmem_link_block(v->h, page, at);
@@ -395,6 +419,8 @@ static uint32_t read_file(struct vms *v, struct vm *vm, uint32_t owner, uint64_t
 
 uint32_t guest_fault(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t)
 {
+    if (NW_UNLIKELY(vm->tables != NULL) && !walk_reserve(v, vm, t))
+        return NW_NONE32;
     const uint32_t was = leaf_of(vm, owner)->slot[owner & (LEAF_PAGES - 1)];
     if (was == VSLOT_NONE && leaf_of(vm, owner)->file)
         return read_file(v, vm, owner, t);
@@ -418,7 +444,7 @@ uint32_t guest_fault(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t)
     }
     if (v->failed || vm->done)
         return NW_NONE32;
-    hold(v, vm, page, owner, 0);
+    hold(v, vm, page, owner, 0, t);
     return page;
 }
 
@@ -426,17 +452,19 @@ void guest_exit(struct vms *v, struct vm *vm, size_t work)
 {
     for (size_t n = 0; n < vm->leaves; n++) {
         struct leaf *leaf = vm->leaf[n];
-        if (leaf->key >> WORK_SHIFT != work)
+        if (leaf_work(leaf) != work)
             continue;
         for (unsigned i = 0; i < LEAF_PAGES; i++) {
             const uint32_t was = leaf->slot[i];
             if (was == VSLOT_NONE)
                 continue;
             leaf->slot[i] = VSLOT_NONE;
-            if (was & VSLOT_NOT_A_PAGE)
+            if (was & VSLOT_NOT_A_PAGE) {
                 vms_fail(v, stack_push(&vm->swap_free, was & ~VSLOT_NOT_A_PAGE, v->err));
-            else
+            } else {
+                unmap(v, vm, nw_hostmem_at(v->h, was)->owner, &vm->now);
                 guest_free(v, vm, was);
+            }
         }
     }
 }
@@ -484,7 +512,9 @@ void guest_boot(struct vms *v, struct vm *vm, uint64_t *t)
             return;
         host_overwrite(v, vm, page, of_image(vm->image, i ^ NW_BIT(61)), false, t);
         const struct nw_page *p = nw_hostmem_at(v->h, page);
-        if (i >= vm->kernel_pages && p->backing == NW_BACKING_FRAME)
+        if (i >= vm->kernel_pages && p->backing == NW_BACKING_FRAME) {
             nw_hostmem_pin(v->h, page);
+            walk_pinned(v, vm, page, t);
+        }
     }
 }

@@ -1,5 +1,5 @@
 /* vms_host.c - the host's side: faults it serves, pages it takes, its swap area, and what it makes guests wait. */
-#include "vms_internal.h"
+#include "vms_walk.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +32,10 @@ static void lost(void *context, uint32_t frame)
         nw_replacement_remove(policy_of(v, f->user), f->node);
     f->node = NW_NONE32;
 }
+
+static void table_given(void *context, unsigned guest, uint32_t frame) { walk_table_given(context, guest, frame); }
+
+static void remapped(void *context, uint32_t page) { walk_remapped(context, page); }
 
 /* ---- zswap and zram ---- */
 
@@ -379,8 +383,10 @@ void host_hold_to_limit(struct vms *v, struct vm *vm, uint64_t *t)
 void host_discard(struct vms *v, uint32_t page)
 {
     struct nw_page *p = nw_hostmem_at(v->h, page);
-    if (p->backing == NW_BACKING_FRAME && v->h->frame[p->place].kind == NW_FRAME_PINNED)
+    if (p->backing == NW_BACKING_FRAME && v->h->frame[p->place].kind == NW_FRAME_PINNED) {
+        walk_unpinned(v, vm_of(v, page), page);
         nw_hostmem_unpin(v->h, page);
+    }
     nw_hostmem_discard(v->h, page);
 }
 
@@ -513,15 +519,35 @@ static void read_block(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
     vm->counters.swapped_in++;
 }
 
+/* The 2 MiB around a page that was never touched, while frames are plenty. False: that cannot be. */
+static bool back_group(struct vms *v, struct vm *vm, uint32_t page)
+{
+    const uint32_t first = page & ~(uint32_t)(LEAF_PAGES - 1);
+    if (nw_hostmem_gpn_of(v->h, first) + LEAF_PAGES > vm->pages || v->h->kind[NW_FRAME_FREE] < v->high + LEAF_PAGES)
+        return false;
+    for (uint32_t i = first; i < first + LEAF_PAGES; i++)
+        if (nw_hostmem_at(v->h, i)->backing != NW_BACKING_NONE || nw_hostmem_at(v->h, i)->flags & NW_PAGE_BALLOON)
+            return false;
+    walk_populate(vm, true, first);
+    for (uint32_t i = first; i < first + LEAF_PAGES; i++)
+        nw_hostmem_back(v->h, i);
+    walk_populate(vm, false, first);
+    vm->counters.backed_large++;
+    return true;
+}
+
 void host_fault(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
 {
     host_ensure(v, 1, t);
     if (v->failed)
         return;
-    const uint64_t fault = ns_of(v->config->host.fault_ns);
+    uint64_t fault = ns_of(v->config->host.fault_ns);
     switch ((enum nw_backing)nw_hostmem_at(v->h, page)->backing) {
     case NW_BACKING_NONE:
-        nw_hostmem_back(v->h, page);
+        if (v->config->host.backing && back_group(v, vm, page))
+            fault += ns_of(v->config->host.clear_large_ns);
+        else
+            nw_hostmem_back(v->h, page);
         vm->counters.minor_faults++;
         break;
     case NW_BACKING_SLOT: swap_in(v, vm, page, t); break;
@@ -636,7 +662,7 @@ void host_kill(struct vms *v, struct vm *vm, uint64_t now, enum nw_vms_state sta
     vm->state = state;
     if (!vm->done)
         vm->ended_ns = now;
-    vm->done = true;
+    vm->done = vm->killed = true;
     for (uint64_t gpn = 0; gpn < vm->fresh_gpn; gpn++)
         host_discard(v, guest_page(v, vm, gpn));
     charge_flushes(v);
@@ -654,6 +680,8 @@ enum nw_status host_begin(struct vms *v, struct nw_error *err)
                                           .gained = gained,
                                           .lost = lost,
                                           .slot_given = slot_given,
+                                          .table = c->host.fidelity ? table_given : NULL,
+                                          .remapped = c->host.fidelity ? remapped : NULL,
                                           .context = v };
     const struct nw_sharing_config sc = { .kind = (enum nw_sharing_kind)c->sharing.kind,
                                           .use_zero_pages = c->sharing.use_zero_pages != 0,

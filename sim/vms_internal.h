@@ -7,6 +7,7 @@
 #include <nestwalk/balloon/sharing.h>
 #include <nestwalk/balloon/working_set.h>
 #include <nestwalk/base/bits.h>
+#include <nestwalk/base/physmem.h>
 #include <nestwalk/base/rng.h>
 #include <nestwalk/mmu/host_memory.h>
 #include <nestwalk/sim/vms.h>
@@ -26,6 +27,9 @@ struct leaf {
     uint64_t *written; /* file: contents of blocks that were written back, 0: as in the image; NULL: none was */
     uint32_t slot[LEAF_PAGES];
 };
+enum { WORK_SHIFT = 48 }; /* of a leaf's key */
+static inline size_t leaf_work(const struct leaf *l) { return l->key >> WORK_SHIFT; }
+static inline uint64_t leaf_vpn(const struct leaf *l) { return (l->key & (NW_BIT(WORK_SHIFT) - 1)) << LEAF_LOG2; }
 
 struct stack {
     uint32_t *item;
@@ -38,7 +42,7 @@ struct vm {
     char name[NW_VMS_NAME + 8];
     unsigned index, of_kind; /* among all; among those of its <vm> */
     enum nw_vms_state state;
-    bool started, done, blocked;
+    bool started, done, blocked, killed;
     uint64_t pages; /* of its memory */
 
     /* time */
@@ -83,6 +87,7 @@ struct vm {
     uint64_t decided_ns, decided_accesses, shown_ns, shown_accesses;
 
     struct nw_replacement *policy; /* swap.scope=vm */
+    struct tables *tables;         /* vms_walk.c; NULL: host.fidelity=page */
     struct watch *watch;           /* vms_monitor.c; NULL: nobody looks at its accesses one by one */
     unsigned hypervisor_at;
     struct nw_vms_guest_counters counters;
@@ -96,8 +101,9 @@ struct vms {
     struct nw_replacement *policy; /* swap.scope=host */
     struct nw_sharing *sharing;
     struct nw_swap_device disk, swap, *swap_device;
-    bool packs, exact; /* packs: zswap or zram */
-    uint16_t *packed;  /* zswap, zram: bytes of each slot; 0: on the device behind */
+    struct nw_physmem *words; /* of second-stage and device tables, by HPA */
+    bool packs, exact;        /* packs: zswap or zram */
+    uint16_t *packed;         /* zswap, zram: bytes of each slot; 0: on the device behind */
     uint64_t packed_bytes, pool_limit;
     struct stack pool;    /* its frames */
     struct stack pending; /* slots to be written together */
@@ -163,6 +169,9 @@ uint64_t guest_alloc_group(struct vms *v, struct vm *vm, uint64_t *t);
 static inline uint64_t guest_free_pages(const struct vm *vm) { return vm->free.count - vm->free_stale; }
 /* The number of a page below fresh_gpn. */
 uint32_t guest_page(const struct vms *v, const struct vm *vm, uint64_t gpn);
+/* A page for a table of the guest's, filled; NW_NONE32: the guest is at its end. The guest stores to one. */
+uint32_t guest_new_table(struct vms *v, struct vm *vm, uint64_t *t);
+void guest_store_to_table(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
 /* Gives back what a work has. */
 void guest_exit(struct vms *v, struct vm *vm, size_t work);
 /* What a store leaves in the page that has this content now. */

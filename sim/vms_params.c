@@ -11,6 +11,7 @@ static const char *const sharing_choices[] = { "none", "ksm", "hints", NULL };
 static const char *const balloon_choices[] = { "none",     "shares",   "idle-tax",        "working-set",
                                                "tracking", "slowdown", "slowdown-target", NULL };
 static const char *const dirty_choices[] = { "flags", "write-protection", "pml", NULL };
+static const char *const fidelity_choices[] = { "page", "walk", NULL };
 static const char *const unit_choices[] = { "4K", "2M", NULL };
 static const char *const reporting_choices[] = { "none", "4K", "2M", NULL };
 static const char *const estimator_choices[] = { "own", "scan", "sampling", "ghost", "damon", "exact", NULL };
@@ -72,7 +73,16 @@ static const struct nw_param table[] = {
            "what the guests' disks are on: files and the guests' own swap areas"),
     COUNT("host.tlb_entries", nw_vms_host, tlb_entries, "entries", 0, 1e6, "0",
           "translations of 4 KiB that a guest's processor keeps (4 ways, LRU), whose use sets no accessed flag; 0: "
-          "each access sets it"),
+          "each access sets it, and with host.fidelity=walk 1536 of 12 ways"),
+    CHOICE("host.fidelity", nw_vms_host, fidelity, fidelity_choices, "page",
+           "page: which pages are there; walk: the guests' and the host's tables too, with TLBs, and what walks take"),
+    CHOICE(
+        "host.backing", nw_vms_host, backing, unit_choices, "4K",
+        "what a first touch is given: a page, or the 2 MiB around it while that many frames are free above host.high"),
+    REAL("host.clear_large_ns", nw_vms_host, clear_large_ns, "ns", 0, NS_SHORT, "100000",
+         "clearing 2 MiB (assumed: 20 GB/s)"),
+    REAL("host.reference_ns", nw_vms_host, reference_ns, "ns", 0, NS_SHORT, "10",
+         "walk: reading an entry of a table (assumed: from the last-level cache)"),
 
     BYTES("swap.size", nw_vms_swap, size, 0, 0x1p43, "8G", "the host's swap area; 0: none"),
     CHOICE("swap.device", nw_vms_swap, device, device_choices, "nvme", "what it is on"),

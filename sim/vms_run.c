@@ -1,5 +1,5 @@
 /* vms_run.c - time: cores serve guests, guests do their works, and what is due on the host happens in between. */
-#include "vms_internal.h"
+#include "vms_walk.h"
 #include <inttypes.h>
 #include <nestwalk/traces/generate.h>
 #include <nestwalk/traces/nwt.h>
@@ -121,6 +121,14 @@ static bool have_accesses(struct vms *v, struct vm *vm)
     return false;
 }
 
+/* The processor's side of it, when there are tables. */
+static bool walked(struct vms *v, struct vm *vm, uint64_t vpn, uint32_t page, bool store, uint64_t *t)
+{
+    if (walk_access(v, vm, vpn, page, store, t) && nw_hostmem_at(v->h, page)->backing == NW_BACKING_FRAME)
+        nw_hostmem_at(v->h, page)->flags |= NW_PAGE_ACCESSED;
+    return !v->failed && !vm->done;
+}
+
 /* One access. False: the guest is at its end. */
 static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, uint64_t *t)
 {
@@ -149,13 +157,13 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
         p->flags &= (uint8_t)~NW_PAGE_READ_AHEAD;
         vm->counters.read_ahead_used++;
     }
-    p->flags |= NW_LIKELY(!vm->watch) || monitor_access(v, vm, page, owner)
+    p->flags |= (NW_LIKELY(!vm->watch) || monitor_access(v, vm, page, owner)) && NW_LIKELY(!vm->tables)
                     ? NW_PAGE_ACCESSED | NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED
                     : NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED;
     if (v->exact)
         host_hit(v, vm, f);
     if (!store)
-        return true;
+        return NW_LIKELY(!vm->tables) || walked(v, vm, vpn, page, store, t);
     vm->counters.stores++;
     if (NW_UNLIKELY(!(p->flags & NW_PAGE_DIRTY)))
         host_dirtied(v, vm, t);
@@ -166,7 +174,7 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
     }
     if (NW_LIKELY(p->backing == NW_BACKING_FRAME))
         nw_hostmem_store(v->h, page, guest_new_content(vm, vpn, p->content));
-    return true;
+    return NW_LIKELY(!vm->tables) || walked(v, vm, vpn, page, store, t);
 }
 
 /* So many accesses of the block at most, until one of them takes longer than its time. How many were made. */
@@ -526,7 +534,9 @@ static enum nw_status fill_result(struct vms *v, const struct clockwork *w)
         memcpy(r->moved + to * v->vms, v->h->moved + to * v->h->config.guests, v->vms * sizeof *r->moved);
     enum nw_status s = monitor_results(v);
     /* The account has to be right at the end, too. */
-    return s ? s : nw_hostmem_check(v->h, v->err);
+    if (!s)
+        s = nw_hostmem_check(v->h, v->err);
+    return s ? s : walk_check(v);
 }
 
 static enum nw_status begin_guests(struct vms *v)
@@ -567,6 +577,8 @@ static enum nw_status run_all(struct vms *v, const struct nw_vms_progress *progr
     if (!s)
         s = host_begin(v, v->err);
     if (!s)
+        s = walk_begin(v);
+    if (!s)
         s = balloon_begin(v, v->err);
     if (!s)
         s = monitor_begin(v, v->err);
@@ -598,6 +610,7 @@ enum nw_status nw_vms_run(const struct nw_vms_config *c, const struct nw_vms_pro
         end_guests(&v);
         balloon_end(&v);
         monitor_end(&v);
+        walk_end(&v);
         host_end(&v);
     }
     free(v.vm);

@@ -26,6 +26,24 @@ static void tax__an_idle_page_costs_four_times(void **state)
     assert_true(fabs(nw_allocation_rho(&g, 0.75, 100) - 1000. / (100 * (0.5 + 4 * 0.5))) < 1e-9);
 }
 
+/* Two equal guests, the one held by its balloon to what it uses: what it uses is no measure of what it wants, so that the idle one is not left with the rest. */
+static void shares__a_guest_that_uses_all_it_has_wants_more(void **state)
+{
+    (void)state;
+    const struct nw_allocation_config c = { 0 };
+    struct nw_allocation_guest g[2] = {
+        { .size = 10000, .max = 10000, .used = 10000, .has = 10000, .shares = 1 },
+        { .size = 10000, .max = 10000, .used = 2000, .has = 2000, .shares = 1 },
+    };
+    nw_allocation_policy_find("shares")->targets(&c, g, 2, 12000);
+    assert_in_range(g[0].target, 5900, 6100);
+    assert_in_range(g[1].target, 5900, 6100);
+    g[1].has = 4000; /* it has more than it uses: an eighth of that is for the other */
+    nw_allocation_policy_find("shares")->targets(&c, g, 2, 12000);
+    assert_in_range(g[0].target, 8400, 8600);
+    assert_in_range(g[1].target, 3400, 3600);
+}
+
 /* Two equal guests, one idle. Without tax each has half; with it the busy one has all but what a quarter of the price leaves the idle one. */
 static void tax__moves_memory_to_the_busy_guest(void **state)
 {
@@ -158,6 +176,7 @@ static void slowdown_target__moves_each_guest_by_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares__a_guest_that_uses_all_it_has_wants_more),
         cmocka_unit_test(tax__an_idle_page_costs_four_times),
         cmocka_unit_test(tax__moves_memory_to_the_busy_guest),
         cmocka_unit_test(shares__two_to_one),

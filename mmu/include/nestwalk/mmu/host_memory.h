@@ -25,7 +25,7 @@
  * Large backing. A group whose 512 pages all have frames of their own counts as one that a 2 MiB mapping can back; when one of them is taken, shared or given
  * back, it is lost. MODEL: that frames can be had in one piece is taken for granted, so this is the most that any host gets.
  *
- * Not modelled: contiguity of frames; the bits of the tables (only how many there are).
+ * Not modelled: contiguity of frames; the bits of the tables (only how many there are: `table` and `remapped` are for those who keep them).
  *
  * A function that needs a free frame or slot says so, and the caller sees to it: h->kind[NW_FRAME_FREE], h->free_slots. */
 #ifndef NESTWALK_MMU_HOST_MEMORY_H
@@ -106,6 +106,9 @@ struct nw_hostmem_config {
     void (*gained)(void *context, uint32_t frame);
     void (*lost)(void *context, uint32_t frame);
     void (*slot_given)(void *context, uint32_t slot); /* a slot is free again. NULL allowed */
+    /* For whoever keeps second-stage tables: a frame for one of the guest's; after what backs a page, or whether it may be stored to, has changed. NULL allowed. */
+    void (*table)(void *context, unsigned guest, uint32_t frame);
+    void (*remapped)(void *context, uint32_t page);
     void *context;
 };
 

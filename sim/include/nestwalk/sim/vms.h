@@ -19,8 +19,11 @@
  *   wait while others run. Cores serve guests by virtual runtime and weight, a quantum at a time.
  *   Monitors estimate each guest's working set as balloon/working_set.h says; the exact one is known, and their errors with it.
  *
- * What is not: TLBs and page walks (a run at this level says how many pages were unmapped and how many flushes that takes; `host.flush_ns` prices them), the guest's other
- * processors, contiguity of frames.
+ *   With host.fidelity=walk the guests have page tables in their own memory, the host has second-stage tables, and an assigned device has tables of its pinned pages;
+ *   each access goes through a TLB and, when that misses, a walk of both, and what is taken from a guest is forgotten (vms_walk.c).
+ *
+ * What is not: the guest's other processors, contiguity of frames, and with host.fidelity=page TLBs and walks (how many pages were unmapped and how many flushes
+ * that takes is counted, and `host.flush_ns` prices them).
  *
  * Same configuration, same result. */
 #ifndef NESTWALK_SIM_VMM_H
@@ -36,8 +39,10 @@ enum { NW_VMS_NAME = 64, NW_VMS_PATH = 1024, NW_VMS_GUESTS_MAX = 512 };
 struct nw_vms_host {
     uint64_t memory, cores, quantum_ns, timeline_ns, until_ns;
     double fault_ns, break_ns, flush_ns, scan_page_ns, low, high, pml_exit_ns;
-    uint64_t disk, tlb_entries;
+    uint64_t disk, tlb_entries, fidelity, backing; /* fidelity: enum nw_vms_fidelity; backing: 0 4 KiB, 1 2 MiB */
+    double clear_large_ns, reference_ns;
 };
+enum nw_vms_fidelity { NW_VMS_FIDELITY_PAGE, NW_VMS_FIDELITY_WALK };
 enum nw_vms_scope { NW_VMS_SCOPE_HOST, NW_VMS_SCOPE_VM };
 enum nw_vms_dirty { NW_VMS_DIRTY_FLAGS, NW_VMS_DIRTY_WRITE_PROTECTION, NW_VMS_DIRTY_PML };
 enum { NW_VMS_PML_ENTRIES = 512 };
@@ -127,6 +132,8 @@ struct nw_vms_guest_counters { /* pages and events; docs in nw_vms_guest_rows() 
         stale_reads_avoided, false_reads, false_reads_avoided, decayed_reads, hypervisor_faults;
     uint64_t inflated, deflated, oom_deflated, reported, unmapped, flushes, scanned;
     uint64_t waited_ns, fault_ns, queued_ns;
+    uint64_t backed_large, large_split, tlb_hits, walks, walk_references, walk_ns, walk_faults, tlb_invalidated,
+        iommu_mapped, iommu_unmapped, disagreed; /* disagreed: 0, or the model is wrong */
     uint64_t hinted, stats, given_large, large, large_lost, breaks_across, dirty_faults, dirty_logged, dirty_exits;
 };
 struct nw_vms_host_counters {
