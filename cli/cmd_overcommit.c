@@ -1,5 +1,6 @@
 /* cmd_overcommit.c - `nestwalk overcommit`: what stored runs of several guests say together. */
 #include "cli.h"
+#include "overcommit_table.h"
 #include <nestwalk/reports/export.h>
 #include <nestwalk/reports/overcommit.h>
 #include <nestwalk/reports/store.h>
@@ -23,54 +24,11 @@ struct request {
     bool json, csv;
 };
 
-static void print_points(const struct nw_overcommit *o)
-{
-    static const char *const heading[] = { "policy",          "run", "overcommitment", "saved %", "slowdown, mean",
-                                           "slowdown, worst", "" };
-    static const bool numeric[] = { false, false, true, true, true, true, false };
-    struct nw_cli_table *t = nw_cli_table_new(heading, numeric, NW_ARRAY_LEN(heading));
-    for (size_t i = 0; i < o->policies; i++)
-        for (size_t k = 0; k < o->policy[i].points; k++) {
-            const struct nw_overcommit_policy *p = &o->policy[i];
-            const struct nw_overcommit_point *at = &p->point[k];
-            char cell[4][32], note[64];
-            snprintf(cell[0], sizeof cell[0], "%.2f", at->ratio);
-            snprintf(cell[1], sizeof cell[1], "%.1f", at->saved_percent);
-            snprintf(cell[2], sizeof cell[2], "%.3f", at->slowdown_mean);
-            snprintf(cell[3], sizeof cell[3], "%.3f", at->slowdown_worst);
-            snprintf(note, sizeof note, "%s%s%s", at->whole ? "" : "out of memory ", at->efficient ? "efficient " : "",
-                     k == p->knee ? "knee" : "");
-            if (!k && i)
-                nw_cli_table_rule(t);
-            nw_cli_table_row(t, (const char *const[]){ k ? "" : p->name, nw_run_title(at->run), cell[0], cell[1],
-                                                       cell[2], cell[3], note });
-        }
-    nw_cli_table_print(t, stdout);
-}
-
-static void print_answers(const struct nw_overcommit *o)
-{
-    for (size_t i = 0; i < o->policies; i++) {
-        const struct nw_overcommit_policy *p = &o->policy[i];
-        printf("%s:\n", p->name);
-        if (p->knee != NW_OVERCOMMIT_NONE)
-            printf("  the knee is at %.2f, where the worst guest is slowed %.2f times\n", p->point[p->knee].ratio,
-                   p->point[p->knee].slowdown_worst);
-        else
-            printf("  no knee in these runs\n");
-        if (p->within != NW_OVERCOMMIT_NONE)
-            printf("  up to %.2f no guest is slowed more than %.2f times\n", p->point[p->within].ratio, o->limit);
-        else
-            printf("  at %.2f a guest is already slowed more than %.2f times, or ended\n", p->point[0].ratio, o->limit);
-    }
-}
-
 static enum nw_status print_all(const struct request *r, const struct nw_overcommit *o, struct nw_error *err)
 {
     char *text = NULL;
     if (!r->json && !r->csv) {
-        print_points(o);
-        print_answers(o);
+        nw_cli_print_overcommit(o);
         return NW_OK;
     }
     enum nw_status s = r->json ? nw_overcommit_json_text(o, &text, err) : nw_overcommit_csv_text(o, &text, err);

@@ -1,6 +1,8 @@
 /* cmd_sweep.c - `nestwalk sweep`: all points of a scenario's sweeps, on all cores, each stored as soon as it is there. */
 #include "result_files.h"
 #include "sweep.h"
+#include "sweep_guests.h"
+#include <nestwalk/scenarios/guests.h>
 #include <nestwalk/sim/replay_many.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -124,7 +126,10 @@ static int go(const struct nw_command *self, struct sweep_options *r)
     struct nw_error err = { 0 };
     struct sweep w = { .options = r };
     size_t failed = 0;
-    enum nw_status s = execute(&w, &failed, &err);
+    bool several = false;
+    enum nw_status s = nw_guests_recognise(r->sweep.scenario, &several, &err);
+    if (!s)
+        s = several ? nw_cli_sweep_guests(r, &failed, &err) : execute(&w, &failed, &err);
     int exit_status = s ? nw_cli_fail(self, s, &err) : failed ? 1 : 0;
     sweep_fini(&w);
     return exit_status;
@@ -177,6 +182,9 @@ const struct nw_command nw_cmd_sweep = {
         "Ctrl-C, a power failure or the end: a point is done when the store has a run with the same scenario, trace, "
         "machine and parameters by the same version. A point that fails is stored with its reason and does not stop "
         "the others; the exit status is then 1, and --retry-failed tries it again.\n\n"
+        "A file of several guests is swept likewise, each point by itself; at the end comes what nestwalk overcommit "
+        "says "
+        "of them.\n\n"
         "At the end comes a table of all points. nestwalk report draws them, and docs/sweeps.md tells more.",
     .examples = "nestwalk sweep scenarios/shipped/sweep-l2-tlb.xml --dry-run\n"
                 "nestwalk sweep scenarios/shipped/sweep-l2-tlb.xml --jobs 2 --csv l2.csv\n"

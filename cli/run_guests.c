@@ -38,30 +38,82 @@ static enum nw_status override(struct nw_vms_config *c, const struct nw_cli_gues
     enum nw_status s = q->seed ? nw_vms_config_seed(c, q->seed, err) : NW_OK;
     for (size_t i = 0; i < q->set_count && !s; i++)
         s = set_assignment(c, q->set[i], err);
-    return s ? s : nw_vms_config_check(c, err);
+    return s;
 }
 
-static enum nw_status plan(const struct nw_cli_guests *q, struct nw_vms_config **config, size_t *count,
-                           struct nw_error *err)
+/* "one memory=64M policy=arc": the last part of each path. */
+static void add_to_label(struct nw_vms_config *c, const char *path, const char *value)
+{
+    const char *dot = strrchr(path, '.');
+    const size_t used = strlen(c->label);
+    snprintf(c->label + used, sizeof c->label - used, "%s%s=%s", used ? " " : "", dot ? dot + 1 : path, value);
+}
+
+/* Combination `n` of the swept values; the first sweep of the file changes slowest. */
+static enum nw_status set_swept(struct nw_vms_config *c, const struct nw_guests_scenario *sc, size_t n,
+                                struct nw_error *err)
+{
+    size_t left = 1;
+    enum nw_status s = NW_OK;
+    for (size_t i = 0; i < sc->sweep_count; i++)
+        left *= sc->sweep[i].value_count;
+    for (size_t i = 0; i < sc->sweep_count && !s; i++) {
+        const struct nw_scenario_sweep *w = &sc->sweep[i];
+        left /= w->value_count;
+        const char *value = w->value[n / left % w->value_count];
+        if ((s = nw_vms_config_set(c, w->path, value, w->source, err)))
+            nw_error_context(err, "%s", w->place);
+        add_to_label(c, w->path, value);
+    }
+    return s;
+}
+
+static enum nw_status add_run(const struct nw_cli_guests *q, const struct nw_guests_scenario *sc, size_t run,
+                              size_t point, struct nw_vms_config *out, struct nw_error *err)
+{
+    enum nw_status s = nw_guests_config(sc, run, out, err);
+    if (s)
+        return s;
+    if (!(s = override(out, q, sc->run_count > 1, err)))
+        s = q->sweep ? set_swept(out, sc, point, err) : nw_vms_config_check(out, err);
+    if (s == NW_ERR_USAGE)
+        nw_error_context(err, "%s, run \"%s\"", q->scenario, out->label);
+    if (s)
+        nw_vms_config_fini(out);
+    return s;
+}
+
+enum nw_status nw_cli_guests_plan(const struct nw_cli_guests *q, struct nw_vms_config **config, size_t *count,
+                                  struct nw_error *err)
 {
     struct nw_guests_scenario sc;
     enum nw_status s = nw_guests_load(q->scenario, &sc, err);
+    *config = NULL;
+    *count = 0;
     if (s)
         return s;
     const size_t runs = sc.run_count ? sc.run_count : 1;
+    size_t points = 1;
     for (size_t i = 0; i < sc.sweep_count; i++)
-        fprintf(stderr, "nestwalk run: %s: the sweep of %s is left out; a run takes one value of each parameter\n",
-                q->scenario, sc.sweep[i].path);
-    if (!(*config = calloc(runs, sizeof **config)))
+        if (q->sweep)
+            points *= sc.sweep[i].value_count;
+        else
+            fprintf(stderr, "nestwalk run: %s: the sweep of %s is left out; a run takes one value of each parameter\n",
+                    q->scenario, sc.sweep[i].path);
+    if (!(*config = calloc(runs * points, sizeof **config)))
         s = nw_fail_nomem(err, "the runs of a scenario");
-    for (size_t i = 0; i < runs && !s; i++)
-        if (!(s = nw_guests_config(&sc, i, &(*config)[i], err))) {
+    for (size_t i = 0; i < runs * points && !s; i++)
+        if (!(s = add_run(q, &sc, i / points, i % points, &(*config)[i], err)))
             ++*count;
-            if ((s = override(&(*config)[i], q, runs > 1, err)) == NW_ERR_USAGE)
-                nw_error_context(err, "%s, run \"%s\"", q->scenario, (*config)[i].label);
-        }
     nw_guests_fini(&sc);
     return s;
+}
+
+void nw_cli_guests_free(struct nw_vms_config *config, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        nw_vms_config_fini(&config[i]);
+    free(config);
 }
 
 /* ---- the runs ---- */
@@ -168,7 +220,7 @@ enum nw_status nw_cli_run_guests(const struct nw_cli_guests *q, struct nw_error 
     struct nw_vms_config *config = NULL;
     size_t count = 0, finished = 0;
     struct nw_run *runs = NULL;
-    enum nw_status s = plan(q, &config, &count, err);
+    enum nw_status s = nw_cli_guests_plan(q, &config, &count, err);
     if (s || (s = nw_cli_check_writable(q->json, err)) || (s = nw_cli_check_writable(q->csv, err)))
         goto out;
     if (!(runs = calloc(count, sizeof *runs))) {
@@ -186,8 +238,6 @@ enum nw_status nw_cli_run_guests(const struct nw_cli_guests *q, struct nw_error 
         s = nw_cli_print_comparison(runs, finished, NW_COMPARE_INTEREST, stdout, err);
 out:
     nw_runs_free(runs, finished);
-    for (size_t i = 0; i < count; i++)
-        nw_vms_config_fini(&config[i]);
-    free(config);
+    nw_cli_guests_free(config, count);
     return s;
 }
