@@ -17,11 +17,16 @@ enum nw_status stack_push(struct stack *s, uint32_t item, struct nw_error *err)
     return NW_OK;
 }
 
-/* ---- contents ---- bit 63: nobody else has it; bit 62: of an image; 0: zeros */
+/* ---- contents ---- bit 63: nobody else has it; bit 62: of an image; bit 61 alone: a trace's; 0: zeros */
 
 static uint64_t of_image(uint64_t image, uint64_t what)
 {
     return (nw_mix64(image + nw_mix64(what)) & ~NW_BIT(63)) | NW_BIT(62);
+}
+
+uint64_t guest_content_of_hash(uint64_t hash)
+{
+    return hash == nw_page_hash_of_zeros() ? 0 : (hash & (NW_BIT(61) - 1)) | NW_BIT(61);
 }
 
 static uint64_t unique(struct vm *vm) { return NW_BIT(63) | (uint64_t)vm->index << 48 | ++vm->versions; }

@@ -56,7 +56,7 @@ struct vm {
     uint64_t repeat, skip_left, accesses_left, work_started_ns;
     struct nw_source *source;
     struct nw_block block;
-    uint32_t at; /* next access of the block */
+    uint32_t at, event; /* next access and event of the block */
     uint64_t *work_ns;
 
     /* the guest's kernel */
@@ -176,6 +176,8 @@ void guest_store_to_table(struct vms *v, struct vm *vm, uint32_t page, uint64_t 
 void guest_exit(struct vms *v, struct vm *vm, size_t work);
 /* What a store leaves in the page that has this content now. */
 uint64_t guest_new_content(struct vm *vm, uint64_t vpn, uint64_t content);
+/* The content that a trace's page-hash event speaks of: equal in all guests when the hashes are. */
+uint64_t guest_content_of_hash(uint64_t hash);
 /* The content of a file's block as it is on the disk, and where it is there. */
 uint64_t guest_block_content(const struct vm *vm, uint32_t owner);
 uint64_t guest_block_position(const struct vm *vm, uint32_t owner);

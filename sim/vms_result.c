@@ -64,6 +64,7 @@ const struct nw_counter_row nw_vms_guest_rows[] = {
       "whose translation was not where the account says: 0, or the model is wrong"),
     G(iommu_mapped, "iommu.mapped", "pages", "pinned, and mapped for the guest's device"),
     G(iommu_unmapped, "iommu.unmapped", "pages", "taken out of the device's tables again"),
+    G(hashes, "guest.page_hashes", "pages", "whose contents the trace told"),
     G(dirty_faults, "dirty.faults", "faults", "first stores to pages that were read in (write protection)"),
     G(dirty_logged, "dirty.logged", "pages", "the same in the page-modification log"),
     G(dirty_exits, "dirty.exits", "exits", "because it was full"),

@@ -58,7 +58,7 @@ static enum nw_status open_work(struct vms *v, struct vm *vm)
     vm->skip_left = w->skip * (vm->of_kind + 1);
     vm->accesses_left = w->accesses && !w->generate ? w->accesses : UINT64_MAX;
     vm->block = (struct nw_block){ 0 };
-    vm->at = 0;
+    vm->at = vm->event = 0;
     return NW_OK;
 }
 
@@ -96,18 +96,23 @@ static void next_work(struct vms *v, struct vm *vm)
     vms_fail(v, open_work(v, vm));
 }
 
+static void take_events(struct vms *v, struct vm *vm, uint64_t *t);
+
 /* Accesses to come in vm->block from vm->at on. False: something else happened first. */
 static bool have_accesses(struct vms *v, struct vm *vm)
 {
     if (vm->at < vm->block.access_count && vm->accesses_left)
         return true;
     if (vm->accesses_left) {
+        take_events(v, vm, &vm->now); /* behind the block's last access */
+        if (v->failed || vm->done)
+            return false;
         enum nw_status s = nw_source_next(vm->source, &vm->block, v->err);
         if (s) {
             vms_fail(v, s);
             return false;
         }
-        vm->at = 0;
+        vm->at = vm->event = 0;
         if (!vm->block.end) {
             if (vm->skip_left) {
                 const uint64_t skip = vm->skip_left < vm->block.access_count ? vm->skip_left : vm->block.access_count;
@@ -129,8 +134,8 @@ static bool walked(struct vms *v, struct vm *vm, uint64_t vpn, uint32_t page, bo
     return !v->failed && !vm->done;
 }
 
-/* One access. False: the guest is at its end. */
-static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, uint64_t *t)
+/* One access; a store leaves `content`, if that is not NULL. False: the guest is at its end. */
+static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, const uint64_t *content, uint64_t *t)
 {
     uint32_t owner, *slot = guest_slot(v, vm, vpn, &owner);
     if (NW_UNLIKELY(!slot))
@@ -173,8 +178,26 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
             return false;
     }
     if (NW_LIKELY(p->backing == NW_BACKING_FRAME))
-        nw_hostmem_store(v->h, page, guest_new_content(vm, vpn, p->content));
+        nw_hostmem_store(v->h, page, content ? *content : guest_new_content(vm, vpn, p->content));
     return NW_LIKELY(!vm->tables) || walked(v, vm, vpn, page, store, t);
+}
+
+/* What the trace says of pages' contents before its next access. A page-hash event is what the last stores left, so it costs what making the page writable costs, and no
+ * access. MODEL: its GPA is taken for an address of the work, which holds for traces of guest-physical addresses; of traces with page tables it is not used. */
+static void take_events(struct vms *v, struct vm *vm, uint64_t *t)
+{
+    const struct nw_block *b = &vm->block;
+    const uint64_t base = vm->config->work[vm->work].base;
+    const bool physical = !nw_source_info(vm->source)->has_tables;
+    for (; vm->event < b->event_count && b->event[vm->event].at <= vm->at && !v->failed && !vm->done; vm->event++) {
+        const struct nw_event *e = &b->event[vm->event];
+        if (e->kind != NW_EV_PAGE_HASH || !physical)
+            continue;
+        const uint64_t content = guest_content_of_hash(e->arg[1]);
+        vm->counters.hashes++;
+        access_page(v, vm, (e->arg[0] + base) >> NW_PAGE_LOG2, true, &content, t);
+        vm->counters.stores--; /* the trace has it among its accesses */
+    }
 }
 
 /* So many accesses of the block at most, until one of them takes longer than its time. How many were made. */
@@ -188,7 +211,7 @@ static uint32_t run_accesses(struct vms *v, struct vm *vm, uint32_t most, uint64
         const uint32_t i = vm->at + n++;
         uint64_t t = start;
         const bool store = nw_kind_type(nw_block_kind(b, i)) == NW_STORE;
-        const bool on = access_page(v, vm, (b->address[i] + base) >> NW_PAGE_LOG2, store, &t);
+        const bool on = access_page(v, vm, (b->address[i] + base) >> NW_PAGE_LOG2, store, NULL, &t);
         if (NW_UNLIKELY(t != start || !on)) {
             *extra = t - start;
             break;
@@ -225,6 +248,13 @@ static uint64_t run_guest(struct vms *v, struct vm *vm, uint64_t now, uint64_t u
         if (!have_accesses(v, vm))
             continue;
         uint64_t most = vm->block.access_count - vm->at, extra = 0;
+        if (NW_UNLIKELY(vm->event < vm->block.event_count)) {
+            take_events(v, vm, &vm->now);
+            if (v->failed || vm->done)
+                break;
+            if (vm->event < vm->block.event_count && vm->block.event[vm->event].at - vm->at < most)
+                most = vm->block.event[vm->event].at - vm->at;
+        }
         const uint64_t fit = (until - vm->now) * 1000 / vm->access_ps + 1;
         most = most < fit ? most : fit;
         most = most < vm->accesses_left ? most : vm->accesses_left;

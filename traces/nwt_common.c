@@ -11,6 +11,12 @@ const char *const nwt_column_name[NWT_COLUMNS] = {
 
 uint64_t nwt_checksum(const void *bytes, size_t count) { return XXH3_64bits(bytes, count); }
 
+uint64_t nw_page_hash_of_zeros(void)
+{
+    static const unsigned char zeros[NW_PAGE_BYTES];
+    return XXH3_64bits(zeros, sizeof zeros);
+}
+
 enum nw_status nwt_buffer_reserve(struct nwt_buffer *b, size_t bytes, struct nw_error *err)
 {
     if (b->bytes && bytes <= b->capacity)

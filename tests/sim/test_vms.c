@@ -11,6 +11,8 @@
 #include <nestwalk/balloon/allocation.h>
 #include <nestwalk/swap/device.h>
 #include <nestwalk/swap/replacement.h>
+#include <nestwalk/traces/nwt.h>
+#include <unistd.h>
 
 static void swap__every_policy_keeps_every_page(void **state)
 {
@@ -622,6 +624,64 @@ static void moved__says_who_took_whose_frames(void **state)
     nw_vms_config_fini(&c);
 }
 
+/* A trace of 1,000 pages that says of 300 of them that they are zeros, of 400 that they have one of four contents. Two guests replay it, and KSM finds all of them: 2 x 300 behind one
+ * frame of zeros (and the pages that are only read), 2 x 400 behind four. */
+static void sharing__finds_the_contents_that_a_trace_tells(void **state)
+{
+    (void)state;
+    enum { PAGES = 1000, ZEROS = 300, FOUR = 400 };
+    char path[] = "/tmp/nestwalk-vms-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    struct nw_error err = { 0 };
+    struct nw_trace_info info;
+    struct nw_nwt_writer *w;
+    nw_trace_info_init(&info);
+    assert_int_equal(nw_nwt_writer_create(&w, path, &info, &err), NW_OK);
+    for (int round = 0; round < 20; round++)
+        for (uint64_t i = 0; i < PAGES; i++) {
+            /* each is stored to once, and then only read */
+            const uint8_t kind = nw_kind_make(round ? NW_LOAD : NW_STORE, 8, true);
+            assert_int_equal(nw_nwt_write_access(w, i * 4096, kind, &err), NW_OK);
+            if (round || i >= ZEROS + FOUR)
+                continue;
+            const struct nw_event e = { .kind = NW_EV_PAGE_HASH,
+                                        .arg = { i * 4096, i < ZEROS ? nw_page_hash_of_zeros() : 1000 + i % 4 } };
+            assert_int_equal(nw_nwt_write_event(w, &e, &err), NW_OK);
+        }
+    assert_int_equal(nw_nwt_writer_close(w, &err), NW_OK);
+
+    struct nw_vms_config c;
+    size_t g, k;
+    nw_vms_config_init(&c);
+    set(&c, "host.memory", "64M");
+    assert_int_equal(nw_vms_config_add_guest(&c, "a", &g, &err), NW_OK);
+    assert_int_equal(nw_vms_config_add_work(&c, g, &k, &err), NW_OK);
+    set(&c, "vm.a.work.trace", path);
+    set(&c, "vm.a.work.access_ns", "1000");
+    set(&c, "vm.a.memory", "16M");
+    set(&c, "vm.a.kernel", "0");
+    set(&c, "vm.a.count", "2");
+    set(&c, "sharing.kind", "ksm");
+    set(&c, "sharing.pages_to_scan", "4000");
+    set(&c, "sharing.sleep_ns", "500000");
+    set(&c, "sharing.page_ns", "1");
+    set(&c, "sharing.max_page_sharing", "100000");
+    struct nw_vms_result r = run(&c);
+    check_sound(&r, "hashes");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(r.guest[i].counters.hashes, ZEROS + FOUR);
+        assert_int_equal(r.guest[i].counters.accesses, 20 * PAGES);
+        assert_int_equal(r.guest[i].counters.stores, PAGES);
+    }
+    assert_int_equal(r.host.frames_shared, 1 + 4);
+    assert_int_equal(r.host.shared_users, 2 * (ZEROS + FOUR));
+    nw_vms_result_fini(&r);
+    nw_vms_config_fini(&c);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -645,6 +705,7 @@ int main(void)
         cmocka_unit_test(stats__are_what_the_policy_goes_by),
         cmocka_unit_test(sharing__breaks_that_another_guest_can_be_seen_by),
         cmocka_unit_test(moved__says_who_took_whose_frames),
+        cmocka_unit_test(sharing__finds_the_contents_that_a_trace_tells),
         cmocka_unit_test(config__every_default_is_allowed),
         cmocka_unit_test(config__choices_are_the_policies),
         cmocka_unit_test(config__nonsense_is_refused),

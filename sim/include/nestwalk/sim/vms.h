@@ -134,7 +134,8 @@ struct nw_vms_guest_counters { /* pages and events; docs in nw_vms_guest_rows() 
     uint64_t waited_ns, fault_ns, queued_ns;
     uint64_t backed_large, large_split, tlb_hits, walks, walk_references, walk_ns, walk_faults, tlb_invalidated,
         iommu_mapped, iommu_unmapped, disagreed; /* disagreed: 0, or the model is wrong */
-    uint64_t hinted, stats, given_large, large, large_lost, breaks_across, dirty_faults, dirty_logged, dirty_exits;
+    uint64_t hinted, stats, given_large, large, large_lost, breaks_across, dirty_faults, dirty_logged, dirty_exits,
+        hashes;
 };
 struct nw_vms_host_counters {
     uint64_t reclaimed, direct_reclaims, slots_full, swap_reads, swap_writes, swap_read_pages, swap_written_pages,

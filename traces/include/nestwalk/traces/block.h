@@ -119,6 +119,9 @@ struct nw_event {
     uint32_t data_words;
 };
 
+/* What a page-hash event says of a page of zeros. */
+uint64_t nw_page_hash_of_zeros(void);
+
 /* Names and arities, indexed by kind; name NULL marks a hole. Dumps, docs and the codec are made from it. */
 struct nw_event_kind_info {
     const char *name; /* "table-write" */
