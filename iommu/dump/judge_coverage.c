@@ -92,9 +92,21 @@ static void judge_amdvi(struct judge *j, const struct nw_dump_function *f, const
         nw_judge_add(j, V06, &f->place, where, "%.80s", f->what);
 }
 
+/* More than the processor has is the width before memory encryption took bits for its keys, or a mistake that does no harm. */
+static void judge_host_width(struct judge *j)
+{
+    const struct nw_dump *d = j->d;
+    struct nw_dump_place at = d->dmar_place;
+    at.offset = 36; /* Host Address Width */
+    if (d->has_dmar && d->cpu.physical_bits && d->haw > d->cpu.physical_bits)
+        nw_judge_add_as(j, NW_IOMMU_INFO, T06, &at, "host address width", "%u bits, and the processor has %u", d->haw,
+                        d->cpu.physical_bits);
+}
+
 void nw_judge_coverage(struct judge *j)
 {
     const struct nw_dump *d = j->d;
+    judge_host_width(j);
     for (size_t i = 0; i < d->functions; i++) {
         const struct nw_dump_function *f = &d->function[i];
         char where[16];

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* "flags : fpu vme ... sme sev_snp ...": has the word. */
+/* "flags : fpu vme ... sev_snp ...": has the word. */
 static bool has_flag(const char *line, const char *flag)
 {
     const size_t length = strlen(flag);
@@ -33,7 +33,6 @@ static enum nw_status cpuinfo(struct reader *r, struct nw_error *err)
             flags = true;
             r->d->cpu.place = nw_reader_place(r);
             r->d->cpu.snp = has_flag(r->line, "sev_snp");
-            r->d->cpu.sme = has_flag(r->line, "sme");
         }
     }
     return NW_OK;

@@ -174,11 +174,22 @@ static bool has_tag(const char *line, const char *tag)
     return at && (at == line || at[-1] == ' ' || at[-1] == ']' || at[-1] == '>');
 }
 
+/* dmesg -T: "[Tue Aug 26 16:02:52 2025] ..." */
+static bool has_date(const char *line)
+{
+    static const char *const days[] = { "[Mon ", "[Tue ", "[Wed ", "[Thu ", "[Fri ", "[Sat ", "[Sun " };
+    for (size_t i = 0; i < NW_ARRAY_LEN(days); i++)
+        if (!strncmp(line, days[i], 5))
+            return true;
+    return false;
+}
+
 static bool begins(const struct reader *r)
 {
     double seconds;
-    return time_of(r->line, &seconds) || has_tag(r->line, "DMAR: ") || has_tag(r->line, "DMAR:[") ||
-           has_tag(r->line, "AMD-Vi: ") || strstr(r->line, " kernel: ") || !strncmp(r->line, "(XEN) ", 6);
+    return time_of(r->line, &seconds) || has_date(r->line) || !strncmp(r->line, "kern  :", 7) ||
+           has_tag(r->line, "DMAR: ") || has_tag(r->line, "DMAR:[") || has_tag(r->line, "AMD-Vi: ") ||
+           strstr(r->line, " kernel: ") || !strncmp(r->line, "(XEN) ", 6);
 }
 
 const struct text_format nw_text_dmesg = { .name = "dmesg", .begins = begins, .parse = dmesg };

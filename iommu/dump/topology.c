@@ -84,7 +84,7 @@ uint16_t nw_topology_requester(const struct nw_dump *d, const struct nw_dump_fun
         if (!b->has_capabilities || b->express == NW_EXPRESS_ROOT_PORT || b->express == NW_EXPRESS_UPSTREAM_PORT ||
             b->express == NW_EXPRESS_DOWNSTREAM_PORT)
             continue;
-        id = b->express == NW_EXPRESS_TO_PCI_BRIDGE ? (uint16_t)(b->secondary << 8) : b->bdf;
+        id = (uint16_t)(b->express == NW_EXPRESS_TO_PCI_BRIDGE ? b->secondary << 8 : b->bdf);
     }
     return id;
 }

@@ -67,9 +67,9 @@ fuzz_changes)
   } | seed amd
   ;;
 fuzz_archive)
-  printf 'some text\n' >file
+  printf 'some text\n' | tee file >second
   tar cf - file | seed tar
-  tar --format=pax -cf - file run.sh 2>/dev/null | seed pax
+  tar --format=pax -cf - file second | seed pax
   tar --format=gnu -cf - file | seed gnu
   ;;
 fuzz_fault_log)

@@ -229,6 +229,11 @@ static void amd_bridge(struct builder *b, bool broken)
 
 static const struct lab_case lab_machine[] = {
     { .rule = "T02", .madt = madt_cut },
+    { .rule = "T06",
+      .build = all_in_one,
+      .text = { "processor\t: 0\naddress sizes\t: 39 bits physical, 48 bits virtual\n" },
+      .from = "39 bits",
+      .to = "36 bits" },
     { .rule = "D09", .build = scope_of_port, .text = { machine } },
     { .rule = "D09", .build = scope_of_card, .text = { machine } },
     { .rule = "D10", .build = region_behind_port, .text = { machine }, .besides = "R04" },

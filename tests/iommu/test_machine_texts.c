@@ -22,6 +22,8 @@ static void texts__are_known_by_their_content(void **state)
         { "Nov 28 06:57:01 host kernel: pci 0000:00:02.0: Adding to iommu group 1\n", "dmesg" },
         { "DMAR:[DMA Write] Request device [00:02.0] fault addr 6df084000\n", "dmesg" },
         { "(XEN) [VT-D]DMAR:[DMA Read] Request device [0000:00:02.0] fault addr 1000\n", "dmesg" },
+        { "[Tue Aug 26 16:02:52 2025] PCI: CLS 64 bytes, default 64\n", "dmesg" },
+        { "kern  :info  : [Fri Apr  7 00:04:33 2023] x86/fpu: x\n", "dmesg" },
         { "[    0.1] Kernel command line: BOOT_IMAGE=/vmlinuz iommu=pt\n", "dmesg" },
         { "/sys/firmware/acpi/tables/DMAR: is not there\n", NULL },
         { groups, "sysfs" },

@@ -257,7 +257,7 @@ struct nw_dump {
     const struct nw_dump *earlier; /* of the same machine, for what has changed since; NULL: there is none. Not owned */
     struct nw_dump_place dmar_place, ivrs_place;
     struct {
-        bool known, snp, sme;
+        bool known, snp;
         unsigned physical_bits; /* 0: not known */
         struct nw_dump_place place;
     } cpu;
