@@ -1,7 +1,8 @@
 /* cmd_iommu_explain.c - `nestwalk iommu explain`: what a kernel's lines about refused DMA mean, and what to do. */
 #include "internal.h"
-#include "iommu_file.h"
+#include "iommu_inputs.h"
 #include <inttypes.h>
+#include <nestwalk/iommu/fault_machine.h>
 #include <nestwalk/reports/export.h>
 #include <nestwalk/reports/fault_log.h>
 #include <nestwalk/traces/input.h>
@@ -13,7 +14,9 @@ static const struct nw_option options[] = {
     [OPT_LOG] = { "log", 'l', "FILE|-",
                   "A kernel log, such as all of dmesg's output; - is standard input. Default, without a LINE: -." },
     [OPT_TABLES] = { "tables", 't', "FILE",
-                     "The machine's DMAR or IVRS table, binary or acpidump's text; may be repeated." },
+                     "What else is known of the machine: its DMAR or IVRS table, or any text, archive or directory "
+                     "that nestwalk "
+                     "iommu check takes; may be repeated." },
     [OPT_JSON] = { "json", 'j', "FILE|-", "Write the explanations as JSON, to a file or to standard output." },
     { 0 },
 };
@@ -23,8 +26,8 @@ struct request {
     const char *line, *log, *json, *tables[TABLES_MAX];
     size_t table_files;
     struct nw_acpi_table table[TABLES_MAX];
-    struct nw_acpi_file file[TABLES_MAX];
     size_t table_count;
+    struct iommu_inputs in;
 };
 
 static enum nw_status read_log(const char *path, struct nw_fault_log *log, struct nw_error *err)
@@ -42,21 +45,17 @@ static enum nw_status read_log(const char *path, struct nw_fault_log *log, struc
     return s;
 }
 
-static enum nw_status load_tables(struct request *r, struct nw_error *err)
+/* Any mix of what nestwalk iommu check takes. */
+static enum nw_status load_inputs(struct request *r, struct nw_error *err)
 {
     for (size_t i = 0; i < r->table_files; i++) {
-        uint8_t *bytes;
-        size_t size;
-        enum nw_status s = iommu_file_read(r->tables[i], &bytes, &size, err);
+        enum nw_status s = iommu_inputs_add(&r->in, r->tables[i], err);
         if (s)
             return s;
-        s = nw_acpi_load(bytes, size, r->tables[i], &r->file[i], err);
-        free(bytes);
-        if (s)
-            return s;
-        for (size_t j = 0; j < r->file[i].count && r->table_count < TABLES_MAX; j++)
-            r->table[r->table_count++] = r->file[i].table[j];
     }
+    for (size_t i = 0; i < r->in.count && r->table_count < TABLES_MAX; i++)
+        if (r->in.table[i])
+            r->table[r->table_count++] = *r->in.table[i];
     return NW_OK;
 }
 
@@ -90,6 +89,10 @@ static void print_group(const struct nw_fault_group *g, const struct nw_fault_ac
     print_item("", a->meaning);
     for (size_t i = 0; i < a->abouts; i++)
         print_item("", a->about[i]);
+    if (a->entries)
+        printf("Entries:\n");
+    for (size_t i = 0; i < a->entries; i++)
+        print_item("", a->entry[i]);
     print_list("Causes, the likeliest first:", a->cause, a->causes);
     print_list("What to try:", a->action, a->actions);
 }
@@ -100,8 +103,11 @@ static enum nw_status show(const struct request *r, const struct nw_fault_log *l
 {
     struct nw_fault_account *account = calloc(log->count + 1, sizeof *account);
     enum nw_status s = account ? NW_OK : nw_fail_nomem(err, "the explanations");
-    for (size_t i = 0; i < log->count && !s; i++)
+    for (size_t i = 0; i < log->count && !s; i++) {
         s = nw_fault_account(&log->group[i], r->table, r->table_count, &account[i], err);
+        if (!s)
+            s = nw_fault_machine(&log->group[i], &r->in.dump, &account[i], err);
+    }
     if (!s && r->json) {
         char *text;
         if (!(s = nw_fault_log_json_text(log, account, &text, err))) {
@@ -122,7 +128,7 @@ static int explain(const struct nw_command *self, struct request *r)
 {
     struct nw_error err = { 0 };
     struct nw_fault_log log = { 0 };
-    enum nw_status s = load_tables(r, &err);
+    enum nw_status s = load_inputs(r, &err);
     if (!s)
         s = r->line ? nw_fault_log_line(&log, r->line, 1, &err) : read_log(r->log ? r->log : "-", &log, &err);
     if (!s && !log.count)
@@ -137,8 +143,7 @@ static int explain(const struct nw_command *self, struct request *r)
     if (!s)
         s = show(r, &log, &err);
     nw_fault_log_fini(&log);
-    for (size_t i = 0; i < r->table_files; i++)
-        nw_acpi_file_fini(&r->file[i]);
+    iommu_inputs_fini(&r->in);
     return s ? nw_cli_fail(self, s, &err) : 0;
 }
 
@@ -175,16 +180,20 @@ const struct nw_command nw_cmd_iommu_explain = {
     .name = "iommu explain",
     .synopsis = "[LINE] [--log FILE|-] [--tables FILE]... [--json FILE|-]",
     .summary = "kernel log lines about refused DMA: what they mean and what to do",
-    .details = "Reads what Linux (Intel's driver from 3.x on, AMD's driver) and Xen say when a remapping unit refuses "
-               "DMA or an interrupt: one line "
-               "in quotes, a file, or standard input, such as all of dmesg's output. Lines about the same device, "
-               "direction and "
-               "reason are taken together. Prints what the reason means, what the addresses tell, what the machine's "
-               "firmware tables say about them "
-               "(--tables), the likely causes, and what to try.\n\n"
-               "Exit status: 3 when there is no such line.",
+    .details =
+        "Reads what Linux (Intel's driver from 3.x on, AMD's driver) and Xen say when a remapping unit refuses "
+        "DMA or an interrupt: one line "
+        "in quotes, a file, or standard input, such as all of dmesg's output. Lines about the same device, "
+        "direction and "
+        "reason are taken together. Prints what the reason means, what the addresses tell, what the machine's "
+        "firmware tables, translation entries, mappings, groups and list of functions say about them "
+        "(--tables), the likely causes, and what to try. The table entries that Linux from 5.16 on dumps "
+        "behind a fault (\"Dump dmar0 table entries ...\") are decoded, and the request is put to the model of a "
+        "unit with these entries: whether they refuse it, and at which level.\n\n"
+        "Exit status: 3 when there is no such line.",
     .examples = "nestwalk iommu explain 'DMAR: [DMA Read] Request device [03:00.0] fault addr ...'\n"
-                "dmesg | nestwalk iommu explain --tables /sys/firmware/acpi/tables/DMAR",
+                "dmesg | nestwalk iommu explain --tables /sys/firmware/acpi/tables/DMAR\n"
+                "nestwalk iommu explain --log dmesg.txt --tables DMAR --tables lspci.txt",
     .options = options,
     .run = run,
 };

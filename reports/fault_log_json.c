@@ -29,6 +29,9 @@ static json_t *group_json(const struct nw_fault_group *g, const struct nw_fault_
     const char *about[NW_FAULT_TEXTS_MAX];
     for (size_t i = 0; i < a->abouts; i++)
         about[i] = a->about[i];
+    const char *entry[NW_FAULT_ENTRIES_MAX];
+    for (size_t i = 0; i < a->entries; i++)
+        entry[i] = a->entry[i];
     json_t *o = json_object();
     bool ok = o && json_put(o, "title", json_text(a->title)) &&
               json_put(o, "source",
@@ -44,8 +47,8 @@ static json_t *group_json(const struct nw_fault_group *g, const struct nw_fault_
               json_put(o, "highest", f->has_address ? json_hex(g->highest) : json_null()) &&
               json_put(o, "count", json_count(g->count)) && json_put(o, "first_line", json_count(g->first_line)) &&
               json_put(o, "last_line", json_count(g->last_line)) && json_put(o, "meaning", json_text(a->meaning)) &&
-              json_put(o, "about", texts(about, a->abouts)) && json_put(o, "causes", texts(a->cause, a->causes)) &&
-              json_put(o, "actions", texts(a->action, a->actions));
+              json_put(o, "about", texts(about, a->abouts)) && json_put(o, "entries", texts(entry, a->entries)) &&
+              json_put(o, "causes", texts(a->cause, a->causes)) && json_put(o, "actions", texts(a->action, a->actions));
     if (ok)
         return o;
     json_decref(o);

@@ -1,4 +1,5 @@
 /* What a fault means, what may have led to it, and what to try. */
+#include "log_internal.h"
 #include <inttypes.h>
 #include <nestwalk/iommu/fault_log.h>
 #include <nestwalk/iommu/vtd.h>
@@ -41,8 +42,7 @@ static const struct knowledge {
                          "report it as a DMA alias." } },
     [PERMISSION] = { { "The device uses an address that its driver has unmapped, or never mapped: use after unmap, a "
                        "wrong length, or a descriptor that was not filled in.",
-                       "The buffer is mapped for the other direction only: the driver said that the device reads it, "
-                       "and it writes, or the reverse.",
+                       FAULT_OTHER_DIRECTION,
                        "The address is memory that firmware gave the device (graphics stolen memory, a management "
                        "controller's buffer), and no RMRR or IVMD covers it.",
                        "The device is passed through to a guest that gave it an address which is not its memory: a BAR "
@@ -188,7 +188,7 @@ static void name_of(const struct nw_logged_fault *f, char *out, size_t size)
         snprintf(out, size, "%02x:%02x.%x", f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7);
 }
 
-__attribute__((format(printf, 2, 3))) static void about(struct nw_fault_account *a, const char *format, ...)
+void nw_fault_about(struct nw_fault_account *a, const char *format, ...)
 {
     va_list args;
     if (a->abouts == NW_FAULT_TEXTS_MAX)
@@ -196,6 +196,26 @@ __attribute__((format(printf, 2, 3))) static void about(struct nw_fault_account 
     va_start(args, format);
     vsnprintf(a->about[a->abouts++], NW_FAULT_TEXT_MAX, format, args);
     va_end(args);
+}
+
+static void put_first(const char *list[NW_FAULT_TEXTS_MAX], size_t *count, const char *text)
+{
+    size_t at = 0;
+    while (at < *count && strcmp(list[at], text) != 0)
+        at++;
+    if (at == *count && *count < NW_FAULT_TEXTS_MAX) /* else it is there and moves, or the last one makes room */
+        ++*count;
+    else if (at == *count)
+        at--;
+    memmove(list + 1, list, at * sizeof *list);
+    list[0] = text;
+}
+
+void nw_fault_first(struct nw_fault_account *a, const char *cause, const char *action)
+{
+    put_first(a->cause, &a->causes, cause);
+    if (action)
+        put_first(a->action, &a->actions, action);
 }
 
 static void describe(const struct nw_fault_group *g, struct nw_fault_account *a)
@@ -244,25 +264,28 @@ static void about_address(const struct nw_fault_group *g, struct nw_fault_accoun
     if (!f->has_address || f->source == NW_FAULT_VTD_INTERRUPT)
         return;
     if (g->count > 1 && g->lowest != g->highest)
-        about(a, "%" PRIu64 " such faults, at addresses from 0x%" PRIx64 " to 0x%" PRIx64 ".", g->count, g->lowest,
-              g->highest);
+        nw_fault_about(a, "%" PRIu64 " such faults, at addresses from 0x%" PRIx64 " to 0x%" PRIx64 ".", g->count,
+                       g->lowest, g->highest);
     else if (g->count > 1)
-        about(a, "%" PRIu64 " such faults, all at this address.", g->count);
+        nw_fault_about(a, "%" PRIu64 " such faults, all at this address.", g->count);
     if (f->address < 0x1000)
-        about(a, "The address lies in the first page: a descriptor or a base register of the device that was never "
-                 "written.");
+        nw_fault_about(
+            a, "The address lies in the first page: a descriptor or a base register of the device that was never "
+               "written.");
     else if (f->address < 0x100000)
-        about(a, "The address lies below 1 MiB: memory of the firmware.");
+        nw_fault_about(a, "The address lies below 1 MiB: memory of the firmware.");
     else if (f->address >> 20 == 0xfee)
-        about(
+        nw_fault_about(
             a,
             "The address lies in the interrupt range: the device meant an interrupt, and wrote it as data or read it.");
     else if (f->address >> 48)
-        about(a, "The address has more than 48 bits: no allocator of DMA addresses gives such a one out; the device's "
-                 "descriptor is corrupt.");
+        nw_fault_about(
+            a, "The address has more than 48 bits: no allocator of DMA addresses gives such a one out; the device's "
+               "descriptor is corrupt.");
     else if (f->address >> 32 == 0 && f->address >= 0xff000000)
-        about(a, "The address lies just below 4 GiB: where Linux gives out DMA addresses first. The driver had it "
-                 "mapped once, most likely.");
+        nw_fault_about(
+            a, "The address lies just below 4 GiB: where Linux gives out DMA addresses first. The driver had it "
+               "mapped once, most likely.");
 }
 
 /* ---- what the firmware's tables tell ---- */
@@ -287,29 +310,29 @@ static void about_dmar(const struct nw_logged_fault *f, const struct nw_dmar *dm
         if (s->type == NW_DMAR_RMRR && f->has_address && f->source == NW_FAULT_VTD_DMA && f->address >= s->base &&
             f->address <= s->limit) {
             covered = true;
-            about(a, "The firmware's table has the address in an RMRR, 0x%" PRIx64 " to 0x%" PRIx64 ", %s.", s->base,
-                  s->limit,
-                  device ? "for this device: it should have been mapped one to one before the device was attached"
-                  : nested
-                      ? "for devices behind bridges: whether this is one of them depends on the bus numbers"
-                      : "but for other devices: the firmware forgot this one, or its requests carry another number");
+            nw_fault_about(
+                a, "The firmware's table has the address in an RMRR, 0x%" PRIx64 " to 0x%" PRIx64 ", %s.", s->base,
+                s->limit,
+                device   ? "for this device: it should have been mapped one to one before the device was attached"
+                : nested ? "for devices behind bridges: whether this is one of them depends on the bus numbers"
+                         : "but for other devices: the firmware forgot this one, or its requests carry another number");
         }
         if (s->type == NW_DMAR_DRHD && device && f->has_device) {
             named = true;
-            about(a, "The firmware's table puts the device under the unit at 0x%" PRIx64 ".", s->base);
+            nw_fault_about(a, "The firmware's table puts the device under the unit at 0x%" PRIx64 ".", s->base);
         }
     }
     for (size_t i = 0; i < dmar->structures && f->has_device && !named; i++)
         if (dmar->structure[i].type == NW_DMAR_DRHD && dmar->structure[i].flags & NW_DRHD_INCLUDE_PCI_ALL &&
             (!f->has_segment || dmar->structure[i].segment == f->segment)) {
-            about(a,
-                  "The firmware's table names the device nowhere: it is under the unit at 0x%" PRIx64
-                  ", which has all that no other has.",
-                  dmar->structure[i].base);
+            nw_fault_about(a,
+                           "The firmware's table names the device nowhere: it is under the unit at 0x%" PRIx64
+                           ", which has all that no other has.",
+                           dmar->structure[i].base);
             named = true;
         }
     if (f->has_address && f->source == NW_FAULT_VTD_DMA && !covered)
-        about(a, "No RMRR of the firmware's table covers the address.");
+        nw_fault_about(a, "No RMRR of the firmware's table covers the address.");
 }
 
 static void about_ivrs(const struct nw_logged_fault *f, const struct nw_ivrs *ivrs, struct nw_fault_account *a)
@@ -322,12 +345,13 @@ static void about_ivrs(const struct nw_logged_fault *f, const struct nw_ivrs *iv
         covered = true;
         const bool device = b->type == NW_IVMD_ALL ||
                             (b->type == NW_IVMD_ONE ? b->device == f->bdf : f->bdf >= b->device && f->bdf <= b->aux);
-        about(a, "The firmware's table has the address in an IVMD block, 0x%" PRIx64 " and %" PRIu64 " bytes, %s.",
-              b->base, b->bytes,
-              device ? "for this device: it should have been mapped one to one" : "but for other devices");
+        nw_fault_about(
+            a, "The firmware's table has the address in an IVMD block, 0x%" PRIx64 " and %" PRIu64 " bytes, %s.",
+            b->base, b->bytes,
+            device ? "for this device: it should have been mapped one to one" : "but for other devices");
     }
     if (f->has_address && !covered)
-        about(a, "No IVMD block of the firmware's table covers the address.");
+        nw_fault_about(a, "No IVMD block of the firmware's table covers the address.");
 }
 
 enum nw_status nw_fault_account(const struct nw_fault_group *group, const struct nw_acpi_table *tables, size_t count,

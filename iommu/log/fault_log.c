@@ -1,4 +1,5 @@
 /* Lines into faults. Formats are told by their words, never by columns. */
+#include "log_internal.h"
 #include <ctype.h>
 #include <nestwalk/base/bits.h>
 #include <nestwalk/iommu/fault_log.h>
@@ -14,14 +15,14 @@ const char *const nw_amd_event_name[NW_AMD_EVENTS] = {
 /* ---- words ---- */
 
 /* The text behind `word`, or NULL. */
-static const char *after(const char *line, const char *word)
+const char *fault_after(const char *line, const char *word)
 {
     const char *at = line ? strstr(line, word) : NULL;
     return at ? at + strlen(word) : NULL;
 }
 
 /* A number with or without 0x; `radix` for one without. */
-static bool number(const char *at, int radix, uint64_t *out)
+bool fault_number(const char *at, int radix, uint64_t *out)
 {
     char *end;
     if (!at)
@@ -55,7 +56,7 @@ static bool device(const char *at, struct nw_logged_fault *f)
         at = end + 1;
     }
     uint64_t function;
-    if (parts < 2 || !number(strchr(at, '.') + 1, 16, &function))
+    if (parts < 2 || !fault_number(strchr(at, '.') + 1, 16, &function))
         return false;
     const uint64_t bus = part[parts - 2], slot = part[parts - 1];
     if (bus > 255 || slot > 31 || function > 7 || (parts == 3 && part[0] > 0xffff) || parts == 4)
@@ -82,10 +83,10 @@ static bool device_before(const char *line, const char *before, struct nw_logged
 
 static bool intel_reason(const char *line, struct nw_logged_fault *f)
 {
-    const char *at = after(line, "fault reason");
+    const char *at = fault_after(line, "fault reason");
     uint64_t reason;
     /* With 0x since 5.14; decimal before. */
-    if (!number(at, 10, &reason) || reason >= NW_BIT(8))
+    if (!fault_number(at, 10, &reason) || reason >= NW_BIT(8))
         return false;
     f->reason = (unsigned)reason;
     if (reason >= 0x20 && reason < 0x30)
@@ -96,7 +97,7 @@ static bool intel_reason(const char *line, struct nw_logged_fault *f)
 /* "[DMA Read NO_PASID] Request device [03:00.0] fault addr 0x..." and its older and Xen's forms. */
 static bool intel_request(const char *line, struct nw_logged_fault *f)
 {
-    const char *at = after(line, "Request device");
+    const char *at = fault_after(line, "Request device");
     const bool interrupt = strstr(line, "INTR-REMAP") != NULL;
     *f = (struct nw_logged_fault){ .source = interrupt ? NW_FAULT_VTD_INTERRUPT : NW_FAULT_VTD_DMA };
     if (!at || (!interrupt && !strstr(line, "DMA Read") && !strstr(line, "DMA Write") && !strstr(line, "DMA Atomic")) ||
@@ -104,12 +105,12 @@ static bool intel_request(const char *line, struct nw_logged_fault *f)
         return false;
     f->write = strstr(line, "DMA Write") || strstr(line, "DMA Atomic");
     uint64_t pasid;
-    const char *said = after(line, "PASID ");
-    if (number(said, 16, &pasid) && pasid < NW_BIT(20)) { /* ffffffff: none */
+    const char *said = fault_after(line, "PASID ");
+    if (fault_number(said, 16, &pasid) && pasid < NW_BIT(20)) { /* ffffffff: none */
         f->has_pasid = true;
         f->pasid = (uint32_t)pasid;
     }
-    f->has_address = number(after(at, interrupt ? "fault index" : "fault addr"), 16, &f->address);
+    f->has_address = fault_number(fault_after(at, interrupt ? "fault index" : "fault addr"), 16, &f->address);
     return true;
 }
 
@@ -119,23 +120,24 @@ static bool amd_event(const char *line, struct nw_logged_fault *f)
 {
     unsigned event = 0;
     const char *at = NULL;
-    while (event < NW_AMD_EVENTS && !(at = after(line, nw_amd_event_name[event])))
+    while (event < NW_AMD_EVENTS && !(at = fault_after(line, nw_amd_event_name[event])))
         event++;
     if (!at || !strstr(line, "AMD-Vi"))
         return false;
     *f = (struct nw_logged_fault){ .source = NW_FAULT_AMD, .reason = event };
     uint64_t value;
-    const char *vi = strstr(line, "AMD-Vi"), *named = after(at, "device=");
+    const char *vi = strstr(line, "AMD-Vi"), *named = fault_after(at, "device=");
     if (!named || !device(named, f)) {
         if (!device_before(line, vi, f))
             (void)device(*at == ':' ? at + 1 : at, f); /* Xen: "IO_PAGE_FAULT: 0000:04:00.0 d0 addr ..." */
     }
-    f->has_address = number(after(at, "address="), 16, &f->address) || number(after(at, " addr "), 16, &f->address);
-    if (number(after(at, "flags="), 16, &value) || number(after(at, "flags "), 16, &value))
+    f->has_address = fault_number(fault_after(at, "address="), 16, &f->address) ||
+                     fault_number(fault_after(at, " addr "), 16, &f->address);
+    if (fault_number(fault_after(at, "flags="), 16, &value) || fault_number(fault_after(at, "flags "), 16, &value))
         f->flags = (unsigned)(value & 0xfff);
-    if (number(after(at, "domain="), 16, &value))
+    if (fault_number(fault_after(at, "domain="), 16, &value))
         f->domain = (unsigned)(value & 0xffff);
-    if (number(after(at, "pasid="), 16, &value)) {
+    if (fault_number(fault_after(at, "pasid="), 16, &value)) {
         f->has_pasid = true;
         f->pasid = (uint32_t)value;
     }
@@ -171,6 +173,7 @@ static enum nw_status add(struct nw_fault_log *log, const struct nw_logged_fault
         g = &log->group[log->count++];
         *g = (struct nw_fault_group){ .fault = *f, .first_line = line, .lowest = f->address, .highest = f->address };
     }
+    log->last = (size_t)(g - log->group) + 1;
     g->count++;
     g->last_line = line;
     g->lowest = f->address < g->lowest ? f->address : g->lowest;
@@ -182,6 +185,10 @@ enum nw_status nw_fault_log_line(struct nw_fault_log *log, const char *line, uin
 {
     struct nw_logged_fault f;
     log->lines++;
+    if (fault_entries_line(log, line)) {
+        log->understood++;
+        return NW_OK;
+    }
     if (amd_event(line, &f)) {
         log->understood++;
         return add(log, &f, line_number, err);
@@ -196,8 +203,8 @@ enum nw_status nw_fault_log_line(struct nw_fault_log *log, const char *line, uin
     uint64_t xen;
     if (log->pending_line && intel_reason(line, &log->pending)) {
         log->understood += !request;
-    } else if (log->pending_line && !request && strstr(line, "DMAR") && number(after(line, "reason "), 16, &xen) &&
-               xen < NW_BIT(8)) {
+    } else if (log->pending_line && !request && strstr(line, "DMAR") &&
+               fault_number(fault_after(line, "reason "), 16, &xen) && xen < NW_BIT(8)) {
         log->pending.reason = (unsigned)xen;
         log->understood++;
     } else {

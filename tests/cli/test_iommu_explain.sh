@@ -25,10 +25,29 @@ expect 0 "$NESTWALK" iommu explain "${line/00:02.0/00:1a.0}" --tables dmar
 has out 'unit at 0xfed90000' "the firmware's table says which unit the device is under"
 has out 'No RMRR' "and whether it has memory of its own"
 
+# What else the machine tells, and the kernel's own dump of the entries.
+cat >dmesg <<'END'
+[   12.345680] DMAR: [DMA Write NO_PASID] Request device [00:1a.0] fault addr 0x8a76a000 [fault reason 0x05] PTE Write access is not set
+[   12.345690] DMAR: Dump dmar0 table entries for IOVA 0x8a76a000
+[   12.345691] DMAR: root entry: 0x0000000103813001
+[   12.345692] DMAR: context entry: hi 0x0000000000000202, low 0x0000000103ec4001
+[   12.345693] DMAR: pte level: 4, pte value: 0x000000010aec8003
+[   12.345694] DMAR: pte level: 3, pte value: 0x0000000000000000
+[   12.345695] DMAR: page table not present at level 2
+END
+printf '00:1a.0 USB controller: A controller\n' >lspci
+expect 0 "$NESTWALK" iommu explain --log dmesg --tables dmar --tables lspci
+has out 'The function is USB controller: A controller' "the list of functions names the device"
+has out '^    second-stage entry, level 3: 0x0000000000000000, ' "the dumped entries are decoded"
+has out 'faults for the same reason' "and replayed"
+expect 0 "$NESTWALK" iommu explain --log dmesg --json -
+jq -e '.faults[0].entries | length == 5' out >/dev/null || fail "the JSON has the entries"
+
 expect 3 "$NESTWALK" iommu explain 'usb 1-1: new device'
 has err 'no fault' "a line without a fault is told so"
 expect 3 "$NESTWALK" iommu explain --log nosuch
-expect 3 "$NESTWALK" iommu explain "$line" --tables log
+echo nothing >other
+expect 3 "$NESTWALK" iommu explain "$line" --tables other
 expect 2 "$NESTWALK" iommu explain "$line" "$line"
 expect 2 "$NESTWALK" iommu explain "$line" --log log
 finish

@@ -61,7 +61,24 @@ struct nw_logged_fault {
     unsigned flags, domain; /* AMD */
 };
 
+/* The table entries at the address of a fault, as Linux from 5.16 on prints them behind it ("Dump dmar0 table entries for IOVA 0x..."):
+ * those that were there, down to the first that is not. dmar_fault_dump_ptes(). */
+enum { NW_FAULT_PTES_MAX = 8, NW_FAULT_UNIT_NAME = 16 };
+struct nw_fault_entries {
+    bool there, scalable, has_root, has_context, has_directory;
+    char unit[NW_FAULT_UNIT_NAME]; /* "dmar0" */
+    uint64_t iova;
+    uint64_t root[2], context[2]; /* low, high */
+    uint64_t directory, pasid[8];
+    unsigned pasid_words, ptes;
+    struct {
+        unsigned level; /* 1: it maps 4 KiB */
+        uint64_t value;
+    } pte[NW_FAULT_PTES_MAX];
+};
+
 struct nw_fault_group {
+    struct nw_fault_entries entries;                        /* the first dump that belongs to one of them */
     struct nw_logged_fault fault;                           /* the first one */
     uint64_t count, first_line, last_line, lowest, highest; /* addresses */
 };
@@ -72,6 +89,8 @@ struct nw_fault_log {
     uint64_t lines, understood;     /* understood: lines with a fault, or part of one */
     struct nw_logged_fault pending; /* a request whose reason is on the next line */
     uint64_t pending_line;          /* 0: none */
+    size_t last;                    /* group of the last fault, plus 1: what a dump of entries belongs to; 0: none */
+    bool dumping;                   /* and its lines are being read */
 };
 
 /* One line, without or with its newline. NW_ERR_NOMEM only: what is no fault is passed over. */
@@ -82,15 +101,19 @@ void nw_fault_log_fini(struct nw_fault_log *log);
 
 /* ---- explanation ---- */
 
-enum { NW_FAULT_TEXTS_MAX = 8, NW_FAULT_TEXT_MAX = 400 };
+enum { NW_FAULT_TEXTS_MAX = 16, NW_FAULT_TEXT_MAX = 400, NW_FAULT_ENTRIES_MAX = 32, NW_FAULT_ENTRY_MAX = 240 };
 struct nw_fault_account {
     char title[200]; /* "DMA write of 03:00.0 at 0x1000: paging entry lacks write permission" */
     char meaning[NW_FAULT_TEXT_MAX];
-    char about[NW_FAULT_TEXTS_MAX][NW_FAULT_TEXT_MAX]; /* what the addresses and the firmware's tables say */
-    const char *cause[NW_FAULT_TEXTS_MAX];             /* the likeliest first */
-    const char *action[NW_FAULT_TEXTS_MAX];            /* what to try, in this order */
-    size_t abouts, causes, actions;
+    char about[NW_FAULT_TEXTS_MAX][NW_FAULT_TEXT_MAX];    /* what the addresses and the firmware's tables say */
+    char entry[NW_FAULT_ENTRIES_MAX][NW_FAULT_ENTRY_MAX]; /* the kernel's dump, an entry each, decoded */
+    const char *cause[NW_FAULT_TEXTS_MAX];                /* the likeliest first */
+    const char *action[NW_FAULT_TEXTS_MAX];               /* what to try, in this order */
+    size_t abouts, entries, causes, actions;
 };
+void nw_fault_about(struct nw_fault_account *a, const char *format, ...) NW_PRINTF(2, 3);
+/* A cause that what is known makes the likeliest, and what to do about it (NULL: nothing more). */
+void nw_fault_first(struct nw_fault_account *a, const char *cause, const char *action);
 /* `tables`: DMAR and IVRS tables that belong to the machine, `count` of them; NW_ERR_NOMEM. */
 enum nw_status nw_fault_account(const struct nw_fault_group *group, const struct nw_acpi_table *tables, size_t count,
                                 struct nw_fault_account *out, struct nw_error *err) NW_MUST_USE;

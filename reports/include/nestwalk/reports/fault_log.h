@@ -1,5 +1,5 @@
 /* fault_log.h - explained faults as JSON: { "lines", "understood", "faults": [{ "title", "source", "device", "write", "reason", "address", "lowest",
- * "highest", "count", "first_line", "last_line", "meaning", "about": [...], "causes": [...], "actions": [...] }] }. */
+ * "highest", "count", "first_line", "last_line", "meaning", "about": [...], "entries": [...], "causes": [...], "actions": [...] }] }. */
 #ifndef NESTWALK_REPORTS_FAULT_LOG_H
 #define NESTWALK_REPORTS_FAULT_LOG_H
 
