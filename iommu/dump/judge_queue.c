@@ -16,7 +16,10 @@ static void judge_form(struct judge *j, const struct nw_dump_descriptor *q, cons
     const bool pages = (says->type == NW_VTD_INVALIDATE_IOTLB || says->type == NW_VTD_INVALIDATE_PASID_IOTLB) &&
                        says->granularity == 3;
     const unsigned am = (unsigned)nw_field(high, 5, 0), im = (unsigned)nw_field(low, 31, 27);
-    switch (nw_vtd_descriptor_check(&unit, mode, q->word)) {
+    /* A page group response of older kernels says in bit 5 that private data follow (PDP), which later revisions reserve. */
+    const uint64_t private_data = says->type == NW_VTD_PAGE_GROUP_RESPONSE ? NW_BIT(5) : 0;
+    const uint64_t word[4] = { q->word[0] & ~private_data, q->word[1], q->word[2], q->word[3] };
+    switch (nw_vtd_descriptor_check(&unit, mode, word)) {
     case NW_VTD_QUEUE_OK: break;
     case NW_VTD_QUEUE_TYPE:
         nw_judge_add(

@@ -40,20 +40,27 @@ static const char *wrong(const uint64_t *word, unsigned index, unsigned level)
                : "maps a large page that does not stand alike in all its slots";
 }
 
-static void look(void *context, const struct nw_reach_table *t)
+/* The table of this level and all below it, each once; an entry that is not as it should be leads nowhere. */
+static void descend(struct amdvi_image *a, uint16_t device_id, uint64_t address, unsigned level)
 {
-    struct amdvi_image *a = context;
-    const unsigned level = t->level + 1u;
-    if (t->kind != NW_REACH_SECOND_STAGE || !t->readable || level > AMDVI_LEVELS || !image_enter(&a->i, t))
+    const struct nw_amdvi_memory *m = &a->t->memory;
+    const struct nw_reach_table t = { .kind = NW_REACH_SECOND_STAGE, .level = (uint8_t)level, .address = address };
+    const bool readable = amdvi_readable(m, a->t->unit.pa_bits, address) &&
+                          amdvi_readable(m, a->t->unit.pa_bits, address + NW_PAGE_BYTES - 8);
+    const uint64_t *word = readable ? iommu_table_page(m->pm, address) : NULL;
+    if (!word || !image_enter(&a->i, &t))
         return;
-    const uint64_t *word = iommu_table_page(a->t->memory.pm, t->address);
-    for (unsigned k = 0; word && k < (level == AMDVI_LEVELS ? 128u : 512u); k++) {
-        const char *what = word[k] & ENTRY_PR ? wrong(word, k, level) : NULL;
-        char place[48];
+    for (unsigned k = 0; k < (level == AMDVI_LEVELS ? 128u : 512u); k++) {
+        if (!(word[k] & ENTRY_PR))
+            continue;
+        const char *what = wrong(word, k, level);
+        if (!what && !amdvi_is_leaf(word[k]))
+            descend(a, device_id, word[k] & ENTRY_ADDRESS, ENTRY_NEXT(word[k]));
         if (!what)
             continue;
-        snprintf(place, sizeof place, "entry at 0x%llx", (unsigned long long)(t->address + 8 * k));
-        image_add(&a->i, V14, t->source_id, place, "0x%016llx, of level %u with NextLevel %u, %s",
+        char place[48];
+        snprintf(place, sizeof place, "entry at 0x%llx", (unsigned long long)(address + 8 * k));
+        image_add(&a->i, V14, device_id, place, "0x%016llx, of level %u with NextLevel %u, %s",
                   (unsigned long long)word[k], level, ENTRY_NEXT(word[k]), what);
     }
 }
@@ -84,20 +91,16 @@ static void judge_device(struct amdvi_image *a, uint16_t device_id)
         image_add(&a->i, V10, device_id, "device table entry",
                   "a reserved bit or encoding is in 0x%016llx 0x%016llx (bits 255:128)", (unsigned long long)word[3],
                   (unsigned long long)word[2]);
+    if (!illegal && says.valid && says.translation_valid && says.mode)
+        descend(a, device_id, says.root, says.mode);
 }
 
 enum nw_status nw_iommu_check_image_amdvi(const struct nw_amdvi_tables *t, const char *unit,
                                           struct nw_iommu_findings *found, size_t *pages, struct nw_error *err)
 {
     struct amdvi_image a = { .i = { .unit = unit, .findings = found }, .t = t };
-    const struct nw_reach_listener listener = { look, &a };
     const size_t first = found->count, devices = (nw_field(t->device_table, 8, 0) + 1) << (NW_PAGE_LOG2 - 5);
-    struct nw_survey survey;
     for (size_t id = 0; id < devices && id <= UINT16_MAX && !a.i.no_memory; id++)
         judge_device(&a, (uint16_t)id);
-    enum nw_status s = nw_amdvi_survey(t, 0, &listener, &survey, err);
-    if (!s)
-        nw_survey_fini(&survey);
-    const enum nw_status end = image_end(&a.i, first, pages, err);
-    return s ? s : end;
+    return image_end(&a.i, first, pages, err);
 }

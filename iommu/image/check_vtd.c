@@ -6,54 +6,40 @@
 struct vtd_image {
     struct image i;
     const struct nw_vtd_tables *t;
-    /* Of the requester whose tables were told of last. */
-    bool known;
-    uint16_t source_id;
-    bool has_pasid;
-    uint32_t pasid;
-    struct nw_vtd_trees trees;
 };
 
-static bool find_trees(struct vtd_image *v, uint16_t source_id, bool has_pasid, uint32_t pasid, unsigned *reason)
+/* Does the page lie in memory as a whole? */
+static bool is_readable(const struct nw_vtd_tables *t, uint64_t address)
 {
-    const struct nw_vtd_request q = { .source_id = source_id, .has_pasid = has_pasid, .pasid = pasid };
-    if (v->known && v->source_id == source_id && v->has_pasid == has_pasid && v->pasid == pasid)
-        return true;
-    *reason = nw_vtd_trees_of(v->t, &q, &v->trees);
-    v->known = !*reason;
-    v->source_id = source_id;
-    v->has_pasid = has_pasid;
-    v->pasid = pasid;
-    return v->known;
+    bool readable = !t->memory.ram && !(address >> t->unit.haw);
+    for (size_t i = 0; t->memory.ram && i < t->memory.ram_count; i++)
+        readable |= address >= t->memory.ram[i].start && address + NW_PAGE_BYTES <= t->memory.ram[i].end;
+    return readable;
 }
 
-/* Page tables of the format that the entry above gives them. */
-static void judge_table(struct vtd_image *v, const struct nw_reach_table *t, const struct nw_paging *p)
+/* The table of this level and all below it, each once; an entry that is not as it should be leads nowhere. */
+static void descend(struct vtd_image *v, const struct nw_paging *p, enum nw_reach_table_kind kind, uint16_t source_id,
+                    uint64_t address, unsigned level)
 {
-    const uint64_t *word = iommu_table_page(v->t->memory.pm, t->address);
-    for (unsigned k = 0; word && t->level < p->levels && k < 512; k++) {
-        const bool leaf = nw_entry_is_leaf(p, t->level, word[k]);
-        if (!nw_entry_present(p, word[k]) || !nw_entry_is_bad(p, t->level, word[k], leaf))
-            continue;
-        const uint64_t reserved = leaf ? p->level[t->level].reserved_leaf : p->level[t->level].reserved_table;
-        char place[48];
-        snprintf(place, sizeof place, "entry at 0x%llx", (unsigned long long)(t->address + 8 * k));
-        image_add(&v->i, X12, t->source_id, place, "0x%016llx, of level %u, %s and has reserved bits set: 0x%llx",
-                  (unsigned long long)word[k], t->level + 1u, leaf ? "maps a page" : "points to a table",
-                  (unsigned long long)(word[k] & reserved));
-    }
-}
-
-static void look(void *context, const struct nw_reach_table *t)
-{
-    struct vtd_image *v = context;
-    unsigned reason = 0;
-    const bool first = t->kind == NW_REACH_FIRST_STAGE;
-    if ((!first && t->kind != NW_REACH_SECOND_STAGE) || t->guests || !t->readable || !image_enter(&v->i, t) ||
-        !find_trees(v, t->source_id, t->has_pasid, t->pasid, &reason))
+    const struct nw_reach_table t = { .kind = kind, .level = (uint8_t)level, .address = address };
+    const uint64_t *word = is_readable(v->t, address) ? iommu_table_page(v->t->memory.pm, address) : NULL;
+    if (!word || !image_enter(&v->i, &t))
         return;
-    if (first ? v->trees.has_first : v->trees.has_second)
-        judge_table(v, t, first ? &v->trees.first : &v->trees.second);
+    for (unsigned k = 0; k < 512; k++) {
+        if (!nw_entry_present(p, word[k]))
+            continue;
+        const bool leaf = nw_entry_is_leaf(p, level, word[k]);
+        if (nw_entry_is_bad(p, level, word[k], leaf)) {
+            const uint64_t reserved = leaf ? p->level[level].reserved_leaf : p->level[level].reserved_table;
+            char place[48];
+            snprintf(place, sizeof place, "entry at 0x%llx", (unsigned long long)(address + 8 * k));
+            image_add(&v->i, X12, source_id, place, "0x%016llx, of level %u, %s and has reserved bits set: 0x%llx",
+                      (unsigned long long)word[k], level + 1u, leaf ? "maps a page" : "points to a table",
+                      (unsigned long long)(word[k] & reserved));
+        } else if (!leaf && level) {
+            descend(v, p, kind, source_id, word[k] & p->table_address, level - 1);
+        }
+    }
 }
 
 /* The fault reasons of entries that are not as they should be: VT-d, "Fault Conditions". */
@@ -79,14 +65,19 @@ static enum rule rule_of(unsigned reason)
 static bool judge_source(void *context, const struct nw_reach_request *q)
 {
     struct vtd_image *v = context;
-    unsigned reason = 0;
+    const struct nw_vtd_request as_dma = { .source_id = q->source_id, .has_pasid = q->has_pasid, .pasid = q->pasid };
+    struct nw_vtd_trees trees;
+    const unsigned reason = nw_vtd_trees_of(v->t, &as_dma, &trees);
     char place[24] = "";
-    if (find_trees(v, q->source_id, q->has_pasid, q->pasid, &reason) || rule_of(reason) == RULES)
-        return !v->i.no_memory;
     if (q->has_pasid)
         snprintf(place, sizeof place, "PASID 0x%x", q->pasid);
-    image_add(&v->i, rule_of(reason), q->source_id, place, "every request faults with reason 0x%02x, %s", reason,
-              nw_vtd_fault_text(reason));
+    if (rule_of(reason) != RULES)
+        image_add(&v->i, rule_of(reason), q->source_id, place, "every request faults with reason 0x%02x, %s", reason,
+                  nw_vtd_fault_text(reason));
+    if (!reason && trees.has_second)
+        descend(v, &trees.second, NW_REACH_SECOND_STAGE, q->source_id, trees.second.root, trees.second.levels - 1u);
+    if (!reason && trees.translation == NW_VTD_FIRST_STAGE) /* of a nested one it is the guest's */
+        descend(v, &trees.first, NW_REACH_FIRST_STAGE, q->source_id, trees.first.root, trees.first.levels - 1u);
     return !v->i.no_memory;
 }
 
@@ -94,14 +85,8 @@ enum nw_status nw_iommu_check_image_vtd(const struct nw_vtd_tables *t, const cha
                                         struct nw_iommu_findings *found, size_t *pages, struct nw_error *err)
 {
     struct vtd_image v = { .i = { .unit = unit, .findings = found }, .t = t };
-    const struct nw_reach_listener listener = { look, &v };
     const size_t first = found->count;
-    struct nw_survey survey;
     bool more;
     nw_vtd_reach_sources(t, NULL, judge_source, &v, &more);
-    enum nw_status s = nw_vtd_survey(t, 0, &listener, &survey, err);
-    if (!s)
-        nw_survey_fini(&survey);
-    const enum nw_status end = image_end(&v.i, first, pages, err);
-    return s ? s : end;
+    return image_end(&v.i, first, pages, err);
 }

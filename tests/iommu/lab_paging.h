@@ -87,6 +87,12 @@ static const struct lab_case lab_paging[] = {
                 "IOMMU: dmar0 Register Base Address: fed90000\nCAP 0x08 0x00d2000c40660462\n" },
       .from = "0000000000010022\t0000000000000000",
       .to = "0000000000010032\t0000000000000000" },
+    /* A response with private data, as older kernels have it, is none of the broken ones. */
+    { .rule = "Q07",
+      .text = { "Invalidation queue on IOMMU: dmar0\n    "
+                "0\t0000000500100039\t0000000000000008\t0\t0\t0000000000000002\n" },
+      .from = "0000000500100039",
+      .to = "0000000500100079" },
 };
 
 #endif
