@@ -61,21 +61,37 @@ hypercalls:
         jnz     2b
         out     %eax, $EXIT_PORT_END
         .balign EXIT_LOOP_BYTES
+/* No instruction but the operations is added to the empty loop, as the emulation of one may cost as much as an exit. RAX is CPUID's highest
+ * leaf at the hypercall: above all numbers that KVM knows. */
 mixes:  mov     %rcx, %rbp
+        cmp     $1, %r8
+        je      2f
+        ja      3f
 1:      xor     %eax, %eax
         cpuid
         out     %eax, $EXIT_PORT
         mov     %eax, (%rsi)
-        xor     %eax, %eax
-        cmp     $1, %r8
-        je      3f
-        ja      4f
         vmcall
-        jmp     4f
-3:      vmmcall
-4:      add     %rdi, %rsi
+        add     %rdi, %rsi
         dec     %rbp
         jnz     1b
+        out     %eax, $EXIT_PORT_END
+2:      xor     %eax, %eax
+        cpuid
+        out     %eax, $EXIT_PORT
+        mov     %eax, (%rsi)
+        vmmcall
+        add     %rdi, %rsi
+        dec     %rbp
+        jnz     2b
+        out     %eax, $EXIT_PORT_END
+3:      xor     %eax, %eax
+        cpuid
+        out     %eax, $EXIT_PORT
+        mov     %eax, (%rsi)
+        add     %rdi, %rsi
+        dec     %rbp
+        jnz     3b
         out     %eax, $EXIT_PORT_END
 nw_exit_guest_end:
         .section .note.GNU-stack, "", @progbits
