@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum capability { IN_OTHER, IN_ACS, IN_ATS, IN_PRI, IN_PASID, IN_SRIOV };
 struct state {
     struct nw_dump_function *f;
-    enum { IN_OTHER, IN_ACS, IN_ATS, IN_PRI, IN_PASID, IN_SRIOV } in;
+    enum capability in;
     uint8_t config[NW_CONFIG_EXTENDED_BYTES];
     size_t config_bytes;
 };
@@ -77,7 +78,7 @@ static void read_capability(struct state *s, const char *line)
 {
     static const struct {
         const char *name;
-        int in;
+        enum capability in;
     } known[] = { { "Access Control Services", IN_ACS },
                   { "Address Translation Service", IN_ATS },
                   { "Page Request Interface", IN_PRI },

@@ -403,7 +403,7 @@ static void zram__is_full_when_its_share_of_the_frames_is(void **state)
             assert_int_equal(r.guest[1].state, NW_VMS_FINISHED);
         } else {
             assert_true(r.host.slots_full && r.events == 1 && strstr(r.event[0].text, "out of memory"));
-            assert_true(r.host.zswap_pool_bytes <= 0.02 * 30 * 0x1p20);
+            assert_true((double)r.host.zswap_pool_bytes <= 0.02 * 30 * 0x1p20);
         }
         nw_vms_result_fini(&r);
         nw_vms_config_fini(&c);
