@@ -373,7 +373,7 @@ static void table_written(void *context, uint64_t address, hpa_t hpa, uint64_t o
 static void store_to_tables(struct tables *s, uint64_t *t)
 {
     struct vms *v = s->v;
-    for (unsigned i = 0; i < s->writes && !v->failed && !s->vm->done; i++)
+    for (unsigned i = 0; i < s->writes && !v->failed && !is_gone(s->vm); i++)
         guest_store_to_table(v, s->vm, guest_page(v, s->vm, s->written[i] >> NW_PAGE_LOG2), t);
     s->writes = 0;
 }
@@ -412,7 +412,7 @@ static enum nw_status space_of(struct tables *s, size_t work, struct nw_builder 
 void walk_map(struct vms *v, struct vm *vm, size_t work, uint64_t vpn, uint32_t page, uint64_t *t)
 {
     struct nw_builder *b;
-    if (!vm->tables || v->failed || vm->done)
+    if (!vm->tables || v->failed || is_gone(vm))
         return;
     enum nw_status st = space_of(vm->tables, work, &b);
     if (!st)
@@ -424,7 +424,7 @@ void walk_map(struct vms *v, struct vm *vm, size_t work, uint64_t vpn, uint32_t 
 
 void walk_unmap(struct vms *v, struct vm *vm, size_t work, uint64_t vpn, uint64_t *t)
 {
-    if (!vm->tables || v->failed || vm->done)
+    if (!vm->tables || v->failed || is_gone(vm)) /* whose works are done still gives pages to the balloon */
         return;
     enum nw_status st = nw_builder_unmap(&vm->tables->space[work], vpn << NW_PAGE_LOG2, v->err);
     if (st)
