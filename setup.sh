@@ -17,7 +17,7 @@ tests=(
   chromium               # opens the report
   man-db bash-completion # read the generated manual page and completion
   acpica-tools           # reads the firmware tables that iommu show is compared with
-  jq libxml2-utils sqlite3 xz-utils gzip bzip2 git
+  jq libxml2-utils sqlite3 xz-utils gzip bzip2 xxd git
 )
 
 case "${1:-all}" in
