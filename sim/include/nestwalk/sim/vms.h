@@ -2,7 +2,7 @@
  *
  *     struct nw_vms_config c;
  *     nw_vms_config_init(&c);
- *     ... nw_vms_config_add_guest(), nw_vms_config_set(&c, "balloon.policy", "idle-tax", "--set", err), ... (or nw_vms_load(), scenarios/vms.h)
+ *     ... nw_vms_config_add_guest(), nw_vms_config_set(&c, "balloon.policy", "idle-tax", "--set", err), ... (or nw_guests_load(), scenarios/guests.h)
  *     if ((s = nw_vms_config_check(&c, err))) ...
  *     struct nw_vms_result r;
  *     s = nw_vms_run(&c, NULL, &r, err);
@@ -26,8 +26,8 @@
  * that takes is counted, and `host.flush_ns` prices them).
  *
  * Same configuration, same result. */
-#ifndef NESTWALK_SIM_VMM_H
-#define NESTWALK_SIM_VMM_H
+#ifndef NESTWALK_SIM_VMS_H
+#define NESTWALK_SIM_VMS_H
 
 #include <nestwalk/base/metric.h>
 #include <nestwalk/sim/config.h>
