@@ -3,7 +3,7 @@
 #include <nestwalk/iommu/vtd_unit.h>
 #include <stdio.h>
 
-const char *iommu_unit_problem(struct iommu_unit *u)
+const char *iommu_unit_numbers(const char *const *value, uint64_t *number)
 {
     static const struct {
         int option;
@@ -19,13 +19,20 @@ const char *iommu_unit_problem(struct iommu_unit *u)
         { UNIT_CONTROL, 0, UINT64_MAX, "--control takes a register's value" },
         { UNIT_HAW, 32, NW_PHYS_BITS_MAX, "--haw takes a number of bits, 32 to 52" },
     };
-    const char *const *v = u->value;
     for (size_t i = 0; i < NW_ARRAY_LEN(numbers); i++) {
-        uint64_t *n = &u->number[numbers[i].option];
-        const char *text = v[numbers[i].option];
+        uint64_t *n = &number[numbers[i].option];
+        const char *text = value[numbers[i].option];
         if (text && (!nw_cli_parse_u64(text, n) || *n < numbers[i].least || *n > numbers[i].most))
             return numbers[i].problem;
     }
+    return NULL;
+}
+
+const char *iommu_unit_problem(struct iommu_unit *u)
+{
+    const char *const *v = u->value, *problem = iommu_unit_numbers(v, u->number);
+    if (problem)
+        return problem;
     if (v[UNIT_DEVICE_TABLE] && (v[UNIT_CAP] || v[UNIT_ECAP]))
         return "--cap and --ecap go with --rtaddr";
     if (!v[UNIT_DEVICE_TABLE] && (v[UNIT_EFR] || v[UNIT_CONTROL]))

@@ -53,6 +53,8 @@ struct iommu_unit {
     struct nw_amdvi_range range;
 };
 
+/* UNIT_OPTIONS values as given (NULL: not) into numbers. What is wrong with one of them; NULL when nothing is. */
+const char *iommu_unit_numbers(const char *const *value, uint64_t *number);
 /* What is wrong with the values; NULL when nothing is. Fills in the numbers. */
 const char *iommu_unit_problem(struct iommu_unit *u);
 /* The unit's width, and its image opened when there is one and it is not open yet. */

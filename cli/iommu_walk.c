@@ -8,21 +8,10 @@
 #include <string.h>
 
 const struct nw_option iommu_walk_options[] = {
-    [OPT_IMAGE] = { "image", 'i', "FILE", "A dump of physical memory: raw binary, whole 4 KiB pages." },
-    [OPT_START] = { "start", 0, "ADDRESS", "Host-physical address of the dump's first byte. Default: 0." },
     [OPT_CASES] = { "cases", 'c', "FILE", "Recorded cases of DMA remapping: JSON lines, compressed or not." },
     [OPT_ID] = { "id", 0, "ID", "The case with this id." },
     [OPT_LINE] = { "line", 0, "N", "The case in this line (from 1)." },
     [OPT_REQUEST] = { "request", 0, "N", "The case's DMA request of this number (from 1). Default: 1." },
-    [OPT_RTADDR] = { "rtaddr", 'r', "VALUE", "Root Table Address Register, bits 11:10 (table mode) included." },
-    [OPT_DEVICE_TABLE] = { "device-table", 'd', "VALUE",
-                           "AMD-Vi: Device Table Base Address Register, size (bits 8:0) included." },
-    [OPT_CAP] = { "cap", 0, "VALUE", "Capability Register. Default: 0x9d2078c222f0606 (the model's)." },
-    [OPT_ECAP] = { "ecap", 0, "VALUE", "Extended Capability Register. Default: 0x1ed9cc4f00f5e (the model's)." },
-    [OPT_EFR] = { "efr", 0, "VALUE", "AMD-Vi: Extended Feature Register. Default: 0x13000f000058da (the model's)." },
-    [OPT_CONTROL] = { "control", 0, "VALUE",
-                      "AMD-Vi: Control Register; of it GTEn and GCR3TRPMode matter. Default: 0x10001 (GTEn)." },
-    [OPT_HAW] = { "haw", 0, "BITS", "Width of a physical address, 32 to 52. Default: 48." },
     [OPT_SOURCE] = { "source", 's', "BB:DD.F", "Bus, device and function of the requester, hexadecimal." },
     [OPT_PASID] = { "pasid", 'p', "N", "The request has this PASID. Default: it has none." },
     [OPT_IOVA] = { "iova", 'a', "ADDRESS", "The address asked for." },
@@ -30,6 +19,7 @@ const struct nw_option iommu_walk_options[] = {
     [OPT_WRITE] = { "write", 'w', NULL, "The request is a write." },
     [OPT_EXECUTE] = { "execute", 'x', NULL, "The request is a read that asks to execute; goes with --pasid." },
     [OPT_JSON] = { "json", 'j', "FILE|-", "Write the walk as JSON, to a file or to standard output." },
+    IOMMU_UNIT_ROWS(OPT_UNIT, 'd', "48"),
     { 0 },
 };
 
@@ -61,16 +51,8 @@ static const char *number_problem(struct walk *w)
         uint64_t least, most;
         const char *problem;
     } numbers[] = {
-        { OPT_START, 0, UINT64_MAX, "--start takes an address" },
         { OPT_LINE, 1, UINT64_MAX, "--line takes the number of a line, from 1" },
         { OPT_REQUEST, 1, UINT64_MAX, "--request takes the number of a request, from 1" },
-        { OPT_RTADDR, 0, UINT64_MAX, "--rtaddr takes a register's value, like 0x1000" },
-        { OPT_DEVICE_TABLE, 0, UINT64_MAX, "--device-table takes a register's value, like 0x10000f" },
-        { OPT_EFR, 0, UINT64_MAX, "--efr takes a register's value" },
-        { OPT_CONTROL, 0, UINT64_MAX, "--control takes a register's value" },
-        { OPT_CAP, 0, UINT64_MAX, "--cap takes a register's value" },
-        { OPT_ECAP, 0, UINT64_MAX, "--ecap takes a register's value" },
-        { OPT_HAW, 32, NW_PHYS_BITS_MAX, "--haw takes a number of bits, 32 to 52" },
         { OPT_PASID, 0, 0xfffff, "--pasid takes a number of 20 bits" },
         { OPT_IOVA, 0, UINT64_MAX, "--iova takes an address, like 0x7f000" },
     };
@@ -80,7 +62,7 @@ static const char *number_problem(struct walk *w)
         if (text && (!nw_cli_parse_u64(text, n) || *n < numbers[i].least || *n > numbers[i].most))
             return numbers[i].problem;
     }
-    return NULL;
+    return iommu_unit_numbers(w->value + OPT_UNIT, w->number + OPT_UNIT);
 }
 
 /* What is wrong with the options themselves; NULL when nothing is. */

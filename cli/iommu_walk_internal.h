@@ -3,23 +3,14 @@
 #define NESTWALK_CLI_IOMMU_WALK_INTERNAL_H
 
 #include "internal.h"
-#include "iommu_image.h"
+#include "iommu_unit.h"
 #include <nestwalk/reports/vtd_walk.h>
 
 enum {
-    OPT_IMAGE,
-    OPT_START,
     OPT_CASES,
     OPT_ID,
     OPT_LINE,
     OPT_REQUEST,
-    OPT_RTADDR,
-    OPT_DEVICE_TABLE,
-    OPT_CAP,
-    OPT_ECAP,
-    OPT_EFR,
-    OPT_CONTROL,
-    OPT_HAW,
     OPT_SOURCE,
     OPT_PASID,
     OPT_IOVA,
@@ -27,7 +18,17 @@ enum {
     OPT_WRITE,
     OPT_EXECUTE,
     OPT_JSON,
-    OPT_END
+    OPT_UNIT,
+    OPT_IMAGE = OPT_UNIT + UNIT_IMAGE,
+    OPT_START = OPT_UNIT + UNIT_START,
+    OPT_RTADDR = OPT_UNIT + UNIT_RTADDR,
+    OPT_DEVICE_TABLE = OPT_UNIT + UNIT_DEVICE_TABLE,
+    OPT_CAP = OPT_UNIT + UNIT_CAP,
+    OPT_ECAP = OPT_UNIT + UNIT_ECAP,
+    OPT_EFR = OPT_UNIT + UNIT_EFR,
+    OPT_CONTROL = OPT_UNIT + UNIT_CONTROL,
+    OPT_HAW = OPT_UNIT + UNIT_HAW,
+    OPT_END = OPT_UNIT + UNIT_OPTIONS
 };
 
 struct walk {

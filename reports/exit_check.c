@@ -12,18 +12,6 @@ const char nw_exit_check_claim[] =
     "within 25 % of the sum of its parts";
 enum { WITHIN_PERCENT = 25, MACHINES_MAX = 256 };
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, size_t n)
-{
-    qsort(v, n, sizeof *v, by_value);
-    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
 struct progress {
     const struct nw_exit_check_options *options;
     uint64_t done, total;
@@ -72,8 +60,8 @@ static void judge(struct nw_exit_check *c, double cycles[NW_EXIT_COST_OPERATIONS
         struct nw_exit_figure *f = &c->figure[k];
         if (f->skipped[0])
             continue;
-        f->predicted = median(cycles[k], half);
-        f->held_out = median(cycles[k] + half, rest); /* sorts */
+        f->predicted = nw_median(cycles[k], half);
+        f->held_out = nw_median(cycles[k] + half, rest); /* sorts */
         f->low = cycles[k][half];
         f->high = cycles[k][c->machines - 1];
     }
@@ -90,7 +78,7 @@ static void judge(struct nw_exit_check *c, double cycles[NW_EXIT_COST_OPERATIONS
         c->max_error_percent = fmax(c->max_error_percent, error[judged++]);
     }
     c->judged = (uint32_t)judged;
-    c->median_error_percent = median(error, judged);
+    c->median_error_percent = nw_median(error, judged);
     c->holds = c->max_error_percent <= WITHIN_PERCENT;
 }
 

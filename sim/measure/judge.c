@@ -3,6 +3,7 @@
 #include <math.h>
 #include <nestwalk/base/addr.h>
 #include <nestwalk/sim/judge.h>
+#include <nestwalk/sim/measure.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +13,6 @@ enum { SMALL_PAGES = 2048, LARGE_PAGES = 32768, PREDICTED_MAX = 64 };
 double nw_judged_error_percent(const struct nw_judged_point *p, enum nw_judged_model model)
 {
     return 100 * (p->predicted[model] / p->measured.cycles - 1);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, size_t n)
-{
-    qsort(v, n, sizeof *v, by_value);
-    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
 /* ---- points ---- */
@@ -107,7 +96,7 @@ static enum nw_status predict(struct judging *g, struct nw_error *err)
     for (size_t i = 0; i < j->point_count && !s; i++)
         for (unsigned model = 0; model < NW_JUDGED_MODELS; model++)
             j->point[i].predicted[model] =
-                median(&g->predicted[(i * NW_JUDGED_MODELS + model) * PREDICTED_MAX], j->predicted_processes);
+                nw_median(&g->predicted[(i * NW_JUDGED_MODELS + model) * PREDICTED_MAX], j->predicted_processes);
     free(g->predicted);
     return s;
 }
@@ -205,7 +194,7 @@ static enum nw_status judge_regime(struct judging *g, const struct regime *rule,
             error[r->points++] = fabs(nw_judged_error_percent(p, model));
         }
         if (r->points) {
-            r->median_error_percent[model] = median(error, r->points); /* sorts */
+            r->median_error_percent[model] = nw_median(error, r->points); /* sorts */
             r->max_error_percent[model] = error[r->points - 1];
         }
     }

@@ -33,7 +33,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *v, size_t n)
+double nw_median(double *v, size_t n)
 {
     qsort(v, n, sizeof *v, by_value);
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
@@ -57,14 +57,14 @@ struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t ch
                 misses[counted++] = s->dtlb_misses;
         }
         if (n)
-            of_process[processes++] = median(v, n);
+            of_process[processes++] = nw_median(v, n);
     }
     if (!processes)
         return (struct nw_chase_figure){ .dtlb_misses = -1 };
-    struct nw_chase_figure f = { .cycles = median(of_process, processes),
+    struct nw_chase_figure f = { .cycles = nw_median(of_process, processes),
                                  .low = of_process[0],
                                  .high = of_process[processes - 1],
-                                 .dtlb_misses = counted ? median(misses, counted) : -1,
+                                 .dtlb_misses = counted ? nw_median(misses, counted) : -1,
                                  .processes = (uint32_t)processes };
     return f;
 }

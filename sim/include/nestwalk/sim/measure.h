@@ -123,4 +123,7 @@ struct nw_measure_pin {
 void nw_measure_pin(struct nw_measure_pin *pin);
 void nw_measure_unpin(struct nw_measure_pin *pin);
 
+/* The middle of n values, of an even number the mean of the two; sorts them. n is not 0. */
+double nw_median(double *v, size_t n);
+
 #endif
