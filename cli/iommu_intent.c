@@ -1,4 +1,5 @@
 #include "iommu_intent.h"
+#include "cli.h"
 #include <nestwalk/reports/survey.h>
 #include <nestwalk/reports/vtd_walk.h>
 #include <nestwalk/scenarios/intent.h>
@@ -31,16 +32,25 @@ static enum nw_status add_tables(struct iommu_intent *i, struct iommu_unit *unit
     return nw_proof_add_dump(i->proof, d, err);
 }
 
+static void on_progress(void *context, uint64_t tables) { nw_cli_progress_update(context, tables, 0); }
+
 enum nw_status iommu_intent_check(struct iommu_intent *i, const char *path, struct iommu_unit *unit,
                                   const struct nw_dump *dump, struct nw_iommu_findings *found, struct nw_error *err)
 {
     enum nw_status s = nw_intent_load(path, &i->in, err);
     if (!s)
         s = nw_proof_create(&i->in, &i->proof, err);
-    if (!s)
+    struct nw_cli_progress progress;
+    nw_cli_progress_start(&progress, "what devices reach", "tables");
+    if (!s) {
+        nw_proof_watch(i->proof, on_progress, &progress);
         s = add_tables(i, unit, dump, err);
+    }
     if (!s)
         s = nw_proof_judge(i->proof, found, &i->proved, err);
+    if (i->proof)
+        nw_proof_watch(i->proof, NULL, NULL);
+    nw_cli_progress_finish(&progress);
     if (!s) {
         found->intent = &i->in;
         found->proved = &i->proved;

@@ -83,6 +83,14 @@ static bool enter(struct nw_frame_set *s, uint64_t page)
     return !nw_frame_set_add(s, page, NW_PAGE_BYTES, NW_REACH_BOTH, NULL); /* no memory: asked for at the end */
 }
 
+enum { TABLES_A_REPORT = 1024 };
+
+void nw_proof_watch(struct nw_proof *p, void (*fn)(void *context, uint64_t tables), void *context)
+{
+    p->progress.fn = fn;
+    p->progress.context = context;
+}
+
 static void note_table(void *context, const struct nw_reach_table *t)
 {
     struct proof_unit *u = context;
@@ -97,6 +105,9 @@ static void note_table(void *context, const struct nw_reach_table *t)
     const unsigned use = use_of(t);
     if (!enter(u->table[use], page))
         return;
+    struct proof_progress *g = u->progress;
+    if (!(++g->tables % TABLES_A_REPORT) && g->fn)
+        g->fn(g->context, g->tables);
     if (enter(u->host_tables, page))
         return;
     for (unsigned i = 0; i < TABLE_USES; i++)
@@ -176,6 +187,7 @@ static enum nw_status add_unit(struct nw_proof *p, const char *name, uint16_t se
     *at = *out = u;
     snprintf(u->name, sizeof u->name, "%s", name);
     u->segment = segment;
+    u->progress = &p->progress;
     return unit_sets(u, err);
 }
 

@@ -16,8 +16,15 @@ struct odd_tables {
     size_t count;
 };
 
+struct proof_progress {
+    void (*fn)(void *context, uint64_t tables);
+    void *context;
+    uint64_t tables;
+};
+
 struct proof_unit {
     char name[32];
+    struct proof_progress *progress; /* of the proof */
     uint16_t segment;
     bool is_vtd, is_amdvi; /* neither: mappings of texts */
     struct nw_vtd_tables vtd;
@@ -71,6 +78,7 @@ struct nw_proof {
     struct proof_subject *subject;
     size_t subjects;
     struct nw_iommu_findings *found;
+    struct proof_progress progress;
     bool no_memory; /* checked at the end of each step */
 };
 

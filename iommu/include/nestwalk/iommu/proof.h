@@ -25,6 +25,9 @@ struct nw_proof;
 enum nw_status nw_proof_create(const struct nw_intent *in, struct nw_proof **out, struct nw_error *err) NW_MUST_USE;
 void nw_proof_destroy(struct nw_proof *p); /* NULL is allowed */
 
+/* Called now and then while tables are read, with how many have been. `fn` NULL: nobody asks. */
+void nw_proof_watch(struct nw_proof *p, void (*fn)(void *context, uint64_t tables), void *context);
+
 /* NW_ERR_INPUT: the root table, or the device table, is not in memory; NW_ERR_NOMEM. Memory is changed and put back. */
 enum nw_status nw_proof_add_vtd(struct nw_proof *p, const char *name, uint16_t segment, const struct nw_vtd_tables *t,
                                 struct nw_error *err) NW_MUST_USE;
