@@ -36,6 +36,12 @@ bool capture_range_parse(const char *text, struct nw_working_set_options *o)
 
 /* ---- what came out ---- */
 
+/* Of pages that are not zeros. */
+static double packing_ratio(const struct nw_working_set_contents *c)
+{
+    return c->packed_bytes ? (double)((c->pages - c->zeros) * NW_PAGE_BYTES) / (double)c->packed_bytes : 0;
+}
+
 static void json_pages(const char *name, uint64_t pages, bool known)
 {
     if (known)
@@ -58,7 +64,14 @@ static void print_json(const struct nw_working_set_options *o, const struct nw_w
         printf("%s ", i ? "," : "");
         nw_cli_json_string(stdout, set->note[i]);
     }
-    printf(" ],\n  \"intervals\": [");
+    printf(" ],\n");
+    const struct nw_working_set_contents *c = &set->contents;
+    if (o->contents)
+        printf("  \"contents\": { \"events\": %" PRIu64 ", \"pages\": %" PRIu64 ", \"zeros\": %" PRIu64
+               ", \"equal\": %" PRIu64 ", \"distinct\": %" PRIu64 ", \"packed_bytes\": %" PRIu64
+               ", \"unreadable\": %" PRIu64 " },\n",
+               c->events, c->pages, c->zeros, c->equal, c->distinct, c->packed_bytes, c->unreadable);
+    printf("  \"intervals\": [");
     for (size_t i = 0; i < set->count; i++) {
         const struct nw_working_set_interval *n = &set->interval[i];
         printf("%s\n    { \"start_ns\": %" PRIu64 ", \"end_ns\": %" PRIu64, i ? "," : "", n->start_ns, n->end_ns);
@@ -110,6 +123,13 @@ static void print_text(const struct nw_working_set_options *o, const struct nw_w
         printf("; %" PRIu64 " pages of the %" PRIu64 " watched (4 KiB each) were %s", set->pages, set->watched_pages,
                set->knows_accessed ? "accessed" : "written");
     printf("\n");
+    const struct nw_working_set_contents *c = &set->contents;
+    if (o->contents)
+        printf("  contents of %" PRIu64 " pages: %" PRIu64 " are zeros, %" PRIu64 " equal another page, %" PRIu64
+               " different ones in all; zstd makes those that are not zeros %.2f times smaller\n",
+               c->pages, c->zeros, c->equal, c->distinct, packing_ratio(c));
+    if (c->unreadable)
+        printf("  note: %" PRIu64 " pages could not be read\n", c->unreadable);
     for (unsigned i = 0; i < set->notes; i++)
         printf("  note: %s\n", set->note[i]);
 }

@@ -18,6 +18,7 @@ enum {
     OPT_INTERVAL,
     OPT_INTERVALS,
     OPT_RANGE,
+    OPT_HASH_PAGES,
     OPT_OUT,
     OPT_LIST,
     OPT_JSON
@@ -42,6 +43,8 @@ static const struct nw_option options[] = {
     [OPT_RANGE] = { "range", 0, "largest|all|START-END",
                     "Which of the process's memory: its largest writable mapping (default), all writable ones, or an "
                     "address range in hexadecimal." },
+    [OPT_HASH_PAGES] = { "hash-pages", 0, NULL,
+                         "Working sets: what pages hold as well, as a hash and as the size that zstd makes of it." },
     [OPT_OUT] = { "output", 'o', "OUT.nwt", "The trace to write." },
     [OPT_LIST] = { "list", 0, NULL, "Show the workloads and their defaults." },
     [OPT_JSON] = { "json", 0, NULL, "Print what was captured (or the list) as JSON." },
@@ -204,6 +207,7 @@ static int parse(const struct nw_command *self, struct nw_cli_parser *parser, st
         case OPT_OUT: r->guest.path = r->set.path = value; break;
         case OPT_LIST: r->list = true; break;
         case OPT_JSON: r->json = true; break;
+        case OPT_HASH_PAGES: r->set.contents = true; break;
         case OPT_PAGES:
             if (strcmp(value, "4K") && strcmp(value, "2M"))
                 return nw_cli_usage(self, "--pages %s: 4K or 2M", value);
@@ -244,6 +248,8 @@ static int run(const struct nw_command *self, int argc, char **argv)
         r.set.via = (enum nw_working_set_via)(r.via - WORKING_SET_VIAS);
     else
         r.guest.via = (enum nw_capture_via)r.via;
+    if (r.set.contents && !of_set)
+        return nw_cli_usage(self, "--hash-pages goes with --via dirty-ring, dirty-log, clear-refs and idle");
     const bool of_process = of_set && !nw_working_set_via_guest(r.set.via);
     if (of_process != (r.set.pid != 0))
         return nw_cli_usage(self, "--pid PID goes with --via clear-refs and --via idle, and they with it");
@@ -274,7 +280,8 @@ const struct nw_command nw_cmd_capture = {
         "interval. dirty-ring runs a workload as above, unstepped, and asks KVM. clear-refs and idle watch any "
         "process, such as another VMM with its guest, from outside; frame numbers are root's to see. "
         "What the kernel does not allow is said, and the rest is recorded. The trace has the interval's pages in "
-        "ascending order, a store where a page is known to be written and a load elsewhere.\n\n"
+        "ascending order, a store where a page is known to be written and a load elsewhere. --hash-pages adds what the "
+        "pages hold, so that nestwalk run of several guests can share and compress them as they are.\n\n"
         "Without /dev/kvm, or without permission to use it, the exit status is 4. Interrupted, it leaves a "
         "whole trace of "
         "what was captured until then, and exits with 4 as well.",
@@ -282,6 +289,7 @@ const struct nw_command nw_cmd_capture = {
                 "nestwalk capture --workload vmchurn --instructions 300000 --seed 7 -o churn.nwt\n"
                 "nestwalk capture --workload gups --size 64M --pages 2M -o gups.nwt\n"
                 "nestwalk capture --workload sort --via dirty-ring --interval 0.2 -o sort.nwt\n"
+                "nestwalk capture --workload hashjoin --via dirty-ring --hash-pages -o pages.nwt\n"
                 "nestwalk capture --via clear-refs --pid 4711 --interval 2 --intervals 30 -o guest.nwt\n"
                 "nestwalk capture --list",
     .options = options,

@@ -14,6 +14,11 @@ enum {
     OPT_STRIDE,
     OPT_EXPONENT,
     OPT_STORES,
+    OPT_CONTENTS,
+    OPT_ZERO,
+    OPT_COMMON,
+    OPT_IMAGE,
+    OPT_RATIO,
     OPT_REQUESTS, /* and of devices */
     OPT_BYTES,
     OPT_MIX,
@@ -37,6 +42,15 @@ static const struct nw_option options[] = {
     [OPT_STRIDE] = { "stride", 0, "BYTES", "sequential: the step; pointer-chase: a node's size; default 64." },
     [OPT_EXPONENT] = { "exponent", 0, "S", "zipf: how skewed, 0 (not at all) to 16; default 0.99." },
     [OPT_STORES] = { "stores", 0, "FRACTION", "This share of the accesses, 0 to 1, are stores (not gups); default 0." },
+    [OPT_CONTENTS] = { "contents", 0, NULL,
+                       "What pages hold as well, told at the first access to each; the next four options imply it." },
+    [OPT_ZERO] = { "zero", 0, "FRACTION", "This share of the pages, 0 to 1, holds zeros; default 0." },
+    [OPT_COMMON] = { "common", 0, "FRACTION",
+                     "This share holds the same in all traces of the image, whatever their seeds; default 0." },
+    [OPT_IMAGE] = { "image", 0, "NAME", "Which image; default: one without a name." },
+    [OPT_RATIO] = { "ratio", 0, "R",
+                    "How many times smaller compression makes a page that is not zeros, 1 to 64, roughly; "
+                    "default 3." },
     [OPT_OUT] = { "output", 'o', "OUT.nwt", "The trace to write." },
     [OPT_JSON] = { "json", 0, NULL, "Print what was written as JSON." },
     [OPT_REQUESTS] = { "requests", 0, "N", "Devices: how many packets or disk requests." },
@@ -122,6 +136,14 @@ static bool take(struct nw_generate_options *o, int option, const char *value)
     case OPT_SEED: return nw_cli_parse_u64(value, &o->seed);
     case OPT_STRIDE: return nw_cli_parse_u64(value, &o->stride_bytes);
     case OPT_EXPONENT: return nw_cli_parse_double(value, &o->exponent);
+    case OPT_CONTENTS: return o->contents = true;
+    case OPT_ZERO: o->contents = true; return nw_cli_parse_double(value, &o->zero_fraction);
+    case OPT_COMMON: o->contents = true; return nw_cli_parse_double(value, &o->image_fraction);
+    case OPT_IMAGE:
+        o->contents = true;
+        o->image = value;
+        return true;
+    case OPT_RATIO: o->contents = true; return nw_cli_parse_double(value, &o->packed_ratio);
     default: return nw_cli_parse_double(value, &o->store_fraction);
     }
 }
@@ -149,7 +171,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
     struct nw_generate_io_options io;
     nw_generate_io_defaults(&io);
     bool json = false;
-    unsigned given = 0;
+    uint64_t given = 0;
     int option;
     while ((option = nw_cli_next(&parser, &value)) != NW_CLI_DONE) {
         switch (option) {
@@ -162,7 +184,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
             kind = value;
             break;
         default:
-            given |= 1u << option;
+            given |= UINT64_C(1) << option;
             if (option >= OPT_REQUESTS ? !take_io(&io, option, value) : !take(&o, option, value))
                 return nw_cli_usage(self, "--%s %s: not %s", options[option].name, value,
                                     option == OPT_DIRECTION ? "in, out or mixed"
@@ -207,11 +229,16 @@ const struct nw_command nw_cmd_gen = {
                "pointer-chase: one random cycle through all nodes of the span.\n\n"
                "gups: read-modify-write of random 8-byte words: a load and a store to the same address.\n\n"
                "All accesses are 8 bytes wide, by user code.\n\n"
+               "--contents: before the first access to a page an event says what it holds (a hash, and the size when "
+               "compressed), for sharing and compressed swap in nestwalk run of several guests. Two traces of one "
+               "image with different seeds agree in the pages of the image and in those of zeros.\n\n"
                "nic, nvme, virtio-net, virtio-blk: no accesses, but what a device's driver maps and unmaps, and what "
                "the device reads "
                "and writes: rings, lists and buffers, as fast as the link allows (docs/dma-traces.md).",
-    .examples = "nestwalk gen zipf --accesses 32M --span 1G --stores 0.3 -o zipf.nwt\n"
-                "nestwalk gen nic --requests 100K --link 10 --direction mixed -o nic.nwt",
+    .examples =
+        "nestwalk gen zipf --accesses 32M --span 1G --stores 0.3 -o zipf.nwt\n"
+        "nestwalk gen uniform --accesses 8M --span 64M --zero 0.1 --common 0.3 --image debian --seed 1 -o a.nwt\n"
+        "nestwalk gen nic --requests 100K --link 10 --direction mixed -o nic.nwt",
     .options = options,
     .run = run,
 };

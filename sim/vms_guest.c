@@ -17,19 +17,37 @@ enum nw_status stack_push(struct stack *s, uint32_t item, struct nw_error *err)
     return NW_OK;
 }
 
-/* ---- contents ---- bit 63: nobody else has it; bit 62: of an image; bit 61 alone: a trace's; 0: zeros */
+/* ---- contents ---- bit 63: nobody else has it, with the guest, the page's compressed size (0: not known) and a count behind; bit 62: of an image; bit 61
+ * alone: a trace's, with the compressed size (0: not known) and 48 bits of the hash behind; 0: zeros */
+enum { UNIQUE_VM_BIT = 54, UNIQUE_PACKED_BIT = 41, TRACED_PACKED_BIT = 48, PACKED_BITS = 13 };
+_Static_assert(NW_VMS_GUESTS_MAX <= 1 << (63 - UNIQUE_VM_BIT), "guests have a place in contents");
 
 static uint64_t of_image(uint64_t image, uint64_t what)
 {
     return (nw_mix64(image + nw_mix64(what)) & ~NW_BIT(63)) | NW_BIT(62);
 }
 
-uint64_t guest_content_of_hash(uint64_t hash)
+uint64_t guest_content_of_trace(uint64_t hash, uint64_t packed_bytes)
 {
-    return hash == nw_page_hash_of_zeros() ? 0 : (hash & (NW_BIT(61) - 1)) | NW_BIT(61);
+    return hash == nw_page_hash_of_zeros()
+               ? 0
+               : NW_BIT(61) | packed_bytes << TRACED_PACKED_BIT | (hash & (NW_BIT(TRACED_PACKED_BIT) - 1));
 }
 
-static uint64_t unique(struct vm *vm) { return NW_BIT(63) | (uint64_t)vm->index << 48 | ++vm->versions; }
+uint64_t guest_content_packed_bytes(uint64_t content)
+{
+    const uint64_t kind = content >> 61;
+    return kind >= 4   ? content >> UNIQUE_PACKED_BIT & (NW_BIT(PACKED_BITS) - 1)
+           : kind == 1 ? content >> TRACED_PACKED_BIT & (NW_BIT(PACKED_BITS) - 1)
+                       : 0;
+}
+
+/* MODEL: what is stored compresses as what was there before, as far as a trace said how that does. */
+static uint64_t unique(struct vm *vm, uint64_t before)
+{
+    return NW_BIT(63) | (uint64_t)vm->index << UNIQUE_VM_BIT | guest_content_packed_bytes(before) << UNIQUE_PACKED_BIT |
+           (++vm->versions & (NW_BIT(UNIQUE_PACKED_BIT) - 1));
+}
 
 uint64_t guest_new_content(struct vm *vm, uint64_t vpn, uint64_t content)
 {
@@ -41,7 +59,7 @@ uint64_t guest_new_content(struct vm *vm, uint64_t vpn, uint64_t content)
         if (!content && draw < g->zero + g->common)
             return of_image(vm->image, vpn);
     }
-    return unique(vm);
+    return unique(vm, content);
 }
 
 /* ---- virtual pages ---- */
@@ -367,7 +385,7 @@ uint32_t guest_new_table(struct vms *v, struct vm *vm, uint64_t *t)
     const uint32_t page = alloc_or_die(v, vm, t);
     if (page == NW_NONE32 || v->failed || vm->done)
         return NW_NONE32;
-    host_overwrite(v, vm, page, unique(vm), false, t);
+    host_overwrite(v, vm, page, unique(vm, 0), false, t);
     return v->failed || vm->done ? NW_NONE32 : page;
 }
 
@@ -375,7 +393,7 @@ void guest_store_to_table(struct vms *v, struct vm *vm, uint32_t page, uint64_t 
 {
     host_make_writable(v, vm, page, t);
     if (!v->failed && nw_hostmem_at(v->h, page)->backing == NW_BACKING_FRAME)
-        nw_hostmem_store(v->h, page, unique(vm));
+        nw_hostmem_store(v->h, page, unique(vm, 0));
 }
 
 static void hold(struct vms *v, struct vm *vm, uint32_t page, uint32_t owner, unsigned flags, uint64_t *t)

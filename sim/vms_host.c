@@ -61,11 +61,15 @@ static void adjust_pool(struct vms *v)
     }
 }
 
-/* Zeros are noted and take nothing; other contents between half and three halves of the mean, drawn from the content itself. */
+/* Zeros are noted and take nothing; of others a trace may have told the size. If not, it is between half and three halves of the mean, drawn from the content
+ * itself. */
 static uint64_t compressed_bytes(const struct vms *v, uint64_t content)
 {
     if (!content)
         return 1;
+    const uint64_t told = guest_content_packed_bytes(content);
+    if (told)
+        return told;
     const double share = 0.5 + (double)(nw_mix64(content ^ UINT64_C(0x7a737761)) >> 11) * 0x1p-53;
     const double bytes = (double)NW_PAGE_BYTES / v->config->swap.zswap_ratio * share;
     return bytes < 4096 ? (uint64_t)bytes + 1 : 4096;

@@ -176,8 +176,10 @@ void guest_store_to_table(struct vms *v, struct vm *vm, uint32_t page, uint64_t 
 void guest_exit(struct vms *v, struct vm *vm, size_t work);
 /* What a store leaves in the page that has this content now. */
 uint64_t guest_new_content(struct vm *vm, uint64_t vpn, uint64_t content);
-/* The content that a trace's page-hash event speaks of: equal in all guests when the hashes are. */
-uint64_t guest_content_of_hash(uint64_t hash);
+/* The content that a trace's page-hash or page-content event (packed_bytes 0: not known) speaks of: equal in all guests when the hashes are. */
+uint64_t guest_content_of_trace(uint64_t hash, uint64_t packed_bytes);
+/* To what size it compresses, by what a trace said; 0: not known. */
+uint64_t guest_content_packed_bytes(uint64_t content);
 /* The content of a file's block as it is on the disk, and where it is there. */
 uint64_t guest_block_content(const struct vm *vm, uint32_t owner);
 uint64_t guest_block_position(const struct vm *vm, uint32_t owner);

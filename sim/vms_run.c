@@ -182,7 +182,7 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
     return NW_LIKELY(!vm->tables) || walked(v, vm, vpn, page, store, t);
 }
 
-/* What the trace says of pages' contents before its next access. A page-hash event is what the last stores left, so it costs what making the page writable costs, and no
+/* What the trace says of pages' contents before its next access. A page-hash or page-content event is what the last stores left, so it costs what making the page writable costs, and no
  * access. MODEL: its GPA is taken for an address of the work, which holds for traces of guest-physical addresses; of traces with page tables it is not used. */
 static void take_events(struct vms *v, struct vm *vm, uint64_t *t)
 {
@@ -191,9 +191,9 @@ static void take_events(struct vms *v, struct vm *vm, uint64_t *t)
     const bool physical = !nw_source_info(vm->source)->has_tables;
     for (; vm->event < b->event_count && b->event[vm->event].at <= vm->at && !v->failed && !vm->done; vm->event++) {
         const struct nw_event *e = &b->event[vm->event];
-        if (e->kind != NW_EV_PAGE_HASH || !physical)
+        if ((e->kind != NW_EV_PAGE_HASH && e->kind != NW_EV_PAGE_CONTENT) || !physical)
             continue;
-        const uint64_t content = guest_content_of_hash(e->arg[1]);
+        const uint64_t content = guest_content_of_trace(e->arg[1], e->kind == NW_EV_PAGE_CONTENT ? e->arg[2] : 0);
         vm->counters.hashes++;
         access_page(v, vm, (e->arg[0] + base) >> NW_PAGE_LOG2, true, &content, t);
         vm->counters.stores--; /* the trace has it among its accesses */

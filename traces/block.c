@@ -91,6 +91,8 @@ const struct nw_event_kind_info nw_event_kind_table[NW_EV_KIND_END] = {
     [NW_EV_IO_BEGIN] = { .name = "io-begin", .doc = "the driver began a packet or request",
                          ARGS(5, "bdf", "kind", "id", "bytes", "flow"), RANGES(SHORT, { NW_IO_RECEIVE, NW_IO_WRITE }, ANY, SOME) },
     [NW_EV_IO_END] = { .name = "io-end", .doc = "the device completed it", ARGS(2, "bdf", "id"), RANGES(SHORT) },
+    [NW_EV_PAGE_CONTENT] = { .name = "page-content", .doc = "xxh3-64 of a page's content, and its size when compressed",
+                             ARGS(3, "gpa", "hash", "packed_bytes"), RANGES(ANY, ANY, { 1, 4096 }) },
 };
 /* clang-format on */
 

@@ -3,7 +3,9 @@
 #include "zipf.h"
 
 #include <inttypes.h>
+#include <nestwalk/base/bits.h>
 #include <nestwalk/traces/generate.h>
+#include <nestwalk/traces/page_content.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,13 @@ struct generator {
     struct nw_zipf zipf;
     uint64_t page, run_left; /* zipf: the run going on */
     uint64_t address;        /* gups: of the load just made */
+    struct {                 /* what pages hold */
+        uint64_t *seen;      /* a bit for each page of the span; NULL: no contents */
+        uint64_t first_page, pages, image, own;
+        struct nw_page_content zeros;
+        struct nw_event *event; /* of the block in the making */
+        uint32_t events;
+    } held;
 };
 
 /* What makes one kind of trace: its row says how to begin and what the next address is. */
@@ -109,15 +118,69 @@ static bool next_is_store(struct generator *g)
     return g->options.store_fraction > 0 && nw_rng_unit(&g->store_rng) < g->options.store_fraction;
 }
 
+/* ---- what pages hold ---- */
+
+static struct nw_page_content draw_content(const struct generator *g, uint64_t page)
+{
+    const struct nw_generate_options *o = &g->options;
+    const uint64_t place = page - g->held.first_page;
+    const uint64_t of_image = nw_mix64(g->held.image ^ nw_mix64(place));
+    const double draw =
+        (double)(of_image >> 11) * 0x1p-53; /* so that guests of an image agree on which pages are of it */
+    if (draw < o->zero_fraction)
+        return g->held.zeros;
+    const uint64_t hash =
+        draw < o->zero_fraction + o->image_fraction ? nw_mix64(of_image) : nw_mix64(g->held.own ^ of_image);
+    const double packed = NW_PAGE_BYTES / o->packed_ratio * (0.5 + (double)(nw_mix64(hash) >> 11) * 0x1p-53);
+    return (struct nw_page_content){ hash, packed < 1 ? 1 : packed < NW_PAGE_BYTES ? (uint32_t)packed : NW_PAGE_BYTES };
+}
+
+static void tell_content(struct generator *g, uint64_t gva)
+{
+    const uint64_t page = gva >> NW_PAGE_LOG2, i = page - g->held.first_page, bit = NW_BIT(i % 64);
+    if (g->held.seen[i / 64] & bit)
+        return;
+    g->held.seen[i / 64] |= bit;
+    struct nw_event e = nw_page_content_event(page << NW_PAGE_LOG2, draw_content(g, page));
+    e.at = g->builder.count;
+    g->held.event[g->held.events++] = e;
+}
+
+static enum nw_status begin_contents(struct generator *g, struct nw_error *err)
+{
+    static const unsigned char zeros[NW_PAGE_BYTES];
+    const struct nw_generate_options *o = &g->options;
+    struct nw_page_packer *packer;
+    enum nw_status s = nw_page_packer_create(&packer, err);
+    if (s)
+        return s;
+    g->held.zeros = nw_page_content_of(packer, zeros);
+    nw_page_packer_destroy(packer);
+    g->held.first_page = o->base >> NW_PAGE_LOG2;
+    g->held.pages = ((o->base + o->span_bytes - 1) >> NW_PAGE_LOG2) - g->held.first_page + 1;
+    g->held.seen = calloc(g->held.pages / 64 + 1, sizeof *g->held.seen);
+    g->held.event = malloc(NW_BLOCK_BUILDER_CAPACITY * sizeof *g->held.event);
+    if (!g->held.seen || !g->held.event)
+        return nw_fail_nomem(err, "what pages hold");
+    g->held.own = nw_mix64(o->seed ^ UINT64_C(0x636f6e74656e7473));
+    g->held.image = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (const char *c = o->image; c && *c; c++)
+        g->held.image = (g->held.image ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    return NW_OK;
+}
+
 static enum nw_status generator_next(struct nw_source *self, struct nw_block *block, struct nw_error *err)
 {
     struct generator *g = (struct generator *)self;
     const uint8_t load = nw_kind_make(NW_LOAD, WORD, true), store = nw_kind_make(NW_STORE, WORD, true);
+    g->held.events = 0;
     for (; g->done < g->options.accesses && !nw_block_builder_full(&g->builder); g->done++) {
         uint64_t gva = g->pattern->next(g);
+        if (NW_UNLIKELY(g->held.seen != NULL))
+            tell_content(g, gva);
         nw_block_builder_add(&g->builder, gva, next_is_store(g) ? store : load);
     }
-    return nw_block_builder_finish(&g->builder, self->want, NULL, 0, 0, block, err);
+    return nw_block_builder_finish(&g->builder, self->want, g->held.event, g->held.events, 0, block, err);
 }
 
 static enum nw_status generator_rewind(struct nw_source *self, struct nw_error *err)
@@ -130,6 +193,8 @@ static enum nw_status generator_rewind(struct nw_source *self, struct nw_error *
     g->store_rng = nw_rng_for(g->options.seed, "traces.generate.stores");
     g->done = 0;
     g->builder.first_access = g->builder.count = 0;
+    if (g->held.seen)
+        memset(g->held.seen, 0, (g->held.pages / 64 + 1) * sizeof *g->held.seen);
     g->pattern->begin(g);
     return NW_OK;
 }
@@ -149,6 +214,8 @@ static void generator_destroy(struct nw_source *self)
     struct generator *g = (struct generator *)self;
     nw_block_builder_fini(&g->builder);
     nw_trace_info_fini(&g->info);
+    free(g->held.seen);
+    free(g->held.event);
     free(g);
 }
 
@@ -170,6 +237,7 @@ void nw_generate_defaults(struct nw_generate_options *o)
         .seed = 42,
         .stride_bytes = 64,
         .exponent = 0.99,
+        .packed_ratio = 3,
     };
 }
 
@@ -192,6 +260,13 @@ static enum nw_status check_options(const struct nw_generate_options *o, uint64_
         return nw_fail(err, NW_ERR_USAGE, "exponent is %g, allowed is 0 to 16", o->exponent);
     if (!(o->store_fraction >= 0 && o->store_fraction <= 1))
         return nw_fail(err, NW_ERR_USAGE, "store fraction is %g, allowed is 0 to 1", o->store_fraction);
+    if (!(o->zero_fraction >= 0 && o->image_fraction >= 0 && o->zero_fraction + o->image_fraction <= 1))
+        return nw_fail(
+            err, NW_ERR_USAGE,
+            "shares of pages of zeros and of the image are %g and %g, allowed is 0 or more, together at most 1",
+            o->zero_fraction, o->image_fraction);
+    if (!(o->packed_ratio >= 1 && o->packed_ratio <= 64))
+        return nw_fail(err, NW_ERR_USAGE, "ratio of compression is %g, allowed is 1 to 64", o->packed_ratio);
     return NW_OK;
 }
 
@@ -212,8 +287,12 @@ static void describe(struct generator *g)
         used += snprintf(info->workload + used, left, " stride=%" PRIu64, o->stride_bytes);
     else if (g->pattern == &patterns[ZIPF])
         used += snprintf(info->workload + used, left, " exponent=%g", o->exponent);
+    left = sizeof info->workload - (size_t)used;
     if (o->store_fraction > 0 && g->pattern != &patterns[GUPS])
-        snprintf(info->workload + used, sizeof info->workload - (size_t)used, " stores=%g", o->store_fraction);
+        used += snprintf(info->workload + used, left, " stores=%g", o->store_fraction);
+    if (o->contents)
+        snprintf(info->workload + used, sizeof info->workload - (size_t)used, " zero=%g image=%g ratio=%g",
+                 o->zero_fraction, o->image_fraction, o->packed_ratio);
 }
 
 static enum nw_status open_pattern(struct nw_source **out, const struct pattern *pattern,
@@ -232,6 +311,9 @@ static enum nw_status open_pattern(struct nw_source **out, const struct pattern 
     g->things = o->span_bytes / thing;
     describe(g);
     s = nw_block_builder_init(&g->builder, NW_BLOCK_BUILDER_CAPACITY, err);
+    if (!s && o->contents)
+        s = begin_contents(g, err);
+    g->options.image = NULL;
     if (!s)
         s = generator_rewind(&g->source, err);
     if (s) {

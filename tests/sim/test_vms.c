@@ -410,6 +410,57 @@ static void zram__is_full_when_its_share_of_the_frames_is(void **state)
     }
 }
 
+/* 3,000 pages of which a trace says to what size they compress, in a host of 8 MiB with zram: what lies there takes so much, also when the pages were stored to
+ * since. */
+static void zram__packs_as_the_trace_says(void **state)
+{
+    (void)state;
+    enum { PAGES = 3000 };
+    static const uint64_t packed[] = { 100, 400, 1500 };
+    double bytes[3];
+    for (size_t k = 0; k < NW_ARRAY_LEN(packed); k++) {
+        char path[] = "/tmp/nestwalk-vms-XXXXXX";
+        const int fd = mkstemp(path);
+        assert_true(fd >= 0);
+        close(fd);
+        struct nw_error err = { 0 };
+        struct nw_trace_info info;
+        struct nw_nwt_writer *w;
+        nw_trace_info_init(&info);
+        assert_int_equal(nw_nwt_writer_create(&w, path, &info, &err), NW_OK);
+        for (int round = 0; round < 3; round++)
+            for (uint64_t i = 0; i < PAGES; i++) {
+                assert_int_equal(nw_nwt_write_access(w, i * 4096, nw_kind_make(NW_STORE, 8, true), &err), NW_OK);
+                const struct nw_event e = { .kind = NW_EV_PAGE_CONTENT, .arg = { i * 4096, 1000 + i, packed[k] } };
+                if (!round)
+                    assert_int_equal(nw_nwt_write_event(w, &e, &err), NW_OK);
+            }
+        assert_int_equal(nw_nwt_writer_close(w, &err), NW_OK);
+        struct nw_vms_config c;
+        size_t g, n;
+        nw_vms_config_init(&c);
+        set(&c, "host.memory", "8M");
+        set(&c, "swap.device", "zram");
+        set(&c, "swap.zswap_pool", "0.9");
+        assert_int_equal(nw_vms_config_add_guest(&c, "a", &g, &err), NW_OK);
+        assert_int_equal(nw_vms_config_add_work(&c, g, &n, &err), NW_OK);
+        set(&c, "vm.a.work.trace", path);
+        set(&c, "vm.a.memory", "16M");
+        set(&c, "vm.a.kernel", "0");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, "zram by a trace");
+        assert_int_equal(r.guest[0].counters.hashes, PAGES);
+        const uint64_t out = PAGES - r.host.frames_guest;
+        assert_true(out > 100 && r.host.zswap_stored > out);
+        bytes[k] = (double)r.host.zswap_pool_bytes / (double)out;
+        nw_vms_result_fini(&r);
+        nw_vms_config_fini(&c);
+        unlink(path);
+        if (fabs(bytes[k] / (double)packed[k] - 1) > 0.05)
+            fail_msg("pages of %u bytes take %.1f", (unsigned)packed[k], bytes[k]);
+    }
+}
+
 static void swap__pages_taken_together_are_written_together(void **state)
 {
     (void)state;
@@ -697,6 +748,7 @@ int main(void)
         cmocka_unit_test(reservation__is_kept),
         cmocka_unit_test(limit__is_kept),
         cmocka_unit_test(zram__is_full_when_its_share_of_the_frames_is),
+        cmocka_unit_test(zram__packs_as_the_trace_says),
         cmocka_unit_test(swap__pages_taken_together_are_written_together),
         cmocka_unit_test(dirty__is_found_by_flags_faults_or_a_log),
         cmocka_unit_test(balloon__of_2m_pages_leaves_the_others_whole),

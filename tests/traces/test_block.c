@@ -83,6 +83,7 @@ static void event_check__values_outside_the_table_are_refused(void **state)
         { { .kind = NW_EV_INVEPT, .arg = { 0 } }, "type 0, allowed is 1 to 2" },
         { { .kind = NW_EV_INVEPT, .arg = { 3 } }, "type 3, allowed is 1 to 2" },
         { { .kind = NW_EV_TABLE_WRITE, .arg = { 0, 9 } }, "bytes 9, allowed is 1 to 8" },
+        { { .kind = NW_EV_PAGE_CONTENT, .arg = { 0, 1, 4097 } }, "packed_bytes 4097, allowed is 1 to 4096" },
         { { .kind = NW_EV_INVLPG, .data = pair, .data_words = 2 }, "none are allowed" },
         { { .kind = NW_EV_TABLE_PAGE, .data = pair, .data_words = 1 }, "multiples of 2" },
         { { .kind = NW_EV_TABLE_PAGE, .data = pair, .data_words = 2 }, "word 512, allowed is less than 512" },

@@ -30,6 +30,9 @@ check "a working set of no process" 2 $?
 has "a working set of no process" "--pid" err.txt
 "$NESTWALK" capture --workload btree --pid $$ -o a.nwt 2>err.txt
 check "a process to be stepped" 2 $?
+"$NESTWALK" capture --workload btree --hash-pages -o a.nwt 2>err.txt
+check "contents of a guest that is stepped" 2 $?
+has "contents of a guest that is stepped" "dirty-ring, dirty-log" err.txt
 "$NESTWALK" capture --via idle --pid $$ --range 10-20 -o a.nwt 2>err.txt
 check "a range that is not of whole pages" 2 $?
 has "a range that is not of whole pages" "START-END" err.txt
@@ -135,6 +138,11 @@ check "dirty-ring" 0 $?
 check "pages were written" true "$(jq '.knows_written and .pages > 60 and .end == "complete"' e.json)"
 "$NESTWALK" trace verify e.nwt >/dev/null
 check "the trace of written pages is sound" 0 $?
+
+"$NESTWALK" capture --workload gups --size 256K --operations 300 --via dirty-log --interval 0.05 --hash-pages --json -o h.nwt >h.json 2>err.txt
+check "dirty-log with contents" 0 $?
+check "contents were read" true "$(jq '.contents | .pages > 60 and .unreadable == 0 and .distinct > 60 and .packed_bytes > 60' h.json)"
+check "each is an event" "$(jq .contents.events h.json)" "$("$NESTWALK" trace dump h.nwt | grep -c page-content)"
 
 "$NESTWALK" capture --workload gups --instructions 3000 --via tracepoints -o d.nwt >out.txt 2>err.txt
 status=$?

@@ -96,6 +96,78 @@ static void stores__come_in_the_share_asked_for_and_leave_addresses_alone(void *
     trace_free(&mixed);
 }
 
+struct told {
+    uint64_t hash, packed;
+};
+
+/* What a generator with contents says of each page, and that it says it once, before the page's first access. */
+static struct told *contents_of(const struct nw_generate_options *o, size_t pages)
+{
+    struct told *told = calloc(pages, sizeof *told);
+    bool *touched = calloc(pages, sizeof *touched);
+    struct nw_source *source = NULL;
+    struct nw_block b;
+    OK(nw_generator_find("uniform")->open(&source, o, err));
+    for (;;) {
+        OK(nw_source_next(source, &b, err));
+        if (b.end)
+            break;
+        for (uint32_t i = 0, e = 0; i < b.access_count; i++) {
+            for (; e < b.event_count && b.event[e].at == i; e++) {
+                const uint64_t page = b.event[e].arg[0] / 4096 - BASE_PAGE;
+                assert_true(page < pages && !told[page].packed && !touched[page]);
+                assert_int_equal(nw_event_check(&b.event[e], NULL), NW_OK);
+                told[page] = (struct told){ b.event[e].arg[1], b.event[e].arg[2] };
+            }
+            const uint64_t page = b.address[i] / 4096 - BASE_PAGE;
+            touched[page] = true;
+            assert_true(told[page].packed);
+        }
+    }
+    nw_source_destroy(source);
+    free(touched);
+    return told;
+}
+
+static void contents__are_shared_by_an_image_and_by_zeros_alone(void **state)
+{
+    (void)state;
+    enum { PAGES = 4000 };
+    struct nw_generate_options o = options(200000, PAGES * 4096);
+    struct trace bare = generate("uniform", &o);
+    o.contents = true;
+    o.zero_fraction = 0.1;
+    o.image_fraction = 0.3;
+    o.image = "debian";
+    o.packed_ratio = 4;
+    struct trace with = generate("uniform", &o);
+    assert_memory_equal(bare.address, with.address, bare.count * sizeof *bare.address);
+    trace_free(&bare);
+    trace_free(&with);
+    struct told *a = contents_of(&o, PAGES);
+    o.seed = 7;
+    struct told *b = contents_of(&o, PAGES);
+    o.image = "fedora";
+    struct told *c = contents_of(&o, PAGES);
+    unsigned zeros = 0, equal = 0, equal_elsewhere = 0;
+    double packed = 0;
+    for (unsigned i = 0; i < PAGES; i++) {
+        const bool is_zero = a[i].hash == nw_page_hash_of_zeros();
+        zeros += is_zero;
+        equal += !is_zero && a[i].hash == b[i].hash;
+        equal_elsewhere += c[i].hash != nw_page_hash_of_zeros() && a[i].hash == c[i].hash;
+        packed += is_zero ? 0 : (double)a[i].packed;
+    }
+    /* 6 standard deviations; all pages are touched, with a probability of all but PAGES e^-50 */
+    assert_true(fabs(zeros - 0.1 * PAGES) < 6 * sqrt(PAGES * 0.1 * 0.9));
+    assert_true(fabs(equal - 0.3 * PAGES) < 6 * sqrt(PAGES * 0.3 * 0.7));
+    assert_int_equal(equal_elsewhere, 0);
+    assert_true(fabs(packed / (PAGES - zeros) - 1024) < 6 * 1024 / sqrt(12.0 * (PAGES - zeros)));
+    free(a);
+    free(b);
+    free(c);
+}
+
 static void uniform__all_words_are_equally_likely(void **state)
 {
     (void)state;
@@ -282,6 +354,7 @@ int main(void)
         cmocka_unit_test(generator__stays_in_its_span_and_repeats_exactly),
         cmocka_unit_test(generator__another_seed_is_another_trace),
         cmocka_unit_test(stores__come_in_the_share_asked_for_and_leave_addresses_alone),
+        cmocka_unit_test(contents__are_shared_by_an_image_and_by_zeros_alone),
         cmocka_unit_test(uniform__all_words_are_equally_likely),
         cmocka_unit_test(zipf__pages_follow_the_law),
         cmocka_unit_test(zipf__a_tebibyte_needs_no_more_memory_than_a_page),

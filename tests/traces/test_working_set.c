@@ -333,6 +333,70 @@ static void sample__without_soft_dirty_bits_writes_are_not_claimed(void **state)
     fake_remove(&f);
 }
 
+/* Pages 3 and 4 hold the same, 5 zeros, 64 noise; what the mappings hold lies in a file at their addresses. */
+static void sample__contents_follow_the_accesses(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct nw_working_set set;
+    struct nw_error why = { 0 };
+    char directory[80];
+    unsigned char page[4096], noise[4096];
+    fake_make(&f);
+    snprintf(directory, sizeof directory, "%s/77", f.root);
+    const int memory = open_file(directory, "mem");
+    struct nw_rng rng = nw_rng_for(1, "noise");
+    for (unsigned i = 0; i < sizeof noise; i++)
+        noise[i] = (unsigned char)nw_rng_next(&rng);
+    memset(page, 'x', sizeof page);
+    for (unsigned i = 3; i <= 4; i++)
+        assert_int_equal(pwrite(memory, page, sizeof page, (off_t)(BASE + i * 4096)), sizeof page);
+    assert_int_equal(pwrite(memory, noise, sizeof noise, (off_t)(BASE + 64 * 4096)), sizeof noise);
+    close(memory);
+    struct nw_working_set_options o = fake_options(&f, NW_WORKING_SET_CLEAR_REFS);
+    o.contents = true;
+    if (ws_sample(&o, true, &set, &why))
+        fail_msg("%s", why.text);
+    assert_int_equal(set.contents.events, 4);
+    assert_int_equal(set.contents.pages, 4);
+    assert_int_equal(set.contents.zeros, 1);
+    assert_int_equal(set.contents.equal, 2);
+    assert_int_equal(set.contents.distinct, 3);
+    assert_int_equal(set.contents.unreadable, 0);
+    assert_in_range(set.contents.packed_bytes, 4096 + 2, 4096 + 2 * 100); /* noise stays as it is */
+    struct nw_source *source;
+    struct nw_block b;
+    struct nw_event told[4];
+    unsigned events = 0;
+    OK(nw_nwt_open(&source, f.trace, err));
+    source->want = NW_WANT_ADDRESSES;
+    for (;;) {
+        OK(nw_source_next(source, &b, err));
+        if (b.end)
+            break;
+        for (uint32_t e = 0; e < b.event_count; e++) {
+            if (b.event[e].kind != NW_EV_PAGE_CONTENT)
+                continue;
+            assert_true(events < 4 && b.event[e].at > 0);
+            assert_true(b.event[e].arg[0] == b.address[b.event[e].at - 1]);
+            told[events++] = b.event[e];
+        }
+    }
+    nw_source_destroy(source);
+    assert_int_equal(events, 4);
+    assert_true(told[0].arg[1] == told[1].arg[1] && told[0].arg[2] == told[1].arg[2] && told[0].arg[2] < 100);
+    assert_true(told[2].arg[1] == nw_page_hash_of_zeros());
+    assert_true(told[3].arg[1] != told[0].arg[1] && told[3].arg[2] == 4096);
+    nw_working_set_fini(&set);
+    fake_remove(&f);
+    fake_make(&f); /* no memory to read */
+    o = fake_options(&f, NW_WORKING_SET_CLEAR_REFS);
+    o.contents = true;
+    assert_int_equal(ws_sample(&o, true, &set, &why), NW_ERR_ENV);
+    assert_non_null(strstr(why.text, "/mem"));
+    fake_remove(&f);
+}
+
 static void sample__refusals_name_what_is_missing(void **state)
 {
     (void)state;
@@ -633,6 +697,7 @@ int main(void)
         cmocka_unit_test(sums__are_of_mappings_inside_the_ranges),
         cmocka_unit_test(sample__idle_bits_make_the_intervals),
         cmocka_unit_test(sample__without_soft_dirty_bits_writes_are_not_claimed),
+        cmocka_unit_test(sample__contents_follow_the_accesses),
         cmocka_unit_test(sample__refusals_name_what_is_missing),
         cmocka_unit_test(live__referenced_of_a_process_is_what_it_touches),
         cmocka_unit_test(live__pages_that_a_guest_reads_are_seen_from_outside),

@@ -30,8 +30,11 @@ static enum nw_status interval_record(struct watch *w, double now, struct nw_err
 {
     enum nw_status s = ws_recorder_begin(&w->recorder, w->began, now, err);
     for (uint64_t page = 0; page < w->g.memory_bytes / NW_PAGE_BYTES && !s; page++)
-        if (w->written[page / 64] >> page % 64 & 1)
+        if (w->written[page / 64] >> page % 64 & 1) {
             s = ws_recorder_page(&w->recorder, page, page * NW_PAGE_BYTES, true, err);
+            if (!s && w->recorder.content_wanted)
+                s = ws_recorder_content(&w->recorder, w->vm.memory + page * NW_PAGE_BYTES, err);
+        }
     if (!s)
         s = ws_recorder_end(&w->recorder, err);
     memset(w->written, 0, words(w) * sizeof *w->written);

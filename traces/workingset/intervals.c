@@ -53,9 +53,13 @@ enum nw_status ws_recorder_open(struct ws_recorder *r, const struct nw_working_s
 {
     *r = (struct ws_recorder){ .o = o, .out = out, .started = ws_now_seconds() };
     r->seen = calloc(out->watched_pages / 64 + 1, sizeof *r->seen);
-    if (!r->seen)
+    if (o->contents)
+        r->held = calloc(out->watched_pages + 1, sizeof *r->held);
+    if (!r->seen || (o->contents && !r->held))
         return nw_fail_nomem(err, "the set of pages seen");
-    enum nw_status s = o->path ? nw_nwt_writer_create(&r->writer, o->path, info, err) : NW_OK;
+    enum nw_status s = o->contents ? nw_page_packer_create(&r->packer, err) : NW_OK;
+    if (!s && o->path)
+        s = nw_nwt_writer_create(&r->writer, o->path, info, err);
     return s ? s : event(r, NW_EV_MARKER, NW_MARKER_ROI_BEGIN, 0, err);
 }
 
@@ -70,13 +74,29 @@ enum nw_status ws_recorder_page(struct ws_recorder *r, uint64_t index, uint64_t 
                                 struct nw_error *err)
 {
     const uint64_t bit = UINT64_C(1) << index % 64;
-    r->out->pages += !(r->seen[index / 64] & bit);
+    const bool first = !(r->seen[index / 64] & bit);
+    r->out->pages += first;
+    r->index = index;
+    r->address = address;
+    r->content_wanted = r->packer && (first || written || !r->out->knows_written);
     r->seen[index / 64] |= bit;
     r->now.accessed_pages++;
     r->now.written_pages += written;
     return r->writer
                ? nw_nwt_write_access(r->writer, address, nw_kind_make(written ? NW_STORE : NW_LOAD, 1, false), err)
                : NW_OK;
+}
+
+enum nw_status ws_recorder_content(struct ws_recorder *r, const void *page, struct nw_error *err)
+{
+    if (!page) {
+        r->out->contents.unreadable++;
+        return NW_OK;
+    }
+    r->held[r->index] = nw_page_content_of(r->packer, page);
+    r->out->contents.events++;
+    const struct nw_event e = nw_page_content_event(r->address, r->held[r->index]);
+    return r->writer ? nw_nwt_write_event(r->writer, &e, err) : NW_OK;
 }
 
 enum nw_status ws_recorder_end(struct ws_recorder *r, struct nw_error *err)
@@ -94,8 +114,38 @@ enum nw_status ws_recorder_end(struct ws_recorder *r, struct nw_error *err)
     return NW_OK;
 }
 
+static int by_hash(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct nw_page_content *)a)->hash, y = ((const struct nw_page_content *)b)->hash;
+    return (x > y) - (x < y);
+}
+
+/* Leaves `held` sorted. */
+static void sum_up(struct ws_recorder *r)
+{
+    struct nw_working_set_contents *c = &r->out->contents;
+    const uint64_t zeros = nw_page_hash_of_zeros();
+    for (uint64_t i = 0; i < r->out->watched_pages; i++)
+        if (r->held[i].packed_bytes)
+            r->held[c->pages++] = r->held[i];
+    qsort(r->held, c->pages, sizeof *r->held, by_hash);
+    for (uint64_t i = 0, run; i < c->pages; i += run) {
+        for (run = 1; i + run < c->pages && r->held[i + run].hash == r->held[i].hash;)
+            run++;
+        c->distinct++;
+        if (r->held[i].hash == zeros) {
+            c->zeros = run;
+            continue;
+        }
+        c->equal += run > 1 ? run : 0;
+        c->packed_bytes += run * r->held[i].packed_bytes;
+    }
+}
+
 enum nw_status ws_recorder_close(struct ws_recorder *r, struct nw_error *err)
 {
+    if (r->packer)
+        sum_up(r);
     const uint64_t end_ns = r->out->count ? r->out->interval[r->out->count - 1].end_ns : 0;
     enum nw_status s = event(r, NW_EV_TIME, end_ns, 0, err);
     if (!s)
@@ -111,6 +161,8 @@ void ws_recorder_fini(struct ws_recorder *r)
 {
     if (r->writer)
         nw_nwt_writer_abandon(r->writer);
+    nw_page_packer_destroy(r->packer);
+    free(r->held);
     free(r->seen);
     memset(r, 0, sizeof *r);
 }

@@ -3,6 +3,7 @@
 #define NESTWALK_WORKINGSET_INTERVALS_H
 
 #include <nestwalk/traces/nwt.h>
+#include <nestwalk/traces/page_content.h>
 #include <nestwalk/traces/working_set.h>
 
 struct ws_recorder {
@@ -12,6 +13,10 @@ struct ws_recorder {
     uint64_t *seen;               /* a bit for each watched page */
     double started;               /* CLOCK_MONOTONIC, seconds */
     struct nw_working_set_interval now;
+    struct nw_page_packer *packer; /* NULL: contents are not recorded */
+    struct nw_page_content *held;  /* of each watched page, what it held last; packed_bytes 0: never read */
+    uint64_t index, address;       /* of the page recorded last */
+    bool content_wanted;           /* what it holds is to be told next */
 };
 
 double ws_now_seconds(void);
@@ -24,6 +29,8 @@ enum nw_status ws_recorder_begin(struct ws_recorder *r, double from, double to, 
 /* The index'th watched page, at `address`. */
 enum nw_status ws_recorder_page(struct ws_recorder *r, uint64_t index, uint64_t address, bool written,
                                 struct nw_error *err) NW_MUST_USE;
+/* What the page recorded last holds: 4096 bytes; NULL: it could not be read. Only when content_wanted says so. */
+enum nw_status ws_recorder_content(struct ws_recorder *r, const void *page, struct nw_error *err) NW_MUST_USE;
 enum nw_status ws_recorder_end(struct ws_recorder *r, struct nw_error *err) NW_MUST_USE;
 /* Makes the trace complete. */
 enum nw_status ws_recorder_close(struct ws_recorder *r, struct nw_error *err) NW_MUST_USE;

@@ -55,7 +55,7 @@ static int open_of(const char *directory, const char *name, int flags)
 
 enum nw_status ws_process_open(struct ws_process *p, const char *proc, uint64_t pid, struct nw_error *err)
 {
-    *p = (struct ws_process){ .pid = pid, .pagemap = -1, .kpageflags = -1 };
+    *p = (struct ws_process){ .pid = pid, .pagemap = -1, .kpageflags = -1, .memory = -1 };
     snprintf(p->proc, sizeof p->proc, "%s", proc);
     snprintf(p->directory, sizeof p->directory, "%s/%" PRIu64, p->proc, pid);
     if (!ws_process_alive(p)) {
@@ -71,13 +71,26 @@ enum nw_status ws_process_open(struct ws_process *p, const char *proc, uint64_t 
     return NW_OK;
 }
 
+bool ws_process_open_memory(struct ws_process *p)
+{
+    p->memory = open_of(p->directory, "mem", O_RDONLY);
+    return p->memory >= 0;
+}
+
+bool ws_process_page(const struct ws_process *p, uint64_t address, void *out)
+{
+    return pread(p->memory, out, NW_PAGE_BYTES, (off_t)address) == NW_PAGE_BYTES;
+}
+
 void ws_process_close(struct ws_process *p)
 {
+    if (p->memory >= 0)
+        close(p->memory);
     if (p->pagemap >= 0)
         close(p->pagemap);
     if (p->kpageflags >= 0)
         close(p->kpageflags);
-    p->pagemap = p->kpageflags = -1;
+    p->pagemap = p->kpageflags = p->memory = -1;
 }
 
 /* A zombie has a directory still, and no memory. Sets errno. */

@@ -53,9 +53,14 @@ struct ws_process {
     char proc[224];
     uint64_t pid;
     int pagemap, kpageflags; /* -1: not open */
+    int memory;              /* -1: not open; ws_process_open_memory() */
 };
 /* NW_ERR_USAGE: no such process; NW_ERR_ENV: not ours to look at. ws_process_close is right after success and failure. */
 enum nw_status ws_process_open(struct ws_process *p, const char *proc, uint64_t pid, struct nw_error *err) NW_MUST_USE;
+/* For ws_process_page(). False: refused, errno says why. */
+bool ws_process_open_memory(struct ws_process *p);
+/* The 4096 bytes at `address`; false when they cannot be read. */
+bool ws_process_page(const struct ws_process *p, uint64_t address, void *out);
 void ws_process_close(struct ws_process *p);
 bool ws_process_alive(const struct ws_process *p);
 /* Its name; "" when it has none. */

@@ -164,6 +164,15 @@ static enum nw_status look(struct sampler *s, struct nw_error *err)
     return each_chunk(s, false, err);
 }
 
+static enum nw_status record_page(struct sampler *s, uint64_t page, uint64_t address, struct nw_error *err)
+{
+    unsigned char bytes[NW_PAGE_BYTES];
+    enum nw_status status = ws_recorder_page(&s->recorder, page, address, s->written[page / 64] >> page % 64 & 1, err);
+    if (!status && s->recorder.content_wanted)
+        status = ws_recorder_content(&s->recorder, ws_process_page(&s->process, address, bytes) ? bytes : NULL, err);
+    return status;
+}
+
 static enum nw_status record(struct sampler *s, double from, double to, struct nw_error *err)
 {
     uint64_t page = 0;
@@ -171,7 +180,7 @@ static enum nw_status record(struct sampler *s, double from, double to, struct n
     for (size_t r = 0; r < s->ranges; r++)
         for (uint64_t at = s->range[r].start; at < s->range[r].end && !status; at += NW_PAGE_BYTES, page++)
             if (s->accessed[page / 64] >> page % 64 & 1)
-                status = ws_recorder_page(&s->recorder, page, at, s->written[page / 64] >> page % 64 & 1, err);
+                status = record_page(s, page, at, err);
     return status;
 }
 
@@ -307,6 +316,14 @@ static enum nw_status choose_means(struct sampler *s, struct nw_error *err)
                              s->o->idle_bitmap);
     if (idle && !s->page_flags)
         return nw_fail(err, NW_ERR_ENV, "idle pages are known by their frames, which only root may see");
+    if (s->o->contents && !ws_process_open_memory(&s->process))
+        return nw_fail_errno(err, NW_ERR_ENV, errno, "%s/mem (what pages hold is for who may trace the process)",
+                             s->process.directory);
+    if (s->o->contents && !s->page_flags && !s->soft_dirty)
+        return nw_fail(
+            err, NW_ERR_ENV,
+            "which pages were accessed is root's to see here, and so nothing is known whose contents could be "
+            "recorded");
     if (!s->soft_dirty)
         ws_note(out,
                 "this kernel has no soft-dirty bits (CONFIG_MEM_SOFT_DIRTY): which pages were written is not known");
@@ -373,7 +390,7 @@ enum nw_status ws_sample(const struct nw_working_set_options *o, bool soft_dirty
                          struct nw_error *err)
 {
     struct sampler s = { .o = o, .out = out, .soft_dirty = soft_dirty, .idle = -1 };
-    s.process.pagemap = s.process.kpageflags = -1;
+    s.process.pagemap = s.process.kpageflags = s.process.memory = -1;
     memset(out, 0, sizeof *out);
     enum nw_status status = sample(&s, err);
     ws_recorder_fini(&s.recorder);

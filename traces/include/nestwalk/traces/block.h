@@ -93,6 +93,7 @@ enum nw_event_kind {
     NW_EV_TIME,            /* ns                             when what follows happens; nanoseconds, never backwards    */
     NW_EV_IO_BEGIN,        /* bdf, kind, id, bytes, flow     the driver begins a packet or request, enum nw_io_kind     */
     NW_EV_IO_END,          /* bdf, id                        the device has completed it                                */
+    NW_EV_PAGE_CONTENT,    /* gpa, hash, packed_bytes        page-hash, and how well it compresses: page_content.h      */
     NW_EV_KIND_END
 };
 /* clang-format on */
@@ -119,7 +120,7 @@ struct nw_event {
     uint32_t data_words;
 };
 
-/* What a page-hash event says of a page of zeros. */
+/* What page-hash and page-content events say of a page of zeros. */
 uint64_t nw_page_hash_of_zeros(void);
 
 /* Names and arities, indexed by kind; name NULL marks a hole. Dumps, docs and the codec are made from it. */

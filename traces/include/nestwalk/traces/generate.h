@@ -11,6 +11,10 @@
  *
  * All accesses are 8 bytes wide, by user code, on one vCPU.
  *
+ * With `contents` the first access to a page is preceded by a page-content event (page_content.h) for the page's address: zeros with one probability, with
+ * another a page of an image (the same at the same place of the span for the same image, whatever the seed), else one of this seed's own. Its compressed size
+ * is uniform between half and three halves of 4096 / ratio, at most 4096; of zeros it is that of zeros. The accesses are the same with and without.
+ *
  *     struct nw_generate_options o;
  *     nw_generate_defaults(&o);
  *     o.accesses = 1000000;
@@ -30,6 +34,10 @@ struct nw_generate_options {
     double exponent;       /* zipf: 0 (uniform) to 16; default 0.99 */
     double
         store_fraction; /* 0..1: each access is a store with this probability (not gups: there half are); default 0 */
+    bool contents;      /* what pages hold as well; default no */
+    double zero_fraction, image_fraction; /* of the pages, 0..1, together at most 1; default 0 */
+    double packed_ratio;                  /* 1 to 64; default 3 (assumed, as swap.zswap_ratio) */
+    const char *image;                    /* its name; default ""; not kept */
 };
 void nw_generate_defaults(struct nw_generate_options *o);
 

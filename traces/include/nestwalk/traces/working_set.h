@@ -20,7 +20,10 @@
  * The trace. Each interval is a `time` event (ns since the recording began), a `marker` event (phase, the interval's number from 1), and
  * one access of one byte to each page in ascending order: a store when the page is known to be written, else a load. Before the first
  * interval there is a marker "region of interest begins", after the last a `time` event and "region of interest ends". Neither the order nor the number of the
- * accesses to a page is known to these ways, nor whether a page that a way without soft-dirty bits reports was written. */
+ * accesses to a page is known to these ways, nor whether a page that a way without soft-dirty bits reports was written.
+ *
+ * With `contents` an access is followed by a page-content event (page_content.h) of what the page held when the interval was read: the first time that
+ * the page is seen, and each time that it was written or may have been. A process goes on running meanwhile, so a page may be read while it changes. */
 #ifndef NESTWALK_TRACES_WORKING_SET_H
 #define NESTWALK_TRACES_WORKING_SET_H
 
@@ -56,9 +59,21 @@ struct nw_working_set_interval {
         referenced_bytes; /* NW_WORKING_SET_CLEAR_REFS: by smaps, whole mappings, the VMM's own accesses included */
 };
 
+/* What pages held when they were read last; all 0 when that was not asked for. */
+struct nw_working_set_contents {
+    uint64_t events;       /* in the trace */
+    uint64_t pages;        /* distinct ones whose contents are known */
+    uint64_t zeros;        /* of these: hold zeros */
+    uint64_t equal;        /* of these: others than zeros that at least one other page equals */
+    uint64_t distinct;     /* different contents among the pages: what sharing would leave of them */
+    uint64_t packed_bytes; /* the sum of the compressed sizes of those that are not zeros */
+    uint64_t unreadable;   /* pages that were there and could not be read */
+};
+
 struct nw_working_set_options {
     enum nw_working_set_via via;
     const char *path;        /* the trace; NULL: none */
+    bool contents;           /* what pages hold as well */
     double interval_seconds; /* default 1 */
     uint64_t intervals;      /* so many; 0: until the guest's work, or the process, ends. Default 0 */
     uint64_t pid;            /* of the process */
@@ -85,7 +100,8 @@ struct nw_working_set {
     size_t count, room;
     enum nw_working_set_end end;
     bool knows_written, knows_accessed;
-    uint64_t pages, watched_pages;         /* distinct ones of all intervals; of the ranges */
+    uint64_t pages, watched_pages; /* distinct ones of all intervals; of the ranges */
+    struct nw_working_set_contents contents;
     char means[NW_WORKING_SET_NOTE_BYTES]; /* what told: "dirty ring of 65536 entries", ... */
     /* What the kernel does not allow here, and what that costs. */
     char note[NW_WORKING_SET_NOTES][NW_WORKING_SET_NOTE_BYTES];
