@@ -96,16 +96,15 @@ static void next_work(struct vms *v, struct vm *vm)
     vms_fail(v, open_work(v, vm));
 }
 
-static void take_events(struct vms *v, struct vm *vm, uint64_t *t);
+static bool take_events(struct vms *v, struct vm *vm, uint64_t until);
 
-/* Accesses to come in vm->block from vm->at on. False: something else happened first. */
-static bool have_accesses(struct vms *v, struct vm *vm)
+/* Accesses to come in vm->block from vm->at on. False: something else happened first, or it is `until`. */
+static bool have_accesses(struct vms *v, struct vm *vm, uint64_t until)
 {
     if (vm->at < vm->block.access_count && vm->accesses_left)
         return true;
     if (vm->accesses_left) {
-        take_events(v, vm, &vm->now); /* behind the block's last access */
-        if (v->failed || vm->done)
+        if (!take_events(v, vm, until)) /* behind the block's last access */
             return false;
         enum nw_status s = nw_source_next(vm->source, &vm->block, v->err);
         if (s) {
@@ -183,21 +182,26 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
 }
 
 /* What the trace says of pages' contents before its next access. A page-hash or page-content event is what the last stores left, so it costs what making the page writable costs, and no
- * access. MODEL: its GPA is taken for an address of the work, which holds for traces of guest-physical addresses; of traces with page tables it is not used. */
-static void take_events(struct vms *v, struct vm *vm, uint64_t *t)
+ * access. MODEL: its GPA is taken for an address of the work, which holds for traces of guest-physical addresses; of traces with page tables it is not used.
+ * False: not all of them yet, as it is `until` or the guest is at its end. */
+static bool take_events(struct vms *v, struct vm *vm, uint64_t until)
 {
     const struct nw_block *b = &vm->block;
     const uint64_t base = vm->config->work[vm->work].base;
     const bool physical = !nw_source_info(vm->source)->has_tables;
-    for (; vm->event < b->event_count && b->event[vm->event].at <= vm->at && !v->failed && !vm->done; vm->event++) {
+    for (; vm->event < b->event_count && b->event[vm->event].at <= vm->at; vm->event++) {
+        if (v->failed || vm->done || vm->now >= until)
+            return false;
         const struct nw_event *e = &b->event[vm->event];
         if ((e->kind != NW_EV_PAGE_HASH && e->kind != NW_EV_PAGE_CONTENT) || !physical)
             continue;
         const uint64_t content = guest_content_of_trace(e->arg[1], e->kind == NW_EV_PAGE_CONTENT ? e->arg[2] : 0);
+        const uint64_t stores = vm->counters.stores;
         vm->counters.hashes++;
-        access_page(v, vm, (e->arg[0] + base) >> NW_PAGE_LOG2, true, &content, t);
-        vm->counters.stores--; /* the trace has it among its accesses */
+        access_page(v, vm, (e->arg[0] + base) >> NW_PAGE_LOG2, true, &content, &vm->now);
+        vm->counters.stores = stores; /* the trace has it among its accesses */
     }
+    return !v->failed && !vm->done;
 }
 
 /* So many accesses of the block at most, until one of them takes longer than its time. How many were made. */
@@ -245,12 +249,11 @@ static uint64_t run_guest(struct vms *v, struct vm *vm, uint64_t now, uint64_t u
         return vm->blocked ? now + 1 : vm->now;
     }
     while (vm->now < until && !v->failed && !vm->done && !vm->blocked) {
-        if (!have_accesses(v, vm))
+        if (!have_accesses(v, vm, until))
             continue;
         uint64_t most = vm->block.access_count - vm->at, extra = 0;
         if (NW_UNLIKELY(vm->event < vm->block.event_count)) {
-            take_events(v, vm, &vm->now);
-            if (v->failed || vm->done)
+            if (!take_events(v, vm, until))
                 break;
             if (vm->event < vm->block.event_count && vm->block.event[vm->event].at - vm->at < most)
                 most = vm->block.event[vm->event].at - vm->at;

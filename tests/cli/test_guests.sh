@@ -40,6 +40,31 @@ mkdir sub && sed 's|b\.nwt|../b.nwt|' two.xml >sub/two.xml
 expect 0 "$NESTWALK" run sub/two.xml --csv -
 has out 'vm\.b-1\.accesses,51200,accesses' "a trace is found relative to the file"
 
+# What pages hold: as recorded, and as generated.
+expect 0 "$NESTWALK" run "$NW_SOURCE_DIR/scenarios/shipped/recorded-contents.xml" --json r.json
+is '[.runs[].guest.page_hashes] | unique | length == 1 and .[0] > 10000' true "recorded contents are replayed"
+is '[.runs[2].sharing | .saved_most > 1000, .zero_merged > 0, .breaks > 0]' '[true,true,true]' "KSM finds what was equal"
+is '.runs[1] | .zswap.stored > 10000 and .zswap.rejected == 0' true "zram packs what was recorded"
+is '[.runs[] | .lost] | unique' '[0]' "and nothing is lost"
+for i in 1 2; do
+  expect 0 "$NESTWALK" gen uniform --accesses 100K --span 8M --stores 0 --zero 0.25 --common 0.25 --image x --ratio 8 --seed $i -o c$i.nwt
+done
+cat >contents.xml <<'X'
+<guests xmlns="urn:nestwalk:guests:1" name="contents">
+  <host memory="32M" cores="2"/>
+  <sharing kind="ksm" pages-to-scan="100000" sleep-ns="1000000" page-ns="1" use-zero-pages="1" max-page-sharing="100000"/>
+  <vm name="a" memory="16M" kernel="0"><work trace="c1.nwt"/></vm>
+  <vm name="b" memory="16M" kernel="0"><work trace="c2.nwt"/></vm>
+</guests>
+X
+expect 0 "$NESTWALK" run contents.xml --json r.json
+# 2048 pages each: a quarter zeros in both, a quarter equal: 2 * 512 pages behind one frame, 2 * 512 behind 512; the draw of pages is within 6 deviations
+is '.runs[0].sharing.saved | . > 1536 - 300 and . < 1536 + 300' true "KSM finds an image's pages and zeros"
+"$NESTWALK" gen zipf --accesses 10 --zero 0.8 --common 0.3 -o c.nwt 2>err
+has err 'together at most 1' "shares that are too much"
+"$NESTWALK" gen nic --requests 10 --zero 0.8 -o c.nwt 2>err
+has err 'zero is not for nic' "devices have no contents"
+
 # What only time shows is an event of the result.
 sed 's|<swap [^>]*>|<swap size="0"/><balloon policy="shares"/>|; s|<vm name="a" memory="16M">|<vm name="a" memory="16M" swap="0">|' two.xml >short.xml
 expect 0 "$NESTWALK" run short.xml --json r.json

@@ -333,41 +333,49 @@ static void sample__without_soft_dirty_bits_writes_are_not_claimed(void **state)
     fake_remove(&f);
 }
 
-/* Pages 3 and 4 hold the same, 5 zeros, 64 noise; what the mappings hold lies in a file at their addresses. */
-static void sample__contents_follow_the_accesses(void **state)
+/* The first pages hold 'x', but 5, which holds zeros, and 64, noise; what the mappings hold lies in a file at their addresses. */
+static void contents_make(const struct fake *f)
+{
+    char directory[80];
+    unsigned char page[4096];
+    struct nw_rng rng = nw_rng_for(1, "noise");
+    snprintf(directory, sizeof directory, "%s/77", f->root);
+    const int memory = open_file(directory, "mem");
+    for (unsigned i = 0; i < PAGES; i++) {
+        memset(page, i == 5 ? 0 : 'x', sizeof page);
+        for (unsigned k = 0; i == 64 && k < sizeof page; k++)
+            page[k] = (unsigned char)nw_rng_next(&rng);
+        assert_int_equal(pwrite(memory, page, sizeof page, (off_t)(BASE + i * 4096)), sizeof page);
+    }
+    close(memory);
+}
+
+/* All that are there before the first interval; then 5, which is written, behind its access, and no other, as they were not. */
+static void sample__contents_come_first_and_follow_stores(void **state)
 {
     (void)state;
+    enum { THERE = PAGES - PAGES / 10 };
     struct fake f;
     struct nw_working_set set;
     struct nw_error why = { 0 };
-    char directory[80];
-    unsigned char page[4096], noise[4096];
     fake_make(&f);
-    snprintf(directory, sizeof directory, "%s/77", f.root);
-    const int memory = open_file(directory, "mem");
-    struct nw_rng rng = nw_rng_for(1, "noise");
-    for (unsigned i = 0; i < sizeof noise; i++)
-        noise[i] = (unsigned char)nw_rng_next(&rng);
-    memset(page, 'x', sizeof page);
-    for (unsigned i = 3; i <= 4; i++)
-        assert_int_equal(pwrite(memory, page, sizeof page, (off_t)(BASE + i * 4096)), sizeof page);
-    assert_int_equal(pwrite(memory, noise, sizeof noise, (off_t)(BASE + 64 * 4096)), sizeof noise);
-    close(memory);
+    contents_make(&f);
     struct nw_working_set_options o = fake_options(&f, NW_WORKING_SET_CLEAR_REFS);
     o.contents = true;
+    o.progress = NULL;
+    set_page(&f, 5, true, 0x5828);
     if (ws_sample(&o, true, &set, &why))
         fail_msg("%s", why.text);
-    assert_int_equal(set.contents.events, 4);
-    assert_int_equal(set.contents.pages, 4);
+    assert_int_equal(set.contents.events, THERE + 2); /* as nothing clears the soft-dirty bit here, in both intervals */
+    assert_int_equal(set.contents.pages, THERE);
     assert_int_equal(set.contents.zeros, 1);
-    assert_int_equal(set.contents.equal, 2);
+    assert_int_equal(set.contents.equal, THERE - 2);
     assert_int_equal(set.contents.distinct, 3);
     assert_int_equal(set.contents.unreadable, 0);
-    assert_in_range(set.contents.packed_bytes, 4096 + 2, 4096 + 2 * 100); /* noise stays as it is */
+    assert_in_range(set.contents.packed_bytes, 4096 + 5 * THERE, 4096 + 100 * THERE); /* noise stays as it is */
     struct nw_source *source;
     struct nw_block b;
-    struct nw_event told[4];
-    unsigned events = 0;
+    unsigned events = 0, behind = 0;
     OK(nw_nwt_open(&source, f.trace, err));
     source->want = NW_WANT_ADDRESSES;
     for (;;) {
@@ -377,23 +385,36 @@ static void sample__contents_follow_the_accesses(void **state)
         for (uint32_t e = 0; e < b.event_count; e++) {
             if (b.event[e].kind != NW_EV_PAGE_CONTENT)
                 continue;
-            assert_true(events < 4 && b.event[e].at > 0);
-            assert_true(b.event[e].arg[0] == b.address[b.event[e].at - 1]);
-            told[events++] = b.event[e];
+            const uint64_t page = (b.event[e].arg[0] - BASE) / 4096;
+            assert_true(page < PAGES && there((unsigned)page));
+            assert_true((page == 5) == (b.event[e].arg[1] == nw_page_hash_of_zeros()));
+            assert_true(page == 64 ? b.event[e].arg[2] == 4096 : b.event[e].arg[2] < 100);
+            events++;
+            if (!b.event[e].at)
+                continue;
+            behind++;
+            assert_true(page == 5 && b.event[e].arg[0] == b.address[b.event[e].at - 1]);
         }
     }
     nw_source_destroy(source);
-    assert_int_equal(events, 4);
-    assert_true(told[0].arg[1] == told[1].arg[1] && told[0].arg[2] == told[1].arg[2] && told[0].arg[2] < 100);
-    assert_true(told[2].arg[1] == nw_page_hash_of_zeros());
-    assert_true(told[3].arg[1] != told[0].arg[1] && told[3].arg[2] == 4096);
+    assert_int_equal(events, THERE + 2);
+    assert_int_equal(behind, 2);
     nw_working_set_fini(&set);
     fake_remove(&f);
-    fake_make(&f); /* no memory to read */
-    o = fake_options(&f, NW_WORKING_SET_CLEAR_REFS);
+}
+
+static void sample__contents_need_the_memory_to_be_readable(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct nw_working_set set;
+    struct nw_error why = { 0 };
+    fake_make(&f);
+    struct nw_working_set_options o = fake_options(&f, NW_WORKING_SET_CLEAR_REFS);
     o.contents = true;
     assert_int_equal(ws_sample(&o, true, &set, &why), NW_ERR_ENV);
     assert_non_null(strstr(why.text, "/mem"));
+    assert_int_equal(access(f.trace, F_OK), -1);
     fake_remove(&f);
 }
 
@@ -697,7 +718,8 @@ int main(void)
         cmocka_unit_test(sums__are_of_mappings_inside_the_ranges),
         cmocka_unit_test(sample__idle_bits_make_the_intervals),
         cmocka_unit_test(sample__without_soft_dirty_bits_writes_are_not_claimed),
-        cmocka_unit_test(sample__contents_follow_the_accesses),
+        cmocka_unit_test(sample__contents_come_first_and_follow_stores),
+        cmocka_unit_test(sample__contents_need_the_memory_to_be_readable),
         cmocka_unit_test(sample__refusals_name_what_is_missing),
         cmocka_unit_test(live__referenced_of_a_process_is_what_it_touches),
         cmocka_unit_test(live__pages_that_a_guest_reads_are_seen_from_outside),

@@ -90,6 +90,20 @@ static enum nw_status open_recorder(struct watch *w, struct nw_error *err)
     return s;
 }
 
+/* What the guest has built before. A page that is zeros and was never written is one that it does not use. */
+static enum nw_status image_record(struct watch *w, struct nw_error *err)
+{
+    static const unsigned char zeros[NW_PAGE_BYTES];
+    enum nw_status s = vm_written_take(&w->vm, w->written, err);
+    for (uint64_t page = 0; page < w->g.memory_bytes / NW_PAGE_BYTES && !s && w->o->contents; page++) {
+        const unsigned char *at = w->vm.memory + page * NW_PAGE_BYTES;
+        if ((w->written[page / 64] >> page % 64 & 1) || memcmp(at, zeros, sizeof zeros) != 0)
+            s = ws_recorder_image(&w->recorder, page, page * NW_PAGE_BYTES, at, err);
+    }
+    memset(w->written, 0, words(w) * sizeof *w->written); /* no part of the first interval */
+    return s;
+}
+
 static enum nw_status region(struct watch *w, struct nw_error *err)
 {
     uint16_t port = 0;
@@ -100,10 +114,9 @@ static enum nw_status region(struct watch *w, struct nw_error *err)
     w->tick_seconds = tick_ns * 1e-9;
     enum nw_status s = vm_tick_set(&w->vm, (uint64_t)tick_ns, err);
     if (!s)
-        s = vm_written_take(&w->vm, w->written, err); /* what was built before is no part of it */
+        s = image_record(w, err);
     if (s)
         return s;
-    memset(w->written, 0, words(w) * sizeof *w->written);
     w->began = w->recorder.started = ws_now_seconds();
     while (!s && !ended && !(port == NWG_PORT_MARKER && value >> 24 == NWG_MARKER_END))
         s = guest_run_free(&w->g, &w->vm, "watch", &port, &value, &ended, err);

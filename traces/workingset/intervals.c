@@ -78,13 +78,21 @@ enum nw_status ws_recorder_page(struct ws_recorder *r, uint64_t index, uint64_t 
     r->out->pages += first;
     r->index = index;
     r->address = address;
-    r->content_wanted = r->packer && (first || written || !r->out->knows_written);
+    r->content_wanted = r->packer && (!r->held[index].packed_bytes || written || !r->out->knows_written);
     r->seen[index / 64] |= bit;
     r->now.accessed_pages++;
     r->now.written_pages += written;
     return r->writer
                ? nw_nwt_write_access(r->writer, address, nw_kind_make(written ? NW_STORE : NW_LOAD, 1, false), err)
                : NW_OK;
+}
+
+enum nw_status ws_recorder_image(struct ws_recorder *r, uint64_t index, uint64_t address, const void *page,
+                                 struct nw_error *err)
+{
+    r->index = index;
+    r->address = address;
+    return ws_recorder_content(r, page, err);
 }
 
 enum nw_status ws_recorder_content(struct ws_recorder *r, const void *page, struct nw_error *err)

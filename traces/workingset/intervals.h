@@ -24,6 +24,9 @@ double ws_now_seconds(void);
 enum nw_status ws_recorder_open(struct ws_recorder *r, const struct nw_working_set_options *o,
                                 struct nw_working_set *out, const struct nw_trace_info *info,
                                 struct nw_error *err) NW_MUST_USE;
+/* Before the first interval: what the index'th watched page holds (4096 bytes). Only with o->contents. */
+enum nw_status ws_recorder_image(struct ws_recorder *r, uint64_t index, uint64_t address, const void *page,
+                                 struct nw_error *err) NW_MUST_USE;
 /* An interval that lay between these times (CLOCK_MONOTONIC, seconds); its pages follow, in ascending order. */
 enum nw_status ws_recorder_begin(struct ws_recorder *r, double from, double to, struct nw_error *err) NW_MUST_USE;
 /* The index'th watched page, at `address`. */

@@ -184,6 +184,36 @@ static enum nw_status record(struct sampler *s, double from, double to, struct n
     return status;
 }
 
+/* What the process's pages hold before the first interval. Stops when progress says so. */
+static enum nw_status record_image(struct sampler *s, struct nw_error *err)
+{
+    enum nw_status status = NW_OK;
+    uint64_t index = 0;
+    for (size_t r = 0; r < s->ranges; r++)
+        for (uint64_t at = s->range[r].start, pages; at < s->range[r].end; at += pages * NW_PAGE_BYTES) {
+            uint64_t entry[CHUNK];
+            unsigned char bytes[NW_PAGE_BYTES];
+            size_t got;
+            const uint64_t left = (s->range[r].end - at) / NW_PAGE_BYTES;
+            pages = left < CHUNK ? left : CHUNK;
+            if ((status = ws_process_pagemap(&s->process, at, entry, pages, &got, err)))
+                return status;
+            for (size_t i = 0; i < got && !status; i++) {
+                const uint64_t address = at + i * NW_PAGE_BYTES;
+                if (ws_page_present(entry[i]))
+                    status = ws_recorder_image(&s->recorder, index + i, address,
+                                               ws_process_page(&s->process, address, bytes) ? bytes : NULL, err);
+            }
+            index += pages;
+            if (!status && s->o->progress && !s->o->progress(s->o->context, 0, ws_now_seconds() - s->recorder.started))
+                s->out->end = NW_WORKING_SET_STOPPED;
+            if (status || s->out->end == NW_WORKING_SET_STOPPED)
+                return status;
+        }
+    s->recorder.started = ws_now_seconds();
+    return status;
+}
+
 /* ---- time ---- */
 
 static enum nw_status arm(struct sampler *s, struct nw_error *err)
@@ -372,6 +402,8 @@ static enum nw_status sample(struct sampler *s, struct nw_error *err)
         status = choose_means(s, err);
     if (!status)
         status = open_recorder(s, err);
+    if (!status && s->o->contents)
+        status = record_image(s, err);
     if (!status)
         status = look(s, err);
     while (!status && !s->gone && s->out->end != NW_WORKING_SET_STOPPED &&

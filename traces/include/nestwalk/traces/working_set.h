@@ -22,8 +22,9 @@
  * interval there is a marker "region of interest begins", after the last a `time` event and "region of interest ends". Neither the order nor the number of the
  * accesses to a page is known to these ways, nor whether a page that a way without soft-dirty bits reports was written.
  *
- * With `contents` an access is followed by a page-content event (page_content.h) of what the page held when the interval was read: the first time that
- * the page is seen, and each time that it was written or may have been. A process goes on running meanwhile, so a page may be read while it changes. */
+ * With `contents` page-content events (page_content.h) say what pages hold: before the first interval each page that the process has, or that our guest has
+ * written or is not zeros; then, behind its access, each page that was written or may have been, as it was when the interval was read. A process goes on
+ * running meanwhile, so a page may be read while it changes. */
 #ifndef NESTWALK_TRACES_WORKING_SET_H
 #define NESTWALK_TRACES_WORKING_SET_H
 
