@@ -235,10 +235,9 @@ const struct nw_command nw_cmd_gen = {
                "nic, nvme, virtio-net, virtio-blk: no accesses, but what a device's driver maps and unmaps, and what "
                "the device reads "
                "and writes: rings, lists and buffers, as fast as the link allows (docs/dma-traces.md).",
-    .examples =
-        "nestwalk gen zipf --accesses 32M --span 1G --stores 0.3 -o zipf.nwt\n"
-        "nestwalk gen uniform --accesses 8M --span 64M --zero 0.1 --common 0.3 --image debian --seed 1 -o a.nwt\n"
-        "nestwalk gen nic --requests 100K --link 10 --direction mixed -o nic.nwt",
+    .examples = "nestwalk gen zipf --accesses 32M --span 1G --stores 0.3 -o zipf.nwt\n"
+                "nestwalk gen uniform --accesses 8M --span 64M --zero 0.1 --common 0.3 -o a.nwt\n"
+                "nestwalk gen nic --requests 100K --link 10 --direction mixed -o nic.nwt",
     .options = options,
     .run = run,
 };
