@@ -47,11 +47,15 @@ void nw_hostmem_destroy(struct nw_hostmem *h)
 {
     if (!h)
         return;
-    for (uint64_t i = 0; h->block && i * BLOCK < h->pages; i++)
+    for (uint64_t i = 0; h->block && i * BLOCK < h->pages; i++) {
         free(h->block[i]);
+        if (h->before)
+            free(h->before[i]);
+    }
     for (unsigned g = 0; h->guest && g < h->config.guests; g++)
         free(h->guest[g].group);
     free(h->block);
+    free(h->before);
     free(h->owner);
     free(h->moved);
     free(h->guest);
@@ -85,7 +89,7 @@ static void set_kind(struct nw_hostmem *h, uint32_t frame, enum nw_frame_kind ki
         h->config.lost(h->config.context, frame);
     h->kind[f->kind]--;
     h->kind[kind]++;
-    f->kind = kind;
+    f->kind = (uint16_t)kind;
     if (!before && after && h->config.gained)
         h->config.gained(h->config.context, frame);
 }
@@ -174,8 +178,15 @@ static enum nw_status more_records(struct nw_hostmem *h, struct nw_error *err)
     struct nw_hostmem_owner *owner = reallocarray(h->owner, (blocks + 1) * (BLOCK / GROUP), sizeof *owner);
     if (owner)
         h->owner = owner;
-    if (!block || !owner || !(block[blocks] = calloc(BLOCK, sizeof **block)))
+    uint32_t **before = h->config.shares ? reallocarray(h->before, blocks + 1, sizeof *before) : NULL;
+    if (before)
+        h->before = before;
+    if (!block || !owner || (h->config.shares && !before) || !(block[blocks] = calloc(BLOCK, sizeof **block)))
         return nw_fail_nomem(err, "the guests' pages");
+    if (before && !(before[blocks] = calloc(BLOCK, sizeof **before))) {
+        free(block[blocks]); /* h->pages does not count it yet */
+        return nw_fail_nomem(err, "the guests' pages");
+    }
     return NW_OK;
 }
 
@@ -261,12 +272,21 @@ static void put_behind(struct nw_hostmem *h, uint32_t page, uint32_t frame)
     remapped(h, page);
 }
 
+static uint32_t *before(struct nw_hostmem *h, uint32_t page)
+{
+    return &h->before[page >> NW_HOSTMEM_BLOCK_LOG2][page & (BLOCK - 1)];
+}
+
 static void unlink_user(struct nw_hostmem *h, uint32_t *first, uint32_t page)
 {
-    uint32_t *at = first;
-    while (*at != page)
-        at = &nw_hostmem_at(h, *at)->link;
-    *at = nw_hostmem_at(h, page)->link;
+    const uint32_t next = nw_hostmem_at(h, page)->link;
+    if (*first == page) {
+        *first = next;
+    } else {
+        nw_hostmem_at(h, *before(h, page))->link = next;
+        if (next != NW_NONE32)
+            *before(h, next) = *before(h, page);
+    }
     nw_hostmem_at(h, page)->link = NW_NONE32;
 }
 
@@ -281,7 +301,8 @@ static void leave_shared(struct nw_hostmem *h, uint32_t page, uint32_t frame)
     if (f->users == 1)
         set_kind(h, frame, NW_FRAME_TABLE); /* in passing: what is lost is told while its user is known */
     unlink_user(h, &f->user, page);
-    f->users--;
+    if (--f->users == 1)
+        f->mixed = 0;
     h->shared_users--;
     g->shared--;
     g->resident--;
@@ -494,7 +515,7 @@ void nw_hostmem_share(struct nw_hostmem *h, uint32_t page)
 {
     struct nw_page *p = nw_hostmem_at(h, page);
     struct nw_hostmem_guest *g = guest_of(h, page);
-    assert(p->backing == NW_BACKING_FRAME && h->frame[p->place].kind == NW_FRAME_GUEST);
+    assert(h->config.shares && p->backing == NW_BACKING_FRAME && h->frame[p->place].kind == NW_FRAME_GUEST);
     drop_link(h, p);
     set_kind(h, p->place, NW_FRAME_SHARED);
     no_own_frame(h, page);
@@ -518,8 +539,12 @@ bool nw_hostmem_merge(struct nw_hostmem *h, uint32_t page, uint32_t frame)
     no_own_frame(h, page);
     p->place = frame;
     p->link = nw_hostmem_at(h, to->user)->link; /* behind the first, which stands for the frame */
+    if (p->link != NW_NONE32)
+        *before(h, p->link) = page;
     nw_hostmem_at(h, to->user)->link = page;
+    *before(h, page) = to->user;
     to->users++;
+    to->mixed |= nw_hostmem_guest_of(h, page) != nw_hostmem_guest_of(h, to->user);
     h->shared_users++;
     g->shared++;
     g->unmapped++;
@@ -544,6 +569,20 @@ void nw_hostmem_unpin(struct nw_hostmem *h, uint32_t page)
     set_kind(h, p->place, NW_FRAME_GUEST);
     guest_of(h, page)->pinned--;
     step(h);
+}
+
+bool nw_hostmem_shared_across(const struct nw_hostmem *h, unsigned guest, uint32_t frame)
+{
+    const struct nw_frame *f = &h->frame[frame];
+    assert(f->kind == NW_FRAME_SHARED);
+    if (!f->mixed)
+        return nw_hostmem_guest_of(h, f->user) != guest;
+    if (f->users > h->guest[guest].shared)
+        return true;
+    uint32_t page = f->user;
+    while (page != NW_NONE32 && nw_hostmem_guest_of(h, page) == guest)
+        page = nw_hostmem_at(h, page)->link;
+    return page != NW_NONE32;
 }
 
 bool nw_hostmem_intact(const struct nw_hostmem *h, uint32_t page)

@@ -67,7 +67,8 @@ static enum nw_status count_frame(struct recount *c, uint32_t frame)
 {
     const struct nw_hostmem *h = c->h;
     const struct nw_frame *f = &h->frame[frame];
-    uint32_t users = 0;
+    uint32_t users = 0, before = NW_NONE32;
+    bool others = false;
     if (f->kind >= NW_FRAME_KINDS)
         return WRONG("frame %" PRIu32 " is of no kind", frame);
     c->kind[f->kind]++;
@@ -78,8 +79,15 @@ static enum nw_status count_frame(struct recount *c, uint32_t frame)
         for (uint32_t page = f->user; page != NW_NONE32 && users <= f->users; page = nw_hostmem_at(h, page)->link) {
             if (nw_hostmem_at(h, page)->place != frame || nw_hostmem_at(h, page)->backing != NW_BACKING_FRAME)
                 return WRONG("page %" PRIu32 " is on the chain of frame %" PRIu32 " and not behind it", page, frame);
+            if (users && h->before[page >> NW_HOSTMEM_BLOCK_LOG2][page & (NW_BIT(NW_HOSTMEM_BLOCK_LOG2) - 1)] != before)
+                return WRONG("page %" PRIu32 " does not know the one before it on the chain of frame %" PRIu32, page,
+                             frame);
+            others |= nw_hostmem_guest_of(h, page) != nw_hostmem_guest_of(h, f->user);
+            before = page;
             users++;
         }
+        if (others && !f->mixed)
+            return WRONG("shared frame %" PRIu32 " does not know that it has users of several guests", frame);
         if (!users || users != f->users)
             return WRONG("the chain of shared frame %" PRIu32 " has %" PRIu32 " pages, not %" PRIu32, frame, users,
                          f->users);

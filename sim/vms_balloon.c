@@ -44,7 +44,7 @@ static void estimate(struct vms *v, struct vm *vm)
 
 static double slowdown_since(struct vm *vm, uint64_t now)
 {
-    const double alone = (double)(vm->counters.accesses - vm->decided_accesses) * (double)vm->access_ps / 1000;
+    const double alone = alone_ns(vm, vm->counters.accesses - vm->decided_accesses);
     const double elapsed = (double)(now - vm->decided_ns);
     vm->decided_ns = now;
     vm->decided_accesses = vm->counters.accesses;

@@ -577,15 +577,6 @@ void host_dirtied(struct vms *v, struct vm *vm, uint64_t *t)
     vm->counters.fault_ns += ns;
 }
 
-/* A page of another guest is behind the shared frame. */
-static bool another_has(const struct vms *v, const struct vm *vm, uint32_t frame)
-{
-    uint32_t page = v->h->frame[frame].user;
-    while (page != NW_NONE32 && nw_hostmem_guest_of(v->h, page) == vm->index)
-        page = nw_hostmem_at(v->h, page)->link;
-    return page != NW_NONE32;
-}
-
 void host_make_writable(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
 {
     const struct nw_page *p = nw_hostmem_at(v->h, page);
@@ -599,7 +590,7 @@ void host_make_writable(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t
             host_make_writable(v, vm, page, t); /* it was taken to make room */
         return;
     }
-    vm->counters.breaks_across += another_has(v, vm, p->place);
+    vm->counters.breaks_across += nw_hostmem_shared_across(v->h, vm->index, p->place);
     nw_hostmem_break(v->h, page);
     vm->counters.breaks++;
     const uint64_t ns = ns_of(v->config->host.break_ns);
@@ -681,6 +672,7 @@ enum nw_status host_begin(struct vms *v, struct nw_error *err)
     const struct nw_hostmem_config hc = { .frames = frames,
                                           .slots = slots,
                                           .guests = v->vms + 1,
+                                          .shares = c->sharing.kind != NW_SHARING_NONE,
                                           .gained = gained,
                                           .lost = lost,
                                           .slot_given = slot_given,

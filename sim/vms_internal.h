@@ -48,7 +48,7 @@ struct vm {
     /* time */
     uint64_t now, ready, vruntime, started_ns, ended_ns,
         pending_ns; /* pending: what others' work costs it when it runs next */
-    uint64_t access_ps, fraction_ps;
+    uint64_t access_ps, fraction_ps, pause_ns;
     double alone_ns;
 
     /* works */
@@ -226,6 +226,11 @@ static inline void vms_fail(struct vms *v, enum nw_status s)
 }
 /* It was ended. One that has finished its works is idle, and its kernel and balloon are still there. */
 static inline bool is_gone(const struct vm *vm) { return vm->done && vm->state != NW_VMS_FINISHED; }
+/* What so many accesses of its work take when nothing else does. */
+static inline double alone_ns(const struct vm *vm, uint64_t accesses)
+{
+    return (double)accesses * ((double)vm->access_ps / 1000 + (double)vm->pause_ns);
+}
 static inline uint64_t ns_of(double ns) { return (uint64_t)(ns + 0.5); }
 
 #endif

@@ -231,6 +231,8 @@ static const struct nw_param table[] = {
     REAL("work.stores", nw_vms_work, stores, "", 0, 1, "0.3", "generated: share of stores (gups: half)"),
     REAL("work.access_ns", nw_vms_work, access_ns, "ns", 0.1, 1e12, "100",
          "what an access takes when its page is there, with the work that goes with it"),
+    REAL("work.pause_ns", nw_vms_work, pause_ns, "ns", 0, 1e12, "0",
+         "what the guest sleeps after each access, while others have its core"),
 };
 
 const struct nw_param *nw_vms_params(size_t *count)

@@ -55,6 +55,7 @@ static enum nw_status open_work(struct vms *v, struct vm *vm)
         return s;
     vm->source->want = NW_WANT_ADDRESSES;
     vm->access_ps = (uint64_t)(w->access_ns * 1000);
+    vm->pause_ns = ns_of(w->pause_ns);
     vm->skip_left = w->skip * (vm->of_kind + 1);
     vm->accesses_left = w->accesses && !w->generate ? w->accesses : UINT64_MAX;
     vm->block = (struct nw_block){ 0 };
@@ -260,15 +261,22 @@ static uint64_t run_guest(struct vms *v, struct vm *vm, uint64_t now, uint64_t u
         }
         const uint64_t fit = (until - vm->now) * 1000 / vm->access_ps + 1;
         most = most < fit ? most : fit;
+        most = vm->pause_ns ? 1 : most;
         most = most < vm->accesses_left ? most : vm->accesses_left;
         const uint32_t done = run_accesses(v, vm, (uint32_t)most, &extra);
         vm->at += done;
         vm->counters.accesses += done;
         vm->accesses_left -= vm->accesses_left == UINT64_MAX ? 0 : done;
         vm->fraction_ps += done * vm->access_ps;
-        vm->alone_ns += (double)(done * vm->access_ps) / 1000;
+        vm->alone_ns += alone_ns(vm, done);
         vm->now += vm->fraction_ps / 1000;
         vm->fraction_ps %= 1000;
+        if (vm->pause_ns) {
+            const uint64_t before = vm->now;
+            vm->now += extra + vm->pause_ns;
+            vm->blocked = true;
+            return before;
+        }
         if (extra) {
             /* Long ones are waits, in which another guest has the core. */
             const uint64_t before = vm->now;
@@ -303,7 +311,7 @@ static void take_samples(struct vms *v, uint64_t now)
     for (unsigned i = 0; i < v->vms; i++) {
         struct vm *vm = &v->vm[i];
         const struct nw_hostmem_guest *g = &v->h->guest[i];
-        const double alone = (double)(vm->counters.accesses - vm->shown_accesses) * (double)vm->access_ps / 1000;
+        const double alone = alone_ns(vm, vm->counters.accesses - vm->shown_accesses);
         const double elapsed = now > vm->shown_ns ? (double)(now - vm->shown_ns) : 0;
         r->sample[r->samples++] =
             (struct nw_vms_sample){ .time_ns = now,
@@ -532,6 +540,7 @@ static enum nw_status fill_result(struct vms *v, const struct clockwork *w)
     h->ksm_scanned = k->scanned, h->ksm_skipped = k->skipped, h->ksm_merged = k->merged;
     h->ksm_zero_merged = k->zero_merged, h->ksm_volatile = k->volatile_pages, h->ksm_comparisons = k->comparisons;
     h->ksm_full_scans = k->full_scans, h->ksm_stale = k->stale;
+    h->ksm_unshared = k->unshared, h->ksm_changing = k->changing;
     h->frames_free = v->h->kind[NW_FRAME_FREE], h->frames_guest = v->h->kind[NW_FRAME_GUEST];
     h->frames_shared = v->h->kind[NW_FRAME_SHARED], h->frames_table = v->h->kind[NW_FRAME_TABLE];
     h->frames_pinned = v->h->kind[NW_FRAME_PINNED];

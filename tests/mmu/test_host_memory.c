@@ -43,7 +43,7 @@ static void begin(struct world *w, uint64_t seed)
     struct nw_error err = { 0 };
     *w = (struct world){ .rng = nw_rng_seeded(seed) };
     const struct nw_hostmem_config c = {
-        .frames = FRAMES, .slots = SLOTS, .guests = GUESTS, .gained = gained, .lost = lost, .context = w
+        .frames = FRAMES, .slots = SLOTS, .guests = GUESTS, .shares = true, .gained = gained, .lost = lost, .context = w
     };
     assert_int_equal(nw_hostmem_create(&w->h, &c, &err), NW_OK);
 }

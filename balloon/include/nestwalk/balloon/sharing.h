@@ -32,11 +32,14 @@ struct nw_sharing_config {
 };
 
 struct nw_sharing_counters {
-    uint64_t scanned, skipped; /* pages looked at; passed over by smart_scan */
+    uint64_t scanned, skipped; /* pages looked at, without those shared already; passed over by smart_scan */
     uint64_t merged;           /* pages that went behind a shared frame */
     uint64_t zero_merged;      /* of them behind the frame of zeros */
     uint64_t volatile_pages;   /* looks that found another checksum than the one before */
-    uint64_t comparisons;      /* of two pages */
+    uint64_t
+        unshared; /* KSM, of the last pass that was finished: pages without an equal, as the kernel's pages_unshared */
+    uint64_t changing;    /* the same: pages whose checksum was new, as pages_volatile */
+    uint64_t comparisons; /* of two pages */
     uint64_t full_scans;
     uint64_t stale; /* stable pages, hints and unstable pages that were found gone or changed */
 };
@@ -45,7 +48,7 @@ struct nw_sharing;
 enum nw_status nw_sharing_create(struct nw_sharing **out, struct nw_hostmem *h, const struct nw_sharing_config *config,
                                  struct nw_error *err) NW_MUST_USE;
 void nw_sharing_destroy(struct nw_sharing *s); /* NULL is allowed */
-/* Looks at so many pages that hold something. NW_ERR_NOMEM. */
+/* Goes on by so many pages that hold something; KSM counts among them those that are shared already, of which there is nothing to do. NW_ERR_NOMEM. */
 enum nw_status nw_sharing_scan(struct nw_sharing *s, uint64_t pages, struct nw_error *err) NW_MUST_USE;
 const struct nw_sharing_counters *nw_sharing_counters(const struct nw_sharing *s);
 

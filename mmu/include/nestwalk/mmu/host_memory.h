@@ -65,7 +65,8 @@ struct nw_frame {
     uint32_t
         node; /* whoever chooses victims: its handle; NW_NONE32 when it has none. Free: the guest that had it last, likewise */
     uint32_t users; /* pages behind it */
-    uint32_t kind;  /* enum nw_frame_kind */
+    uint16_t kind;  /* enum nw_frame_kind */
+    uint16_t mixed; /* shared: it has had users of several guests since it last had one user only */
 };
 
 enum nw_page_flag {
@@ -102,6 +103,7 @@ struct nw_hostmem_config {
     uint64_t frames; /* below 2^32 - 1 */
     uint64_t slots;  /* of the swap area; 0: none */
     unsigned guests;
+    bool shares; /* pages may be shared: nw_hostmem_share(), nw_hostmem_merge(). Four more bytes a page */
     /* Called when a frame begins and ceases to be one that may be taken from its pages (guest or shared); `user` is the page that stands for it. NULL allowed. */
     void (*gained)(void *context, uint32_t frame);
     void (*lost)(void *context, uint32_t frame);
@@ -131,6 +133,8 @@ struct nw_hostmem {
     struct nw_frame *frame;
     struct nw_slot *slot;
     struct nw_page **block; /* of 2^NW_HOSTMEM_BLOCK_LOG2 records */
+    uint32_t *
+        *before; /* config.shares: of those behind one frame or slot, but for the first: the one whose `link` it is */
     struct nw_hostmem_owner {
         uint32_t guest, gpn_base;
         uint32_t own; /* pages that have a frame of their own */
@@ -190,7 +194,7 @@ void nw_hostmem_drop_to_block(struct nw_hostmem *h, uint32_t frame, uint32_t blo
 void nw_hostmem_fill(struct nw_hostmem *h, uint32_t page, uint64_t content);
 /* The content of a resident page is now that of a block. */
 void nw_hostmem_link_block(struct nw_hostmem *h, uint32_t page, uint32_t block);
-/* A guest frame becomes a shared one with one user. */
+/* A guest frame becomes a shared one with one user. Both need config.shares. */
 void nw_hostmem_share(struct nw_hostmem *h, uint32_t page);
 /* A page with a guest frame goes behind a shared one, and its own becomes free. False, and nothing done: the contents differ. */
 bool nw_hostmem_merge(struct nw_hostmem *h, uint32_t page, uint32_t frame);
@@ -201,6 +205,8 @@ void nw_hostmem_unpin(struct nw_hostmem *h, uint32_t page);
 uint32_t nw_hostmem_table_take(struct nw_hostmem *h);
 void nw_hostmem_table_give(struct nw_hostmem *h, uint32_t frame);
 
+/* A page of another guest is behind the shared frame. */
+bool nw_hostmem_shared_across(const struct nw_hostmem *h, unsigned guest, uint32_t frame);
 /* What the page's frame, slot or nothing holds is what the guest wrote last. A block's content is the caller's to compare. */
 bool nw_hostmem_intact(const struct nw_hostmem *h, uint32_t page);
 

@@ -73,7 +73,7 @@ struct nw_vms_monitor {
 struct nw_vms_work {
     char trace[NW_VMS_PATH];
     uint64_t generate, accesses, span, stride, base, seed, skip, repeat, start_ns, file, keep;
-    double exponent, stores, access_ns;
+    double exponent, stores, access_ns, pause_ns;
 };
 struct nw_vms_guest {
     char name[NW_VMS_NAME], image[NW_VMS_NAME];
@@ -142,7 +142,7 @@ struct nw_vms_host_counters {
         swap_seeks, swap_busy_ns, swap_queued_ns, disk_reads, disk_writes, disk_seeks, disk_busy_ns, zswap_stored,
         zswap_rejected, zswap_pool_bytes, scans, scanned_pages, scan_ns;
     uint64_t ksm_scanned, ksm_skipped, ksm_merged, ksm_zero_merged, ksm_volatile, ksm_comparisons, ksm_full_scans,
-        ksm_stale, ksm_ns;
+        ksm_stale, ksm_ns, ksm_unshared, ksm_changing;
     uint64_t frames_free, frames_guest, frames_shared, frames_table, frames_pinned, shared_users, saved_pages,
         saved_pages_most;
 };
