@@ -73,6 +73,9 @@ static void ksm__what_changes_between_looks_is_left_alone(void **state)
     }
     assert_int_equal(w.h->shared_users, 0);
     assert_int_equal(nw_sharing_counters(w.s)->volatile_pages, 4 * PAGES);
+    scan(&w, 1); /* the pass is over */
+    assert_int_equal(nw_sharing_counters(w.s)->changing, PAGES);
+    assert_int_equal(nw_sharing_counters(w.s)->unshared, 0);
     end(&w);
 }
 
@@ -86,6 +89,30 @@ static void ksm__a_frame_has_max_page_sharing_users_at_most(void **state)
     assert_int_equal(w.h->kind[NW_FRAME_SHARED], (PAGES + 63) / 64);
     for (uint32_t f = 0; f < w.h->config.frames; f++)
         assert_true(w.h->frame[f].users <= 64);
+    end(&w);
+}
+
+/* A frame that was full takes users again when it has lost some, though one of the same content was begun since. */
+static void ksm__a_full_frame_that_lost_users_takes_others(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, &(struct nw_sharing_config){ .kind = NW_SHARING_KSM, .max_page_sharing = 4 });
+    fill(&w, 0, 8, 7, 0);
+    fill(&w, 8, PAGES - 8, 1000, 1);
+    scan(&w, 3 * PAGES);
+    assert_int_equal(w.h->kind[NW_FRAME_SHARED], 2);
+    assert_int_equal(w.h->shared_users, 8);
+    scan(&w, 1);
+    assert_int_equal(nw_sharing_counters(w.s)->unshared, PAGES - 8);
+    for (unsigned i = 0; i < 8; i += 4) { /* one of each */
+        nw_hostmem_break(w.h, w.page[i]);
+        nw_hostmem_store(w.h, w.page[i], 5000 + i);
+    }
+    fill(&w, 20, 2, 7, 0);
+    scan(&w, 2 * PAGES);
+    assert_int_equal(w.h->kind[NW_FRAME_SHARED], 2);
+    assert_int_equal(w.h->shared_users, 8);
     end(&w);
 }
 
@@ -113,7 +140,7 @@ static void sharing__writes_break_and_are_merged_again(void **state)
     nw_hostmem_break(w.h, w.page[3]);
     nw_hostmem_store(w.h, w.page[3], 7);
     assert_int_equal(w.h->kind[NW_FRAME_GUEST], 1);
-    scan(&w, 3); /* pages 0 to 2, which are shared already */
+    scan(&w, PAGES / 2 + 1); /* the first guest's pages and one of the second's: they are shared already */
     assert_int_equal(w.h->kind[NW_FRAME_GUEST], 1);
     scan(&w, 1);
     assert_int_equal(w.h->kind[NW_FRAME_GUEST], 0);
@@ -177,6 +204,7 @@ int main(void)
         cmocka_unit_test(ksm__merges_in_the_second_pass),
         cmocka_unit_test(ksm__what_changes_between_looks_is_left_alone),
         cmocka_unit_test(ksm__a_frame_has_max_page_sharing_users_at_most),
+        cmocka_unit_test(ksm__a_full_frame_that_lost_users_takes_others),
         cmocka_unit_test(ksm__zeros_go_behind_one_frame_without_limit),
         cmocka_unit_test(sharing__writes_break_and_are_merged_again),
         cmocka_unit_test(hints__merge_at_the_first_look),

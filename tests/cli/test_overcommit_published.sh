@@ -6,7 +6,8 @@
 row() { # ROW: as it stands in the document, but for its last column
   grep -qF -- "$1" "$NW_SOURCE_DIR/docs/validation.md" || fail "docs/validation.md lacks: $1"
 }
-for name in idle-memory-tax balloon-overhead vswapper; do
+# The whole size of the KSM scenario takes half a minute and 0.9 GB: NESTWALK_FULL=1 checks its row, too.
+for name in idle-memory-tax balloon-overhead vswapper ksm-52-guests-16th ${NESTWALK_FULL:+ksm-52-guests}; do
   expect 0 "$NESTWALK" run "$NW_SOURCE_DIR/scenarios/shipped/$name.xml" --json "$name.json"
   [ "$(jq '[.runs[].vm[].lost] | add' "$name.json")" = 0 ] || fail "$name: pages were lost"
 done
@@ -15,4 +16,12 @@ jq -e '[.runs[].vm.busy.accesses] | .[1] / .[0] > 1.3' idle-memory-tax.json >/de
 row "$(jq -r '[.runs[].vm.guest.accesses] | [1 - .[1] / .[0], 1 - .[5] / .[4]] | map(. * 1000 | round / 10) | "| throughput lost by a balloon of 128 MiB, of 32 MiB | 4.4 %, 1.4 % | \(.[0]) %, \(.[1]) % |"' balloon-overhead.json)"
 row "$(jq -r '[.runs[].host.time_ns] | "| swapping beside VSWAPPER, and VSWAPPER beside a balloon: time | up to 10 times; a little more | \(.[0] / .[1] * 10 | round / 10) times; + \(.[1] / .[2] * 1000 - 1000 | round / 10) % |"' vswapper.json)"
 jq -e '.runs | .[0].pathologies.silent_writes > 100000 and .[1].pathologies.silent_writes == 0' vswapper.json >/dev/null || fail "the Mapper leaves silent writes"
+# shellcheck disable=SC2016
+for name in ksm-52-guests-16th ${NESTWALK_FULL:+ksm-52-guests}; do
+  jq -r --arg name "$name" 'def gib: . / 262144 * 100 | round / 100;
+    .runs[] | "| `\($name)`: \(.label) | \(.frames.guest + .sharing.users | gib) GiB | \(.frames.guest + .frames.shared + .frames.table | gib) of \([.frames[]] | add | gib) GiB | \(.frames.shared) | \(.sharing.saved) | \(.sharing.unshared) | \(.sharing.changing) | \(.sharing.breaks) | \(.sharing.scan_ns / .host.time_ns * 1000 | round / 10) % | \(.swap.read_pages) |"' "$name.json" >rows
+  while IFS= read -r line; do row "$line"; done <rows
+done
+jq -e '.runs[0] | .swap.written_pages == 0 and ([.vm[].slowdown] | max) < 1.01 and (.vm | length) == 52' ksm-52-guests-16th.json >/dev/null ||
+  fail "52 guests do not fit with KSM"
 finish

@@ -179,6 +179,23 @@ static void one_step(struct world *w, uint64_t seed, int step)
     }
 }
 
+/* Whether others have a page of the same frame, by looking at all of them. */
+static void check_across(const struct world *w)
+{
+    const struct nw_hostmem *h = w->h;
+    for (uint32_t page = 0; page < h->pages; page++) {
+        const struct nw_page *p = nw_hostmem_at(h, page);
+        if (p->backing != NW_BACKING_FRAME || h->frame[p->place].kind != NW_FRAME_SHARED)
+            continue;
+        const unsigned guest = nw_hostmem_guest_of(h, page);
+        bool across = false;
+        for (uint32_t other = 0; other < h->pages && !across; other++)
+            across = nw_hostmem_at(h, other)->backing == NW_BACKING_FRAME &&
+                     nw_hostmem_at(h, other)->place == p->place && nw_hostmem_guest_of(h, other) != guest;
+        assert_int_equal(nw_hostmem_shared_across(h, guest, p->place), across);
+    }
+}
+
 static void contents__survive_a_million_random_operations(void **state)
 {
     (void)state;
@@ -204,6 +221,8 @@ static void conservation__holds_at_every_step(void **state)
     for (int i = 0; i < 20000; i++) {
         one_step(&w, 99, i);
         check(&w, 99, i);
+        if (i % 1000 == 0)
+            check_across(&w);
     }
     nw_hostmem_destroy(w.h);
 }
