@@ -14,7 +14,9 @@ enum { OPT_TRACE, OPT_POLICY, OPT_FRAMES, OPT_SEED, OPT_JSON };
 static const struct nw_option options[] = {
     [OPT_TRACE] = { "trace", 't', "FILE", "The trace. Required." },
     [OPT_POLICY] = { "policy", 'p', "NAME[,NAME...]|all", "Policies; may be repeated. Default: all." },
-    [OPT_FRAMES] = { "frames", 'f', "N[,N...]", "Numbers of 4 KiB frames; may be repeated. Required." },
+    [OPT_FRAMES] = { "frames", 'f', "N[,N...]",
+                     "Numbers of 4 KiB frames (with K, M: powers of 1024); may be repeated. "
+                     "Default: powers of two from 16 up to where the trace's pages fit." },
     [OPT_SEED] = { "seed", 0, "N", "Seed of the policies that draw. Default: 42." },
     [OPT_JSON] = { "json", 'j', "FILE|-", "Write the result as JSON, to a file or to standard output." },
     { 0 },
@@ -93,6 +95,40 @@ static const char *each(struct study *s, const char *list, const char *(*add)(st
 
 /* ---- the study ---- */
 
+enum { SMALLEST_BY_DEFAULT = 16 };
+
+static enum nw_status interrupted(uint64_t accesses, struct nw_error *err)
+{
+    return nw_fail(err, NW_ERR_INTERRUPTED, "interrupted after %" PRIu64 " accesses", accesses);
+}
+
+/* Powers of two, the last one the first that holds all pages: as many as LRU faults with all the frames there can be. */
+static enum nw_status choose_sizes(struct study *s, struct nw_source *source, struct nw_error *err)
+{
+    struct nw_replacement *all = NULL;
+    struct nw_cli_progress progress;
+    uint64_t pages = 0, accesses = 0;
+    bool fault;
+    enum nw_status status =
+        nw_replacement_create(&all, nw_replacement_policy_find("lru"), NW_REPLACEMENT_FRAMES_MAX, s->seed, err);
+    nw_cli_progress_start(&progress, "count pages", "accesses");
+    for (struct nw_block b; !status && !(status = nw_source_next(source, &b, err)) && !b.end;) {
+        for (uint32_t a = 0; a < b.access_count && !status; a++, pages += fault)
+            status = nw_replacement_touch(all, b.address[a] >> NW_PAGE_LOG2, &fault, err);
+        accesses += b.access_count;
+        nw_cli_progress_update(&progress, accesses, nw_source_access_total(source));
+        if (!status && nw_cli_interrupted())
+            status = interrupted(accesses, err);
+    }
+    nw_cli_progress_finish(&progress);
+    nw_replacement_destroy(all);
+    s->sizes_asked = 2;
+    uint64_t frames = SMALLEST_BY_DEFAULT;
+    for (s->frames[s->sizes++] = frames; frames < pages && frames < NW_REPLACEMENT_FRAMES_MAX;)
+        s->frames[s->sizes++] = frames *= 2;
+    return status ? status : nw_source_rewind(source, err);
+}
+
 static enum nw_status create_all(struct study *s, struct nw_error *err)
 {
     size_t count = s->policies * s->sizes;
@@ -126,14 +162,21 @@ static enum nw_status study(struct study *s, struct nw_error *err)
     struct nw_source *source = NULL;
     struct nw_cli_progress progress;
     enum nw_status status = nw_nwt_open(&source, s->trace, err);
+    if (status)
+        return status;
+    source->want = NW_WANT_ADDRESSES;
+    if (!nw_source_access_total(source))
+        status = nw_fail(err, NW_ERR_INPUT,
+                         "%s: no accesses of a processor, only events; the study of pages needs them", s->trace);
+    if (!status && !s->sizes)
+        status = choose_sizes(s, source, err);
     if (status || (status = create_all(s, err)))
         goto out;
-    source->want = NW_WANT_ADDRESSES;
     nw_cli_progress_start(&progress, "reclaim", "accesses");
     for (struct nw_block b; !(status = nw_source_next(source, &b, err)) && !b.end && !(status = take(s, &b, err));) {
         nw_cli_progress_update(&progress, s->accesses, nw_source_access_total(source));
         if (nw_cli_interrupted()) {
-            status = nw_fail(err, NW_ERR_INTERRUPTED, "interrupted after %" PRIu64 " accesses", s->accesses);
+            status = interrupted(s->accesses, err);
             break;
         }
     }
@@ -210,8 +253,6 @@ static int run(const struct nw_command *self, int argc, char **argv)
     }
     if (!s.trace)
         return nw_cli_usage(self, "--trace is missing");
-    if (!s.sizes)
-        return nw_cli_usage(self, "--frames is missing");
     if (!s.policies)
         add_all(&s);
     return finish(self, &s);
@@ -219,13 +260,14 @@ static int run(const struct nw_command *self, int argc, char **argv)
 
 const struct nw_command nw_cmd_reclaim = {
     .name = "reclaim",
-    .synopsis = "--trace TRACE.nwt --frames N[,N...] [--policy NAME[,NAME...]]",
+    .synopsis = "--trace TRACE.nwt [--frames N[,N...]] [--policy NAME[,NAME...]]",
     .summary = "faults of page-replacement policies",
-    .details = "Replays a trace's pages (4 KiB, by virtual address; fetches, loads and stores alike; of an access that "
-               "crosses a page the first) with so many "
-               "frames, all empty at first, and counts the accesses that find their page without one. Costs nothing "
-               "and models no guest: it compares "
-               "policies. All policies and sizes are replayed in one pass.",
+    .details =
+        "Replays a trace's pages (4 KiB, by virtual address; fetches, loads and stores alike; of an access that "
+        "crosses a page the first) with so many "
+        "frames, all empty at first, and counts the accesses that find their page without one. Costs nothing "
+        "and models no guest: it compares "
+        "policies. All policies and sizes are replayed in one pass (without --frames after one that counts the pages).",
     .examples = "nestwalk reclaim --trace btree.nwt --policy lru,arc --frames 1K,4K --json -",
     .options = options,
     .run = run,

@@ -33,8 +33,14 @@ has err 'frames, 1 to 268435456, not .0.' "no frames"
 expect 2 "$NESTWALK" reclaim --trace loop.nwt --frames 4,,8
 expect 2 "$NESTWALK" reclaim --trace loop.nwt --frames 8 --policy lru,belady
 has err "no policy is called 'belady', allowed are: all lru fifo clock random arc s3fifo sieve two-list mglru" "an unknown policy"
-expect 2 "$NESTWALK" reclaim --trace loop.nwt
-has err '--frames is missing' "frames are needed"
+# 100 pages: 16 to 128 frames.
+expect 0 "$NESTWALK" reclaim --trace loop.nwt --policy lru --json -
+[ "$(jq -c '.results | map([.frames, .faults])' out)" = '[[16,1000],[32,1000],[64,1000],[128,100]]' ] || fail "sizes by default: $(cat out)"
+expect 0 "$NESTWALK" gen nic --requests 10 -o nic.nwt
+expect 3 "$NESTWALK" reclaim --trace nic.nwt --frames 8
+has err 'nic\.nwt: no accesses of a processor' "a device's trace"
+expect 3 "$NESTWALK" reclaim --trace . --frames 8
+has err 'not a regular file' "a directory"
 expect 2 "$NESTWALK" reclaim --frames 8
 expect 3 "$NESTWALK" reclaim --trace none.nwt --frames 8 --json late.json
 has err 'none\.nwt' "the file is named"
