@@ -223,6 +223,9 @@ enum nw_status nw_cli_run_guests(const struct nw_cli_guests *q, struct nw_error 
     enum nw_status s = nw_cli_guests_plan(q, &config, &count, err);
     if (s || (s = nw_cli_check_writable(q->json, err)) || (s = nw_cli_check_writable(q->csv, err)))
         goto out;
+    for (size_t i = 0; i < count; i++)
+        if ((s = nw_vms_check_traces(&config[i], err))) /* of all runs before the first */
+            goto out;
     if (!(runs = calloc(count, sizeof *runs))) {
         s = nw_fail_nomem(err, "the results");
         goto out;

@@ -1,9 +1,8 @@
-/* vms_config.c - configurations of several guests: values by path, and what they may not be together. */
+/* vms_config.c - configurations of several guests: values by path. */
+#include "vms_config.h"
 #include "params.h"
 #include <inttypes.h>
-#include <nestwalk/balloon/working_set.h>
 #include <nestwalk/base/bits.h>
-#include <nestwalk/sim/vms.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,8 +258,7 @@ enum nw_status nw_vms_config_seed(struct nw_vms_config *c, const char *value, st
     return nw_param_parse(&row, "seed", value, &c->seed, err);
 }
 
-/* The last setting that reaches this path: itself, or one for all works of its guest. */
-static const char *source_of(const struct nw_vms_config *c, const char *path)
+const char *vms_config_source(const struct nw_vms_config *c, const char *path)
 {
     char all[256] = "";
     const char *work = strstr(path, ".work.");
@@ -285,7 +283,7 @@ static void visit_group(const struct nw_vms_config *c, const char *group, const 
             char path[192], value[NW_VMS_PATH];
             snprintf(path, sizeof path, "%s%s", shown, p[i].path + length);
             nw_param_format(&p[i], (const char *)base + p[i].offset, value, sizeof value);
-            fn(context, path, value, source_of(c, path), &p[i]);
+            fn(context, path, value, vms_config_source(c, path), &p[i]);
         }
 }
 
@@ -305,98 +303,4 @@ void nw_vms_config_visit(const struct nw_vms_config *c, nw_config_fn fn, void *c
             visit_group(c, "work.", shown, &c->guest[i].work[w], fn, context);
         }
     }
-}
-
-/* ---- combinations ---- */
-
-static double mib(uint64_t bytes) { return (double)bytes / 0x1p20; }
-
-static enum nw_status check_guest(const struct nw_vms_config *c, const struct nw_vms_guest *g, struct nw_error *err)
-{
-    const uint64_t max = g->max ? g->max : g->memory;
-    const char *n = g->name;
-    const uint64_t kernel = (uint64_t)(g->kernel * (double)g->memory);
-    if (max > g->memory)
-        return nw_fail(err, NW_ERR_USAGE, "vm.%s.max is %.1f MiB, more than vm.%s.memory, %.1f MiB", n, mib(max), n,
-                       mib(g->memory));
-    if (g->min > max)
-        return nw_fail(err, NW_ERR_USAGE, "vm.%s.min, a reservation of %.1f MiB, is more than it may have, %.1f MiB", n,
-                       mib(g->min), mib(max));
-    if (g->balloon + kernel >= g->memory)
-        return nw_fail(err, NW_ERR_USAGE,
-                       "vm.%s.balloon is %.1f MiB; the guest has %.1f MiB and its kernel keeps %.1f of them", n,
-                       mib(g->balloon), mib(g->memory), mib(kernel));
-    if (g->balloon && c->balloon.policy)
-        return nw_fail(err, NW_ERR_USAGE, "vm.%s.balloon and balloon.policy both say how large its balloon is", n);
-    if (g->pinned + kernel + g->balloon > g->memory)
-        return nw_fail(err, NW_ERR_USAGE, "vm.%s.pinned is %.1f MiB, more than the guest has beside its kernel", n,
-                       mib(g->pinned));
-    if (g->max && g->max < g->memory && c->swap.scope != NW_VMS_SCOPE_VM && !c->balloon.policy)
-        return nw_fail(err, NW_ERR_USAGE,
-                       "vm.%s.max needs something that holds the guest to it: swap.scope=vm or a balloon.policy", n);
-    if (c->host.fidelity == NW_VMS_FIDELITY_WALK && g->memory > NW_BIT(39))
-        return nw_fail(err, NW_ERR_USAGE,
-                       "vm.%s.memory is %.1f GiB; with host.fidelity=walk at most 512 GiB are allowed: what one table "
-                       "below the root of the second stage covers",
-                       n, mib(g->memory) / 1024);
-    if (g->zero + g->common > 1)
-        return nw_fail(err, NW_ERR_USAGE,
-                       "vm.%s.zero and vm.%s.common are shares of the same pages; together %g is more than 1", n, n,
-                       g->zero + g->common);
-    for (size_t i = 0; i < g->works; i++)
-        if (!g->work[i].trace[0] == !g->work[i].generate)
-            return nw_fail(err, NW_ERR_USAGE, "vm.%s.work.%zu: %s", n, i,
-                           g->work[i].generate ? "trace and generate are both given; give one"
-                                               : "there is neither a trace nor generate");
-    return NW_OK;
-}
-
-enum nw_status nw_vms_config_check(const struct nw_vms_config *c, struct nw_error *err)
-{
-    uint64_t guests = 0, least = 0, pinned = 0, memory = 0;
-    if (!c->guests)
-        return nw_fail(err, NW_ERR_USAGE, "there is no guest: at least one is needed");
-    for (size_t i = 0; i < c->guests; i++) {
-        const struct nw_vms_guest *g = &c->guest[i];
-        enum nw_status s = check_guest(c, g, err);
-        if (s)
-            return s;
-        guests += g->count;
-        least += g->count * g->min;
-        pinned += g->count * g->pinned;
-        memory += g->count * g->memory;
-    }
-    if (guests > NW_VMS_GUESTS_MAX)
-        return nw_fail(err, NW_ERR_USAGE, "there are %" PRIu64 " guests; at most %d are allowed", guests,
-                       NW_VMS_GUESTS_MAX);
-    const double usable = (1 - c->host.high) * (double)c->host.memory;
-    if (c->host.low > c->host.high)
-        return nw_fail(err, NW_ERR_USAGE, "host.low is %g, more than host.high, %g", c->host.low, c->host.high);
-    if ((double)least > usable)
-        return nw_fail(err, NW_ERR_USAGE,
-                       "reservations (vm.*.min) are %.1f MiB together; host.memory leaves %.1f MiB for them",
-                       mib(least), usable / 0x1p20);
-    if ((double)pinned > usable)
-        return nw_fail(err, NW_ERR_USAGE,
-                       "pinned memory (vm.*.pinned) is %.1f MiB together; host.memory leaves %.1f MiB for it",
-                       mib(pinned), usable / 0x1p20);
-    if (c->balloon.low > c->balloon.high)
-        return nw_fail(err, NW_ERR_USAGE, "balloon.low is %g, more than balloon.high, %g", c->balloon.low,
-                       c->balloon.high);
-    if (c->monitor.min_regions > c->monitor.max_regions)
-        return nw_fail(err, NW_ERR_USAGE, "monitor.min_regions is %" PRIu64 ", more than monitor.max_regions, %" PRIu64,
-                       c->monitor.min_regions, c->monitor.max_regions);
-    if (c->balloon.estimator >= NW_VMS_ESTIMATOR_MONITORS && c->balloon.estimator < NW_VMS_ESTIMATOR_EXACT &&
-        !c->monitor.on[c->balloon.estimator - NW_VMS_ESTIMATOR_MONITORS]) {
-        const char *name = nw_wss_name[c->balloon.estimator - NW_VMS_ESTIMATOR_MONITORS];
-        return nw_fail(err, NW_ERR_USAGE, "balloon.estimator=%s needs the monitor to be on: monitor.%s=1", name, name);
-    }
-    /* Whatever the guests do: what does not fit has to be somewhere. Balloons may not come in time, sharing may find nothing. */
-    if ((double)memory > usable + (double)c->swap.size && !c->balloon.policy && !c->sharing.kind)
-        return nw_fail(
-            err, NW_ERR_USAGE,
-            "guests have %.1f MiB, host.memory and swap.size %.1f MiB together, and nothing else gives memory back; "
-            "swap.size=%.0fM would do",
-            mib(memory), usable / 0x1p20 + mib(c->swap.size), (double)memory / 0x1p20 - usable / 0x1p20 + 1);
-    return NW_OK;
 }

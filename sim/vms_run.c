@@ -522,6 +522,14 @@ static uint64_t last_time(const struct vms *v, const struct clockwork *w)
     return last;
 }
 
+static bool contents_are_told(const struct vms *v)
+{
+    for (unsigned i = 0; i < v->vms; i++)
+        if (v->vm[i].counters.hashes || v->vm[i].config->zero > 0 || v->vm[i].config->common > 0)
+            return true;
+    return false;
+}
+
 static enum nw_status fill_result(struct vms *v, const struct clockwork *w)
 {
     struct nw_vms_result *r = v->r;
@@ -548,6 +556,11 @@ static enum nw_status fill_result(struct vms *v, const struct clockwork *w)
     h->saved_pages = h->shared_users - h->frames_shared;
     h->saved_pages_most = h->saved_pages > h->saved_pages_most ? h->saved_pages : h->saved_pages_most;
     r->host = *h;
+    if (v->config->sharing.kind && !k->merged)
+        vms_event(v, r->time_ns,
+                  "page sharing looked at %" PRIu64 " pages in %" PRIu64 " rounds and found none equal%s", k->scanned,
+                  k->full_scans,
+                  contents_are_told(v) ? "" : "; no trace tells contents, and vm.*.zero and vm.*.common are 0");
     if (!(r->guest = calloc(v->vms, sizeof *r->guest)))
         return nw_fail_nomem(v->err, "the guests' results");
     for (unsigned i = 0; i < v->vms; i++) {
@@ -639,7 +652,7 @@ enum nw_status nw_vms_run(const struct nw_vms_config *c, const struct nw_vms_pro
     struct vms v = { .config = c, .err = err ? err : &own, .r = &r, .rng = nw_rng_for(c->seed, "balloon") };
     struct timespec from, to;
     enum nw_status s = nw_vms_config_check(c, v.err);
-    if (s)
+    if (s || (s = nw_vms_check_traces(c, v.err)))
         return s;
     for (size_t k = 0; k < c->guests; k++)
         v.vms += (unsigned)c->guest[k].count;

@@ -72,6 +72,7 @@ is '[.runs[] | .guests.out_of_memory > 0 and (.events | length) > 0] | unique' '
 has out 'out of memory' "and is told"
 
 # Refusals, before anything runs or is written.
+expect 0 "$NESTWALK" gen nic --requests 10 -o nic.nwt
 refused() { # STATUS SED PATTERN CLAIM
   sed "$2" two.xml >bad.xml
   expect "$1" "$NESTWALK" run bad.xml --db never.db
@@ -81,6 +82,10 @@ refused 3 's|cores="2"|cores="0"|' 'bad\.xml:2:[0-9]+: .*host\.cores' "a value o
 refused 3 's|cores="2"|sockets="2"|' 'bad\.xml:2:.*"sockets".*cores' "an unknown attribute is met with the known ones"
 refused 3 's|name="b"|name="a"|' 'bad\.xml:5:.*second guest is called "a"' "two guests of one name"
 refused 3 's|"swap.policy"|"swap.polcy"|' 'bad\.xml:7:.*policy' "an unknown path is met with the known ones"
+refused 2 's|name="b"|name="a-0"|; s|name="a" |name="a" count="2" |; s|count="2"><work trace|><work trace|' 'bad\.xml, .*"a-0" has the name of one of the 2 of "a".*vm\.a\.count: bad\.xml:4' "two guests of one name by their numbers"
+refused 2 's|memory="24M"|memory="24000001"|' 'no multiple of a page, 4096; 24002560 is .host\.memory: bad\.xml:2' "memory that is not in pages"
+refused 3 's|b\.nwt|none.nwt|' 'vm\.b\.work\.0\.trace .bad\.xml:5.: .*none\.nwt' "a trace that is not there"
+refused 3 's|b\.nwt|nic.nwt|' 'vm\.b\.work\.0\.trace .*no accesses of a processor' "a trace of a device"
 refused 3 's|<vm .*||' 'bad\.xml:.*<vm>' "no guest"
 refused 3 's|label="other"|label="one"|' 'bad\.xml:7:.*second run' "two runs of one label"
 refused 3 's|b\.nwt|none.nwt|' 'none\.nwt' "a trace that is not there"

@@ -229,8 +229,9 @@ static void memory__that_runs_out_is_an_event(void **state)
     set(&c, "sharing.kind", "ksm");
     struct nw_vms_result r = run(&c);
     check_sound(&r, "no swap");
-    assert_int_equal(r.events, 1);
+    assert_int_equal(r.events, 2);
     assert_non_null(strstr(r.event[0].text, "the host is out of memory and swap space"));
+    assert_non_null(strstr(r.event[1].text, "found none equal; no trace tells contents"));
     assert_true((r.guest[0].state == NW_VMS_KILLED) != (r.guest[1].state == NW_VMS_KILLED));
     nw_vms_result_fini(&r);
     set(&c, "swap.size", "1G");
@@ -349,6 +350,16 @@ static void config__nonsense_is_refused(void **state)
         { { "vm.a.work.trace" }, { "x.nwt" }, "trace and generate are both given" },
         { { "vm.a.count" }, { "512" }, "there are 513 guests" },
         { { "vm.a.balloon", "balloon.policy" }, { "4M", "shares" }, "both say how large its balloon is" },
+        { { "vm.a.balloon", "vm.a.min" },
+          { "16M", "20M" },
+          "leaves the guest 16.0 MiB, less than its reservation vm.a.min" },
+        { { "host.memory" },
+          { "41943041" },
+          "host.memory is 41943041 bytes, which is no multiple of a page, 4096; 41947136 is (host.memory: test)" },
+        { { "vm.b.memory" }, { "33554433" }, "vm.b.memory is 33554433 bytes" },
+        { { "vm.b.min", "swap.scope" },
+          { "33M", "vm" },
+          "more than it may have, 32.0 MiB (vm.b.min: test, vm.b.memory: test)" },
         { { "host.low" }, { "0.4" }, "host.low is 0.4, more than host.high" },
         { { "vm.a.pinned", "vm.b.pinned" }, { "30M", "30M" }, "pinned memory (vm.*.pinned) is 60.0 MiB" },
     };

@@ -122,6 +122,8 @@ enum nw_status nw_vms_config_seed(struct nw_vms_config *c, const char *value, st
 void nw_vms_config_visit(const struct nw_vms_config *c, nw_config_fn fn, void *context);
 /* What only shows in combination: reservations over the host's memory, a balloon larger than its guest, a limit below the reservation, ... */
 enum nw_status nw_vms_config_check(const struct nw_vms_config *c, struct nw_error *err) NW_MUST_USE;
+/* Each trace opens and has accesses. NW_ERR_IO and NW_ERR_INPUT name the work; nw_vms_run() does this first. */
+enum nw_status nw_vms_check_traces(const struct nw_vms_config *c, struct nw_error *err) NW_MUST_USE;
 
 /* ---- results ---- */
 struct nw_vms_guest_counters { /* pages and events; docs in nw_vms_guest_rows() */
