@@ -4,15 +4,13 @@
 #include <nestwalk/base/bits.h>
 #include <nestwalk/base/compiler.h>
 #include <nestwalk/mmu/host_memory.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char *const nw_frame_kind_name[NW_FRAME_KINDS] = { "free", "guest", "shared", "table", "pinned" };
 
 enum { GROUP = 1 << NW_HOSTMEM_GROUP_LOG2, BLOCK = 1 << NW_HOSTMEM_BLOCK_LOG2 };
-#ifndef NDEBUG
-enum { CHECK_EVERY_LOG2 = 22 };
-#endif
 
 /* ---- life ---- */
 
@@ -66,16 +64,31 @@ void nw_hostmem_destroy(struct nw_hostmem *h)
 
 /* ---- frames and slots ---- */
 
+#ifndef NDEBUG
+/* The counts at every step, all of it each time that there have been as many steps as it takes: so it never costs more than the steps do. */
+static void check_step(struct nw_hostmem *h)
+{
+    uint64_t frames = 0;
+    for (int k = 0; k < NW_FRAME_KINDS; k++)
+        frames += h->kind[k];
+    assert(frames == h->config.frames);
+    assert(h->free_slots <= h->config.slots);
+    if (h->steps < h->check_at)
+        return;
+    struct nw_error err = { 0 };
+    if (nw_hostmem_check(h, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+    h->check_at = h->steps + h->config.frames + h->pages + h->fresh_slot;
+}
+#endif
+
 static void step(struct nw_hostmem *h)
 {
     h->steps++;
 #ifndef NDEBUG
-    if (!(h->steps & (NW_BIT(CHECK_EVERY_LOG2) - 1))) {
-        struct nw_error err = { 0 };
-        const enum nw_status s = nw_hostmem_check(h, &err);
-        assert(s == NW_OK);
-        (void)s;
-    }
+    check_step(h);
 #endif
 }
 

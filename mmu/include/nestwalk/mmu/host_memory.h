@@ -16,7 +16,8 @@
  * behind a guest's disk. Pages are numbered across guests in the order in which groups of 512 (one leaf table) are first needed.
  *
  * Conservation. Each frame is exactly one of free, backing one guest page, shared (with a count of users), a table (or other memory of the host's
- * own), or pinned. nw_hostmem_check() proves it; builds with assertions do so now and then by themselves.
+ * own), or pinned. nw_hostmem_check() proves it. Builds with assertions compare the counts at every
+ * step and prove all of it each time that as many steps have gone by as there are frames, pages and slots; they end with what is wrong.
  *
  * Content. What is in a page is one 64-bit number, 0 for zeros; equal numbers are equal contents. A page's own `content` is what the guest wrote last;
  * frame, slot and block keep what they hold. nw_hostmem_intact() compares: a page that was lost, swapped for another or merged with an unequal one is found out when
@@ -145,7 +146,7 @@ struct nw_hostmem {
     uint64_t shared_users;         /* pages behind shared frames */
     uint64_t free_slots, pages;
     uint32_t free_frame, free_slot, fresh_frame, fresh_slot; /* chains of what was given back; what was never used */
-    uint64_t steps;
+    uint64_t steps, check_at; /* changes of the account; when it is checked next, in builds with assertions */
 };
 
 /* NW_ERR_NOMEM; NW_ERR_USAGE for sizes that are not allowed. */
