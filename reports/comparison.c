@@ -119,6 +119,8 @@ static const struct interest {
     { "balloon.inflated", "pages ballooned", false, false },
     { "balloon.reported", "free pages reported", false, false },
     { "sharing.saved_most", "frames saved, most", false, false },
+    { "sharing.store_own_ns", "store to an own page, ns", false, false },
+    { "sharing.store_shared_ns", "store to a shared one, ns", false, false },
     { "pathologies.*", "%s", false, false },
 };
 

@@ -54,12 +54,24 @@ static struct nw_vms_guest_counters sum_of(const struct nw_vms_result *r)
     return sum;
 }
 
+/* What a guest that times its stores sees: the two differ by a fault and a copy. */
+static void collect_stores(struct collect *c, const char *prefix, const struct nw_vms_guest_counters *n, double alone_ns)
+{
+    const double own = n->accesses ? alone_ns / (double)n->accesses : 0;
+    if (!n->breaks)
+        return;
+    add(c, prefix, "sharing.store_own_ns", "ns", "a store to a page of one's own that is there, on average", true, own);
+    add(c, prefix, "sharing.store_shared_ns", "ns", "a store to a shared page, on average", true,
+        own + (double)n->break_ns / (double)n->breaks);
+}
+
 static void collect_guest(struct collect *c, const struct nw_vms_guest_result *g)
 {
     char prefix[NW_VMS_NAME + 16];
     snprintf(prefix, sizeof prefix, "vm.%s.", g->name);
     const uint64_t time = g->ended_ns - g->started_ns;
     nw_counters_visit(nw_vms_guest_rows, nw_vms_guest_row_count, &g->counters, prefix, collect_metric, c);
+    collect_stores(c, prefix, &g->counters, (double)g->alone_ns);
     add(c, prefix, "memory_pages", "pages", "what it believes to have", false, (double)g->size);
     add(c, prefix, "time.total_ns", "ns", "from its start to its end, simulated", false, (double)time);
     add(c, prefix, "finished", "", "1: it came to the end of its works", false, g->state == NW_VMS_FINISHED);
@@ -119,6 +131,10 @@ enum nw_status nw_run_from_guests(const struct nw_vms_config *config, const stru
     struct collect c = { .run = &run, .sums = true };
     nw_counters_visit(nw_vms_guest_rows, nw_vms_guest_row_count, &sum, "", collect_metric, &c);
     c.sums = false;
+    double alone_ns = 0;
+    for (size_t i = 0; i < result->guests; i++)
+        alone_ns += (double)result->guest[i].alone_ns;
+    collect_stores(&c, "", &sum, alone_ns);
     collect_totals(&c, result);
     nw_counters_visit(nw_vms_host_rows, nw_vms_host_row_count, &result->host, "", collect_metric, &c);
     for (size_t i = 0; i < result->guests; i++)

@@ -198,6 +198,10 @@ enum nw_status nw_vms_config_check(const struct nw_vms_config *c, struct nw_erro
     if (c->host.low > c->host.high)
         return refuse(&k, "", "host.low host.high", "host.low is %g, more than host.high, %g", c->host.low,
                       c->host.high);
+    if (c->host.collapse_pages && !c->host.backing)
+        return refuse(&k, "", "host.collapse_pages host.backing",
+                      "host.collapse_pages: khugepaged has nothing to put together with host.backing=4K; 2M is what it "
+                      "needs");
     if (c->balloon.low > c->balloon.high)
         return refuse(&k, "", "balloon.low balloon.high", "balloon.low is %g, more than balloon.high, %g",
                       c->balloon.low, c->balloon.high);

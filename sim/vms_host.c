@@ -463,11 +463,10 @@ static unsigned swap_in_group(struct vms *v, uint32_t slot)
     return pages;
 }
 
-static void swap_in(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
+void host_bring_in(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
 {
     const struct nw_page *p = nw_hostmem_at(v->h, page);
     const uint32_t slot = p->place;
-    const uint64_t before = *t;
     const bool packed = v->packs && v->packed[slot];
     /* What the guest reads in sequence is no longer in sequence in the swap area. */
     if (p->flags & NW_PAGE_FILE && p->owner == vm->last_swapped_owner + 1 && slot != vm->last_slot + 1)
@@ -477,7 +476,6 @@ static void swap_in(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
     nw_hostmem_swap_in(v->h, page);
     monitor_came_back(v, vm, page);
     vm->counters.swapped_in++;
-    vm->counters.major_faults++;
     /* Linux, vm_swap_full(): slots that are only kept are given up when half of the area is used. */
     const bool kept = nw_hostmem_at(v->h, page)->link != NW_NONE32;
     if (kept && !packed && v->h->free_slots < v->h->config.slots / 2)
@@ -491,7 +489,6 @@ static void swap_in(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
         const uint32_t first = pages > 1 ? slot - slot % (uint32_t)v->config->swap.read_ahead : slot;
         *t = nw_swap_device_request(v->swap_device, *t, false, first, pages);
     }
-    vm->counters.waited_ns += *t - before;
 }
 
 /* A page that was dropped because it is as on the disk, and those behind it in the file that were, too. */
@@ -546,6 +543,7 @@ void host_fault(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
     if (v->failed)
         return;
     uint64_t fault = ns_of(v->config->host.fault_ns);
+    const uint64_t before = *t;
     switch ((enum nw_backing)nw_hostmem_at(v->h, page)->backing) {
     case NW_BACKING_NONE:
         if (v->config->host.backing && back_group(v, vm, page))
@@ -554,7 +552,11 @@ void host_fault(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t)
             nw_hostmem_back(v->h, page);
         vm->counters.minor_faults++;
         break;
-    case NW_BACKING_SLOT: swap_in(v, vm, page, t); break;
+    case NW_BACKING_SLOT:
+        host_bring_in(v, vm, page, t);
+        vm->counters.major_faults++;
+        vm->counters.waited_ns += *t - before;
+        break;
     case NW_BACKING_BLOCK: read_block(v, vm, page, t); break;
     case NW_BACKING_FRAME: return;
     }
@@ -584,6 +586,7 @@ void host_make_writable(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t
         host_fault(v, vm, page, t);
     if (p->backing != NW_BACKING_FRAME || v->h->frame[p->place].kind != NW_FRAME_SHARED)
         return;
+    const uint64_t before = *t;
     host_ensure(v, 1, t);
     if (v->failed || p->backing != NW_BACKING_FRAME || v->h->frame[p->place].kind != NW_FRAME_SHARED) {
         if (!v->failed)
@@ -596,6 +599,7 @@ void host_make_writable(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t
     const uint64_t ns = ns_of(v->config->host.break_ns);
     *t += ns;
     vm->counters.fault_ns += ns;
+    vm->counters.break_ns += *t - before;
 }
 
 void host_overwrite(struct vms *v, struct vm *vm, uint32_t page, uint64_t content, bool by_device, uint64_t *t)

@@ -1,5 +1,5 @@
 /* vms_internal.h - the parts of a run of several guests: the host's side (vms_host.c), a guest's kernel (vms_guest.c), balloons
- * (vms_balloon.c), monitors (vms_monitor.c), and the loop over time (vms_run.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
+ * (vms_balloon.c), khugepaged (vms_collapse.c), monitors (vms_monitor.c), and the loop over time (vms_run.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
 #ifndef NW_SIM_VMS_INTERNAL_H
 #define NW_SIM_VMS_INTERNAL_H
 
@@ -111,7 +111,7 @@ struct vms {
     bool informed, reclaiming;
     uint64_t hint_ns; /* when the guests' hints come; UINT64_MAX: nobody has asked */
     unsigned informed_next;
-    uint64_t hypervisor_hand, hypervisor_pages;
+    uint64_t collapse_hand, hypervisor_hand, hypervisor_pages;
     struct nw_rng rng;
     struct nw_error *err;
     enum nw_status failed; /* found in a hook */
@@ -130,6 +130,8 @@ void host_end(struct vms *v);
 void host_ensure(struct vms *v, uint64_t frames, uint64_t *t);
 /* The page has a frame afterwards, with what was written last. */
 void host_fault(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
+/* A swapped page has a frame again, from the swap area and with what is read ahead. Needs a free frame. */
+void host_bring_in(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
 /* A page of the guest's own that may be stored to. */
 void host_make_writable(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
 /* All of the page is overwritten by the processor (zeroing), or by a read from the guest's disk. */
@@ -198,6 +200,10 @@ void balloon_report_free(struct vms *v);
 /* What the guests hint at, when the host has asked. */
 void balloon_take_hints(struct vms *v);
 void balloon_report_stats(struct vms *v);
+
+/* ---- vms_collapse.c ---- */
+/* khugepaged's next pages; the time that it took. */
+uint64_t collapse_tick(struct vms *v, uint64_t now);
 
 /* ---- vms_monitor.c ---- */
 bool monitor_is_on(const struct nw_vms_config *c);

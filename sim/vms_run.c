@@ -333,7 +333,18 @@ static void take_samples(struct vms *v, uint64_t now)
 
 /* ---- what is due on the host ---- */
 
-enum due { DUE_SHARING, DUE_SCAN, DUE_MONITOR, DUE_HINT, DUE_STATS, DUE_BALLOON, DUE_REPORT, DUE_TIMELINE, DUE_KINDS };
+enum due {
+    DUE_SHARING,
+    DUE_SCAN,
+    DUE_MONITOR,
+    DUE_HINT,
+    DUE_STATS,
+    DUE_BALLOON,
+    DUE_REPORT,
+    DUE_COLLAPSE,
+    DUE_TIMELINE,
+    DUE_KINDS
+};
 struct clockwork {
     uint64_t next[DUE_KINDS], *core;
     unsigned cores;
@@ -348,6 +359,7 @@ static void begin_clockwork(const struct nw_vms_config *c, struct clockwork *w)
     w->next[DUE_STATS] = c->balloon.stats_ns ? c->balloon.stats_ns : UINT64_MAX;
     w->next[DUE_BALLOON] = c->balloon.policy ? c->balloon.interval_ns : UINT64_MAX;
     w->next[DUE_REPORT] = c->balloon.reporting ? c->balloon.reporting_ns : UINT64_MAX;
+    w->next[DUE_COLLAPSE] = c->host.collapse_pages ? c->host.collapse_sleep_ns : UINT64_MAX;
     w->next[DUE_TIMELINE] = c->host.timeline_ns ? c->host.timeline_ns : UINT64_MAX;
 }
 
@@ -401,6 +413,12 @@ static void run_due(struct vms *v, struct clockwork *w, enum due what, uint64_t 
         balloon_report_free(v);
         w->next[DUE_REPORT] = now + c->balloon.reporting_ns;
         break;
+    case DUE_COLLAPSE: {
+        const uint64_t ns = collapse_tick(v, now);
+        use_core(w, now, ns);
+        w->next[DUE_COLLAPSE] = now + ns + c->host.collapse_sleep_ns;
+        break;
+    }
     case DUE_TIMELINE:
         take_samples(v, now);
         w->next[DUE_TIMELINE] = now + c->host.timeline_ns;

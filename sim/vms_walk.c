@@ -5,7 +5,7 @@
  * gone is an EPT violation like any other. The words of such a table are kept by guest-physical address, so that they need not be moved when the page is.
  *
  * MODEL: the frames of a 2 MiB page that the host backs as a whole are numbered behind all others, in one piece: contiguity is taken for granted, as in
- * host_memory.h. Once split, what is left of it stays where it is; it is not put together again. */
+ * host_memory.h. Once split, what is left of it stays where it is, until khugepaged puts it together again. */
 #include "vms_walk.h"
 #include <inttypes.h>
 #include <nestwalk/mmu/builder.h>
@@ -293,6 +293,27 @@ void walk_populate(struct vm *vm, bool begin, uint32_t first)
         vms_fail(s->v, st);
     else
         s->large[gpa >> (NW_PAGE_LOG2 + NW_HOSTMEM_GROUP_LOG2)] = 1;
+}
+
+bool walk_is_large(const struct vms *v, const struct vm *vm, uint32_t first)
+{
+    return vm->tables ? vm->tables->large[gpa_of(v, first) >> (NW_PAGE_LOG2 + NW_HOSTMEM_GROUP_LOG2)]
+                      : v->h->owner[first >> NW_HOSTMEM_GROUP_LOG2].own == LEAF_PAGES;
+}
+
+void walk_collapse(struct vms *v, struct vm *vm, uint32_t first)
+{
+    struct tables *s = vm->tables;
+    enum nw_status st = NW_OK;
+    if (!s)
+        return;
+    for (uint32_t i = first; i < first + LEAF_PAGES && !st; i++)
+        st = nw_builder_unmap(&s->ept, gpa_of(v, i), v->err);
+    if (st)
+        vms_fail(v, st);
+    else
+        walk_populate(vm, false, first);
+    s->stale = true;
 }
 
 /* ---- an assigned device ---- */

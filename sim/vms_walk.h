@@ -13,6 +13,10 @@ void walk_table_given(struct vms *v, unsigned guest, uint32_t frame);
 void walk_remapped(struct vms *v, uint32_t page);
 /* Around backing all pages of a group, the first of which is named. */
 void walk_populate(struct vm *vm, bool begin, uint32_t first);
+/* All pages of a group have frames of their own: they are mapped as one. */
+void walk_collapse(struct vms *v, struct vm *vm, uint32_t first);
+/* They are already; without tables: they have frames of their own. */
+bool walk_is_large(const struct vms *v, const struct vm *vm, uint32_t first);
 /* A page has been pinned for the guest's device; it is going to be given up. */
 void walk_pinned(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
 void walk_unpinned(struct vms *v, struct vm *vm, uint32_t page);

@@ -46,6 +46,8 @@ is '[.runs[].guest.page_hashes] | unique | length == 1 and .[0] > 10000' true "r
 is '[.runs[2].sharing | .saved_most > 500, .zero_merged > 0, .breaks > 0]' '[true,true,true]' "KSM finds what was equal"
 is '.runs[1] | .zswap.stored > 10000 and .zswap.rejected == 0' true "zram packs what was recorded"
 is '[.runs[] | .lost] | unique' '[0]' "and nothing is lost"
+is '.runs[2].sharing | .store_shared_ns > .store_own_ns + 2500 - 1 and .store_own_ns == 100000' true "what a store to a shared page takes can be told"
+is '.runs[0].sharing | has("store_shared_ns")' false "without sharing there is none"
 for i in 1 2; do
   expect 0 "$NESTWALK" gen uniform --accesses 100K --span 8M --stores 0 --zero 0.25 --common 0.25 --image x --ratio 8 --seed $i -o c$i.nwt
 done

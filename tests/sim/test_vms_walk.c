@@ -202,6 +202,71 @@ static void fidelity__walk_gives_the_same_twice_and_pages_alone_have_no_walks(vo
     nw_vms_config_fini(&c);
 }
 
+/* A guest backed by 2 MiB loses pages to a second one, which gives all of them back when it is done. Some of the first one's are in its balloon. */
+static struct nw_vms_config lost_and_free_again(void)
+{
+    struct nw_vms_config c;
+    nw_vms_config_init(&c);
+    set(&c, "host.memory", "50M");
+    set(&c, "host.cores", "2");
+    set(&c, "host.fidelity", "walk");
+    set(&c, "host.backing", "2M");
+    guest(&c, "first", "zipf", "24M", "1500000");
+    set(&c, "vm.first.work.exponent", "0.6");
+    guest(&c, "second", "sequential", "44M", "11264");
+    set(&c, "vm.first.memory", "48M");
+    set(&c, "vm.second.memory", "48M");
+    set(&c, "vm.second.start_ns", "20000000");
+    set(&c, "vm.second.work.keep", "0");
+    set(&c, "vm.first.balloon", "5M");
+    set(&c, "balloon.reporting", "4K");
+    set(&c, "balloon.reporting_ns", "10000000");
+    return c;
+}
+
+static void khugepaged__makes_walks_short_again(void **state)
+{
+    (void)state;
+    struct nw_vms_result r[5];
+    for (int k = 0; k < 5; k++) {
+        struct nw_vms_config c = lost_and_free_again();
+        if (k) {
+            set(&c, "host.collapse_pages", "8192");
+            set(&c, "host.collapse_sleep_ns", "5000000");
+            set(&c, "host.max_ptes_swap", k == 2 ? "0" : "511");
+        }
+        if (k == 3)
+            set(&c, "host.max_ptes_none", "0");
+        if (k == 4) { /* no balloon, and shared pages are what splits */
+            set(&c, "balloon.reporting", "none");
+            set(&c, "host.memory", "50M");
+            set(&c, "sharing.kind", "ksm");
+            set(&c, "sharing.pages_to_scan", "1000");
+            set(&c, "sharing.sleep_ns", "20000000");
+            set(&c, "sharing.page_ns", "1");
+            set(&c, "vm.first.zero", "0.1");
+            set(&c, "host.max_ptes_shared", "511");
+        }
+        r[k] = run(&c);
+        check_sound(&r[k], "khugepaged");
+        assert_int_equal(r[k].guest[0].counters.disagreed, 0);
+        nw_vms_config_fini(&c);
+    }
+    const struct nw_vms_guest_counters *never = &r[0].guest[0].counters, *all = &r[1].guest[0].counters,
+                                       *no_swap = &r[2].guest[0].counters, *no_none = &r[3].guest[0].counters,
+                                       *shared = &r[4].guest[0].counters;
+    assert_true(never->large_split > 5 && !never->collapsed && !r[0].host.collapse_scanned);
+    assert_true(all->collapsed > 5 && all->collapse_read > 0 && all->collapse_refilled > 100 &&
+                r[1].host.collapse_ns > 0);
+    assert_true((double)all->walk_references / (double)all->walks <
+                0.8 * (double)never->walk_references / (double)never->walks);
+    assert_int_equal(no_swap->collapse_read, 0);
+    assert_int_equal(no_none->collapse_refilled, 0);
+    assert_true(shared->collapse_copied > 10 && shared->collapsed > 0);
+    for (int k = 0; k < 5; k++)
+        nw_vms_result_fini(&r[k]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +276,7 @@ int main(void)
         cmocka_unit_test(tlb__forgets_what_is_taken),
         cmocka_unit_test(iommu__keeps_what_is_pinned_until_the_end),
         cmocka_unit_test(fidelity__walk_gives_the_same_twice_and_pages_alone_have_no_walks),
+        cmocka_unit_test(khugepaged__makes_walks_short_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,8 @@ struct nw_vms_host {
     uint64_t memory, cores, quantum_ns, timeline_ns, until_ns;
     double fault_ns, break_ns, flush_ns, scan_page_ns, low, high, pml_exit_ns;
     uint64_t disk, tlb_entries, fidelity, backing; /* fidelity: enum nw_vms_fidelity; backing: 0 4 KiB, 1 2 MiB */
-    double clear_large_ns, reference_ns;
+    double clear_large_ns, reference_ns, copy_large_ns;
+    uint64_t collapse_pages, collapse_sleep_ns, max_ptes_none, max_ptes_swap, max_ptes_shared;
 };
 enum nw_vms_fidelity { NW_VMS_FIDELITY_PAGE, NW_VMS_FIDELITY_WALK };
 enum nw_vms_scope { NW_VMS_SCOPE_HOST, NW_VMS_SCOPE_VM };
@@ -137,7 +138,7 @@ struct nw_vms_guest_counters { /* pages and events; docs in nw_vms_guest_rows() 
     uint64_t backed_large, large_split, tlb_hits, walks, walk_references, walk_ns, walk_faults, tlb_invalidated,
         iommu_mapped, iommu_unmapped, disagreed; /* disagreed: 0, or the model is wrong */
     uint64_t hinted, stats, given_large, large, large_lost, breaks_across, dirty_faults, dirty_logged, dirty_exits,
-        hashes;
+        hashes, break_ns, collapsed, collapse_refilled, collapse_read, collapse_copied;
 };
 struct nw_vms_host_counters {
     uint64_t reclaimed, direct_reclaims, slots_full, swap_reads, swap_writes, swap_read_pages, swap_written_pages,
@@ -145,8 +146,8 @@ struct nw_vms_host_counters {
         zswap_rejected, zswap_pool_bytes, scans, scanned_pages, scan_ns;
     uint64_t ksm_scanned, ksm_skipped, ksm_merged, ksm_zero_merged, ksm_volatile, ksm_comparisons, ksm_full_scans,
         ksm_stale, ksm_ns, ksm_unshared, ksm_changing;
-    uint64_t frames_free, frames_guest, frames_shared, frames_table, frames_pinned, shared_users, saved_pages,
-        saved_pages_most;
+    uint64_t collapse_scanned, collapse_ns, frames_free, frames_guest, frames_shared, frames_table, frames_pinned,
+        shared_users, saved_pages, saved_pages_most;
 };
 struct nw_vms_monitor_counters { /* what an estimate of one guest's working set cost */
     uint64_t windows, looked, unmapped, faults, flushes, cost_ns, memory_bytes;
