@@ -55,7 +55,8 @@ static struct nw_vms_guest_counters sum_of(const struct nw_vms_result *r)
 }
 
 /* What a guest that times its stores sees: the two differ by a fault and a copy. */
-static void collect_stores(struct collect *c, const char *prefix, const struct nw_vms_guest_counters *n, double alone_ns)
+static void collect_stores(struct collect *c, const char *prefix, const struct nw_vms_guest_counters *n,
+                           double alone_ns)
 {
     const double own = n->accesses ? alone_ns / (double)n->accesses : 0;
     if (!n->breaks)
