@@ -2,6 +2,7 @@
 #include "align.h"
 #include "guest_run.h"
 #include "load.h"
+#include "page_queue.h"
 #include "recorder.h"
 #include "trace_host.h"
 #include "walks.h"
@@ -27,6 +28,7 @@ struct capture {
     struct sink *sink; /* what the recorder writes to: the file, or the aligner in front of it */
     struct walk_log *walks;
     struct walk_aligner aligner;
+    struct page_watch *watch; /* NULL: none */
 };
 
 /* ---- the file ---- */
@@ -163,7 +165,9 @@ static enum nw_status region(struct capture *c, struct nw_error *err)
     struct recorder *r = &c->recorder;
     uint64_t entry = guest_param(&c->vm)->page_fault_entry;
     double began = guest_now_seconds();
-    enum nw_status s = recorder_init(r, &c->vm, c->sink, c->g.result, entry, err);
+    enum nw_status s = recorder_init(r, &c->vm, c->watch ? &c->watch->sink : c->sink, c->g.result, entry, err);
+    if (!s && c->watch)
+        s = page_watch_begin(c->watch, r, c->sink, err);
     if (!s)
         s = file_open(c, err);
     if (!s && c->g.o->checked_instructions)
@@ -253,6 +257,8 @@ static enum nw_status capture(struct capture *c, struct nw_error *err)
         s = region(c, err);
     if (!s && !c->g.stop_asked && c->g.result->end != NW_CAPTURE_TIMEOUT)
         s = guest_run_to_done(&c->g, &c->vm, err);
+    if (!s && c->watch)
+        s = page_watch_end(c->watch, &c->vm, err);
     if (s || !c->file.writer)
         return s;
     nw_nwt_writer_set_instructions(c->file.writer, c->g.result->instructions);
@@ -264,11 +270,18 @@ static enum nw_status capture(struct capture *c, struct nw_error *err)
 enum nw_status nw_capture_run(const struct nw_capture_options *o, struct nw_capture_result *result,
                               struct nw_error *err)
 {
+    return capture_run_watched(o, result, NULL, err);
+}
+
+enum nw_status capture_run_watched(const struct nw_capture_options *o, struct nw_capture_result *result,
+                                   struct page_watch *watch, struct nw_error *err)
+{
     struct capture *c = calloc(1, sizeof *c);
     if (!c)
         return nw_fail_nomem(err, "the capture");
     c->file = (struct file_sink){ .sink = { file_access, file_event }, .count = result };
     c->sink = &c->file.sink;
+    c->watch = watch;
     enum nw_status s = guest_prepare(&c->g, o, result, err);
     if (!s)
         s = capture(c, err);
