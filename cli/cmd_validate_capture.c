@@ -204,7 +204,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
 const struct nw_command nw_cmd_validate_capture = {
     .name = "validate capture",
     .synopsis = "[--workload NAME] [--instructions N] [--from TRACE.nwt] [--json FILE|-]",
-    .summary = "KVM's page walks of a live guest against the model's, and capture against native",
+    .summary = "a live guest: KVM's walks against the model's, captured against native",
     .details =
         "Captures a workload through KVM's own tracepoints, into a temporary file, and makes every walk that KVM made "
         "again on the model: the same entries, at the same levels, in the same order. This needs tracefs and a KVM "
