@@ -144,6 +144,31 @@ static void tracking(const struct nw_allocation_config *c, struct nw_allocation_
     }
 }
 
+/* Changes that are too small are not asked for. */
+static double changed_enough(const struct nw_allocation_guest *g, double to)
+{
+    static const double LEAST = 0.0025;
+    const double now = (double)g->current;
+    return fabs(to - now) > LEAST * now ? to : now;
+}
+
+static void mom(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages)
+{
+    static const double INTO = 0.05; /* what it uses, in need */
+    const double host_free = pages ? c->free_average / (double)pages : 0;
+    for (size_t i = 0; i < guests; i++) {
+        const double now = (double)g[i].current;
+        double share = c->guest_free, to = fmin(now * (1 + c->step), (double)g[i].max);
+        if (host_free < c->pressure) {
+            share = host_free <= c->critical ? host_free - INTO : share * host_free / c->pressure;
+            to = fmin(now, fmax(now * (1 - c->step), g[i].in_use + share * now));
+        } else {
+            to = fmax(to, fmin(g[i].in_use + share * now, (double)g[i].max));
+        }
+        g[i].target = clamp((uint64_t)fmax(0, changed_enough(&g[i], to)), g[i].min, g[i].max);
+    }
+}
+
 /* The least slowed gives a step to the most slowed. */
 static void slowdown(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages)
 {
@@ -196,14 +221,21 @@ static const struct nw_allocation_policy
     policy_shares = { "shares", "in proportion to shares, of what each uses", shares },
     policy_idle_tax = { "idle-tax", "in proportion to shares, where idle pages cost more", idle_tax },
     policy_working_set = { "working-set", "everybody its estimated working set and some slack", working_set },
+    policy_mom = { "mom", "oVirt's Memory Overcommitment Manager: all shrink or grow with the host's free memory",
+                   mom },
     policy_tracking = { "tracking", "keeps the host's free memory between two marks", tracking },
     policy_slowdown = { "slowdown", "the least slowed guest gives to the most slowed", slowdown },
     policy_slowdown_target = { "slowdown-target", "each guest as little as keeps its slowdown at the goal",
                                slowdown_target };
-const struct nw_allocation_policy *const nw_allocation_policies[] = {
-    &policy_none,     &policy_shares,   &policy_idle_tax,        &policy_working_set,
-    &policy_tracking, &policy_slowdown, &policy_slowdown_target, NULL
-};
+const struct nw_allocation_policy *const nw_allocation_policies[] = { &policy_none,
+                                                                      &policy_shares,
+                                                                      &policy_idle_tax,
+                                                                      &policy_working_set,
+                                                                      &policy_tracking,
+                                                                      &policy_slowdown,
+                                                                      &policy_slowdown_target,
+                                                                      &policy_mom,
+                                                                      NULL };
 
 const struct nw_allocation_policy *nw_allocation_policy_find(const char *name)
 {

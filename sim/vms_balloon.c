@@ -40,6 +40,33 @@ static void estimate(struct vms *v, struct vm *vm)
     }
 }
 
+/* ---- reports ---- */
+
+static double average(const uint32_t *report, uint64_t reports, uint64_t history, uint64_t now)
+{
+    const uint64_t n = reports < history ? reports : history;
+    double sum = 0;
+    for (uint64_t i = 0; i < n; i++)
+        sum += report[(reports - 1 - i) % history];
+    return n ? sum / (double)n : (double)now;
+}
+
+static uint64_t free_frames(const struct vms *v) { return v->h->kind[NW_FRAME_FREE]; }
+
+void balloon_report_stats(struct vms *v)
+{
+    const uint64_t history = v->config->balloon.history;
+    v->reported_free[v->reports++ % history] = (uint32_t)free_frames(v);
+    for (unsigned i = 0; i < v->vms; i++) {
+        struct vm *vm = &v->vm[i];
+        if (!vm->started || is_gone(vm))
+            continue;
+        vm->stats_used = wanted_pages(vm);
+        vm->reported_used[vm->reports++ % history] = (uint32_t)used_pages(vm);
+        vm->counters.stats++;
+    }
+}
+
 /* ---- decisions ---- */
 
 static double slowdown_since(struct vm *vm, uint64_t now)
@@ -75,14 +102,17 @@ void balloon_decide(struct vms *v, uint64_t now)
         else
             estimate(v, vm);
         const uint64_t max = host_limit_pages(vm), min = vm->config->min >> NW_PAGE_LOG2;
-        g[guests] = (struct nw_allocation_guest){ .size = vm->pages,
-                                                  .min = min,
-                                                  .max = max,
-                                                  .shares = vm->config->shares,
-                                                  .has = vm->target,
-                                                  .used = b->stats_ns ? vm->stats_used : wanted_pages(vm),
-                                                  .active = vm->active,
-                                                  .slowdown = slowdown_since(vm, now) };
+        g[guests] =
+            (struct nw_allocation_guest){ .size = vm->pages,
+                                          .min = min,
+                                          .max = max,
+                                          .shares = vm->config->shares,
+                                          .has = vm->target,
+                                          .used = b->stats_ns ? vm->stats_used : wanted_pages(vm),
+                                          .current = vm->pages - vm->balloon.count,
+                                          .in_use = average(vm->reported_used, vm->reports, b->history, used_pages(vm)),
+                                          .active = vm->active,
+                                          .slowdown = slowdown_since(vm, now) };
         who[guests++] = i;
     }
     const struct nw_allocation_config c = { .tax = b->tax,
@@ -91,7 +121,12 @@ void balloon_decide(struct vms *v, uint64_t now)
                                             .high = b->high,
                                             .step = b->step,
                                             .goal = b->goal,
-                                            .free = v->h->kind[NW_FRAME_FREE] };
+                                            .pressure = b->pressure,
+                                            .critical = b->critical,
+                                            .guest_free = b->guest_free,
+                                            .free_average =
+                                                average(v->reported_free, v->reports, b->history, free_frames(v)),
+                                            .free = free_frames(v) };
     nw_allocation_policies[b->policy]->targets(&c, g, guests, pages);
     for (size_t i = 0; i < guests; i++) {
         struct vm *vm = &v->vm[who[i]];
@@ -211,17 +246,6 @@ void balloon_take_hints(struct vms *v)
     for (unsigned i = 0; i < v->vms; i++)
         v->vm[i].counters.hinted += give_free(v, &v->vm[i], NW_BIT(HINT_BLOCK_LOG2));
     v->hint_ns = UINT64_MAX;
-}
-
-void balloon_report_stats(struct vms *v)
-{
-    for (unsigned i = 0; i < v->vms; i++) {
-        struct vm *vm = &v->vm[i];
-        if (!vm->started || is_gone(vm))
-            continue;
-        vm->stats_used = wanted_pages(vm);
-        vm->counters.stats++;
-    }
 }
 
 /* ---- life ---- */

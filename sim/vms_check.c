@@ -78,6 +78,13 @@ static enum nw_status check_works(const struct check *k, const struct nw_vms_gue
             return refuse(k, g->name, paths, "vm.%s.work.%zu: %s", g->name, i,
                           g->work[i].generate ? "trace and generate are both given; give one"
                                               : "there is neither a trace nor generate");
+        const uint64_t of = g->work[i].memory_of;
+        snprintf(paths, sizeof paths, "vm.%%.work.%zu.memory_of", i);
+        if (of > i || (of && g->work[of - 1].memory_of))
+            return refuse(k, g->name, paths,
+                          "vm.%s.work.%zu.memory_of is %" PRIu64
+                          "; allowed are 0 and the number, from 1, of an earlier work that has memory of its own",
+                          g->name, i, of);
     }
     return NW_OK;
 }

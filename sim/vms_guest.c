@@ -99,7 +99,7 @@ static struct leaf *new_leaf(struct vm *vm, uint64_t key)
     if (!leaf)
         return NULL;
     leaf->key = key;
-    leaf->file = vm->work < vm->config->works && vm->config->work[vm->work].file;
+    leaf->file = vm->work < vm->config->works && vm->config->work[memory_space(vm)].file;
     leaf->written = NULL;
     memset(leaf->slot, 0xff, sizeof leaf->slot);
     size_t at = nw_mix64(key) & vm->hash_mask;
@@ -112,7 +112,7 @@ static struct leaf *new_leaf(struct vm *vm, uint64_t key)
 
 uint32_t *guest_slot(struct vms *v, struct vm *vm, uint64_t vpn, uint32_t *owner)
 {
-    const uint64_t key = vpn >> LEAF_LOG2 | (uint64_t)vm->work << WORK_SHIFT;
+    const uint64_t key = vpn >> LEAF_LOG2 | (uint64_t)memory_space(vm) << WORK_SHIFT;
     const size_t recent = (key ^ key >> 9) % RECENT_LEAVES;
     uint32_t number = vm->recent[recent].leaf;
     if (NW_UNLIKELY(number == NW_NONE32 || vm->recent[recent].key != key)) {
@@ -203,20 +203,75 @@ uint32_t guest_coldest(struct vms *v, struct vm *vm, bool resident)
     return NW_NONE32;
 }
 
-static bool take_swap_block(struct vms *v, struct vm *vm, uint32_t *block)
+/* ---- the guest's swap area ---- what was never used comes before what was given back, so that what is written together lies together */
+
+static bool take_swap_block(struct vms *v, struct vm *vm, uint32_t owner, uint32_t *block)
 {
-    if (vm->swap_free.count) {
+    if (!vm->swap_content) {
+        vm->swap_content = calloc(vm->swap_blocks + 1, sizeof *vm->swap_content);
+        vm->swap_owner = malloc((vm->swap_blocks + 1) * sizeof *vm->swap_owner);
+        if (!vm->swap_content || !vm->swap_owner) {
+            vms_fail(v, nw_fail_nomem(v->err, "a guest's swap area"));
+            return false;
+        }
+    }
+    if (vm->swap_fresh < vm->swap_blocks)
+        *block = (uint32_t)vm->swap_fresh++;
+    else if (vm->swap_free.count)
         *block = vm->swap_free.item[--vm->swap_free.count];
-        return true;
-    }
-    if (vm->swap_fresh == vm->swap_blocks)
+    else
         return false;
-    if (!vm->swap_content && !(vm->swap_content = calloc(vm->swap_blocks, sizeof *vm->swap_content))) {
-        vms_fail(v, nw_fail_nomem(v->err, "a guest's swap area"));
-        return false;
-    }
-    *block = (uint32_t)vm->swap_fresh++;
+    vm->swap_owner[*block] = owner;
     return true;
+}
+
+static void give_swap_block(struct vms *v, struct vm *vm, uint32_t block)
+{
+    vm->swap_owner[block] = NW_NONE32;
+    vms_fail(v, stack_push(&vm->swap_free, block, v->err));
+}
+
+static void write_swap(struct vms *v, struct vm *vm, uint64_t *t)
+{
+    if (vm->write_count)
+        host_disk_request(v, vm, true, swap_position(vm, vm->write_first), vm->write_count, t);
+    vm->write_count = 0;
+}
+
+/* Neighbours are one request, of as many pages as Linux takes at a time (SWAP_CLUSTER_MAX) at the most. */
+static void queue_swap_write(struct vms *v, struct vm *vm, uint32_t block, uint64_t *t)
+{
+    if (vm->write_count && block != vm->write_first + vm->write_count)
+        write_swap(v, vm, t);
+    if (!vm->write_count++)
+        vm->write_first = block;
+    if (vm->write_count == RECLAIM_BATCH)
+        write_swap(v, vm, t);
+}
+
+void guest_used_ahead(struct vm *vm, struct nw_page *p)
+{
+    p->guest_ahead = 0;
+    vm->ahead_used++;
+    vm->counters.guest_read_ahead_used++;
+}
+
+/* How many blocks to read with this one: Linux, mm/swap_state.c, swapin_nr_pages(): more when those before were of use or it is the next one, and not suddenly few. */
+static uint32_t swap_window(struct vm *vm, uint32_t block)
+{
+    const uint32_t most = (uint32_t)vm->config->swap_read_ahead;
+    uint32_t pages = 4;
+    if (vm->ahead_used)
+        while (pages < vm->ahead_used + 2)
+            pages *= 2;
+    else
+        pages = block == vm->last_block + 1 || block + 1 == vm->last_block ? 2 : 1;
+    pages = pages > vm->ahead_last / 2 ? pages : vm->ahead_last / 2;
+    pages = pages < most ? pages : most;
+    vm->ahead_used = 0;
+    vm->ahead_last = pages;
+    vm->last_block = block;
+    return pages;
 }
 
 /* The guest's disk reads the page: the host has to have it. Unless the host is informed and moves what it has swapped itself. */
@@ -269,11 +324,11 @@ static uint32_t reclaim(struct vms *v, struct vm *vm, uint64_t *t)
         vm->counters.file_dropped++;
         *slot = VSLOT_NONE;
     } else {
-        if (!take_swap_block(v, vm, &block))
+        if (!take_swap_block(v, vm, owner, &block))
             return NW_NONE32;
         vm->swap_content[block] = read_for_device(v, vm, page, t);
         vm->counters.lost += vm->swap_content[block] != p->content;
-        host_disk_request(v, vm, true, swap_position(vm, block), 1, t);
+        queue_swap_write(v, vm, block, t);
         vm->counters.guest_swapped_out++;
         *slot = VSLOT_NOT_A_PAGE | block;
     }
@@ -396,11 +451,13 @@ void guest_store_to_table(struct vms *v, struct vm *vm, uint32_t page, uint64_t 
         nw_hostmem_store(v->h, page, unique(vm, 0));
 }
 
+/* The page is the virtual page's. `flags`: of a file, accessed, read ahead. */
 static void hold(struct vms *v, struct vm *vm, uint32_t page, uint32_t owner, unsigned flags, uint64_t *t)
 {
     struct nw_page *p = nw_hostmem_at(v->h, page);
     p->owner = owner;
-    p->flags = (uint8_t)((p->flags & ~(unsigned)(NW_PAGE_FREE | NW_PAGE_FILE)) | flags | NW_PAGE_GUEST_ACCESSED);
+    p->flags = (uint8_t)((p->flags & ~(unsigned)(NW_PAGE_FREE | NW_PAGE_FILE)) | flags);
+    p->guest_ahead = flags & NW_PAGE_READ_AHEAD ? 1 : 0;
     leaf_of(vm, owner)->slot[owner & (LEAF_PAGES - 1)] = page;
     monitor_forget(vm, owner);
     if (NW_UNLIKELY(vm->tables != NULL))
@@ -425,7 +482,7 @@ static uint32_t read_file(struct vms *v, struct vm *vm, uint32_t owner, uint64_t
         host_overwrite(v, vm, page, guest_block_content(vm, at), true, t);
         if (v->failed || vm->done)
             return NW_NONE32;
-        hold(v, vm, page, at, NW_PAGE_FILE, t);
+        hold(v, vm, page, at, NW_PAGE_FILE | NW_PAGE_GUEST_ACCESSED, t);
         const struct nw_page *p = nw_hostmem_at(v->h, page);
         if (v->config->swap.mapper && p->backing == NW_BACKING_FRAME && v->h->frame[p->place].kind == NW_FRAME_GUEST)
             nw_hostmem_link_block(v->h, page, at);
@@ -438,6 +495,38 @@ static uint32_t read_file(struct vms *v, struct vm *vm, uint32_t owner, uint64_t
         vm->counters.file_read += pages;
     }
     return result;
+}
+
+static void fill_from_swap(struct vms *v, struct vm *vm, uint32_t page, uint32_t block, uint64_t *t)
+{
+    host_overwrite(v, vm, page, vm->swap_content[block], true, t);
+    give_swap_block(v, vm, block);
+    vm->counters.guest_swapped_in++;
+}
+
+/* A block of the swap area into a page that nothing lives in yet, and with it others of the aligned group around it. */
+static void read_swap(struct vms *v, struct vm *vm, uint32_t page, uint32_t block, uint64_t *t)
+{
+    const uint32_t window = swap_window(vm, block), group = block - block % window;
+    uint32_t last = block, first = block;
+    write_swap(v, vm, t);
+    fill_from_swap(v, vm, page, block, t);
+    for (uint32_t b = group; b < group + window && b < vm->swap_fresh && !v->failed && !vm->done; b++) {
+        const uint32_t owner = vm->swap_owner[b];
+        if (b == block || owner == NW_NONE32 ||
+            leaf_of(vm, owner)->slot[owner & (LEAF_PAGES - 1)] != (VSLOT_NOT_A_PAGE | b))
+            continue;
+        const uint32_t other = guest_alloc(v, vm, t);
+        if (other == NW_NONE32 || v->failed || vm->done)
+            break;
+        fill_from_swap(v, vm, other, b, t);
+        if (!v->failed && !vm->done)
+            hold(v, vm, other, owner, NW_PAGE_READ_AHEAD, t);
+        vm->counters.guest_read_ahead++;
+        first = b < first ? b : first;
+        last = b > last ? b : last;
+    }
+    host_disk_request(v, vm, false, swap_position(vm, first), last - first + 1, t);
 }
 
 uint32_t guest_fault(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t)
@@ -457,17 +546,11 @@ uint32_t guest_fault(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t)
         else
             host_overwrite(v, vm, page, 0, false, t);
     } else {
-        const uint32_t block = was & ~VSLOT_NOT_A_PAGE;
-        host_disk_request(v, vm, false, swap_position(vm, block), 1, t);
-        host_overwrite(v, vm, page, vm->swap_content[block], true, t);
-        enum nw_status s = stack_push(&vm->swap_free, block, v->err);
-        if (s)
-            vms_fail(v, s);
-        vm->counters.guest_swapped_in++;
+        read_swap(v, vm, page, was & ~VSLOT_NOT_A_PAGE, t);
     }
     if (v->failed || vm->done)
         return NW_NONE32;
-    hold(v, vm, page, owner, 0, t);
+    hold(v, vm, page, owner, NW_PAGE_GUEST_ACCESSED, t);
     return page;
 }
 
@@ -483,7 +566,7 @@ void guest_exit(struct vms *v, struct vm *vm, size_t work)
                 continue;
             leaf->slot[i] = VSLOT_NONE;
             if (was & VSLOT_NOT_A_PAGE) {
-                vms_fail(v, stack_push(&vm->swap_free, was & ~VSLOT_NOT_A_PAGE, v->err));
+                give_swap_block(v, vm, was & ~VSLOT_NOT_A_PAGE);
             } else {
                 unmap(v, vm, nw_hostmem_at(v->h, was)->owner, &vm->now);
                 guest_free(v, vm, was);
@@ -524,6 +607,7 @@ void guest_end(struct vm *vm)
     free(vm->balloon.item);
     free(vm->swap_free.item);
     free(vm->swap_content);
+    free(vm->swap_owner);
 }
 
 void guest_boot(struct vms *v, struct vm *vm, uint64_t *t)

@@ -201,6 +201,8 @@ static bool take_hypervisor_page(struct vms *v)
     for (uint64_t tries = 0; tries < RECLAIM_BATCH && v->hypervisor_pages; tries++) {
         uint32_t page;
         v->hypervisor_hand = (v->hypervisor_hand + 1) % v->hypervisor_pages;
+        if (nw_hostmem_tables_needed(h, v->vms, v->hypervisor_hand))
+            continue; /* never touched: it has no frame, and its tables would take some */
         if (nw_hostmem_page(h, v->vms, v->hypervisor_hand, &page, v->err))
             return false;
         struct nw_page *p = nw_hostmem_at(h, page);

@@ -71,6 +71,9 @@ struct vm {
     struct stack free, balloon, swap_free; /* pages; pages; blocks */
     size_t free_stale;                     /* entries of `free` whose pages are not free any more, or are there twice */
     uint64_t *swap_content;
+    uint32_t *swap_owner;                        /* by block: the virtual page that is there; NW_NONE32 without */
+    uint32_t write_first, write_count;           /* blocks that wait to be written as one request */
+    uint32_t ahead_used, ahead_last, last_block; /* since the last read of the swap area; pages of that; which it was */
     uint64_t swap_blocks, swap_fresh;
     uint64_t fresh_gpn, hand_gpn, kernel_pages;
     uint64_t image;    /* hash of its image's name */
@@ -80,6 +83,8 @@ struct vm {
 
     /* balloon */
     uint64_t balloon_target, target, next_batch_ns, stats_used, group_hand;
+    uint32_t reported_used[NW_VMS_HISTORY_MAX]; /* v->reports of them, the last ones, in turn */
+    uint64_t reports;
     uint32_t *sample;
     size_t samples;
     struct nw_wss_average average;
@@ -112,6 +117,8 @@ struct vms {
     uint64_t hint_ns; /* when the guests' hints come; UINT64_MAX: nobody has asked */
     unsigned informed_next;
     uint64_t collapse_hand, hypervisor_hand, hypervisor_pages;
+    uint64_t reports;
+    uint32_t reported_free[NW_VMS_HISTORY_MAX];
     struct nw_rng rng;
     struct nw_error *err;
     enum nw_status failed; /* found in a hook */
@@ -174,6 +181,8 @@ uint32_t guest_page(const struct vms *v, const struct vm *vm, uint64_t gpn);
 /* A page for a table of the guest's, filled; NW_NONE32: the guest is at its end. The guest stores to one. */
 uint32_t guest_new_table(struct vms *v, struct vm *vm, uint64_t *t);
 void guest_store_to_table(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
+/* The first touch of a page that the guest read in with another. */
+void guest_used_ahead(struct vm *vm, struct nw_page *p);
 /* Gives back what a work has. */
 void guest_exit(struct vms *v, struct vm *vm, size_t work);
 /* What a store leaves in the page that has this content now. */
@@ -229,6 +238,12 @@ static inline void vms_fail(struct vms *v, enum nw_status s)
 {
     if (!v->failed)
         v->failed = s;
+}
+/* The work whose memory the one that runs uses. */
+static inline size_t memory_space(const struct vm *vm)
+{
+    const uint64_t of = vm->work < vm->config->works ? vm->config->work[vm->work].memory_of : 0;
+    return of ? of - 1 : vm->work;
 }
 /* It was ended. One that has finished its works is idle, and its kernel and balloon are still there. */
 static inline bool is_gone(const struct vm *vm) { return vm->done && vm->state != NW_VMS_FINISHED; }

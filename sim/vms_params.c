@@ -8,8 +8,8 @@ static const char *const policy_choices[] = { "lru",   "fifo",     "clock", "ran
 static const char *const scope_choices[] = { "host", "vm", NULL };
 static const char *const sees_choices[] = { "scans", "accesses", NULL };
 static const char *const sharing_choices[] = { "none", "ksm", "hints", NULL };
-static const char *const balloon_choices[] = { "none",     "shares",   "idle-tax",        "working-set",
-                                               "tracking", "slowdown", "slowdown-target", NULL };
+static const char *const balloon_choices[] = { "none",     "shares",          "idle-tax", "working-set", "tracking",
+                                               "slowdown", "slowdown-target", "mom",      NULL };
 static const char *const dirty_choices[] = { "flags", "write-protection", "pml", NULL };
 static const char *const fidelity_choices[] = { "page", "walk", NULL };
 static const char *const unit_choices[] = { "4K", "2M", NULL };
@@ -174,7 +174,15 @@ static const struct nw_param table[] = {
     REAL("balloon.low", nw_vms_balloon, low, "", 0, 1, "0.04", "tracking: inflates below this share of free frames"),
     REAL("balloon.high", nw_vms_balloon, high, "", 0, 1, "0.08", "tracking: deflates above this share"),
     REAL("balloon.step", nw_vms_balloon, step, "", 0.001, 1, "0.1",
-         "tracking, slowdown, slowdown-target: share of a guest that moves at once, at most"),
+         "tracking, mom, slowdown, slowdown-target: share of a guest that moves at once, at most"),
+    REAL("balloon.pressure", nw_vms_balloon, pressure, "", 0, 1, "0.2",
+         "mom: below this share of free frames guests shrink"),
+    REAL("balloon.critical", nw_vms_balloon, critical, "", 0, 1, "0.05",
+         "mom: below it they shrink into what they use"),
+    REAL("balloon.guest_free", nw_vms_balloon, guest_free, "", 0, 1, "0.2",
+         "mom: share of a guest that is left free while the host is under no pressure"),
+    COUNT("balloon.history", nw_vms_balloon, history, "reports", 1, NW_VMS_HISTORY_MAX, "10",
+          "mom: reports of the statistics queue that are averaged"),
     REAL("balloon.goal", nw_vms_balloon, goal, "", 1, 1000, "1.1", "slowdown-target: what a guest may be slowed"),
 
     BOOL("monitor.scan", nw_vms_monitor, on[0], "0", "estimates working sets by reading and clearing accessed flags"),
@@ -211,6 +219,8 @@ static const struct nw_param table[] = {
     BYTES("vm.pinned", nw_vms_guest, pinned, 0, BYTES_MAX, "0", "of its memory, pinned for a device from the start"),
     COUNT("vm.read_ahead", nw_vms_guest, read_ahead, "pages", 1, 512, "32",
           "of a file that the guest reads at once when it reads in sequence"),
+    COUNT("vm.swap_read_ahead", nw_vms_guest, swap_read_ahead, "pages", 1, 512, "8",
+          "of its swap area that the guest reads at once at the most: as many as were of use lately (Linux)"),
     BYTES("vm.hypervisor", nw_vms_guest, hypervisor, 0, 1 << 30, "0",
           "code and data of its VMM process that come from a file; each request to the guest's disk uses a part"),
     BYTES("vm.balloon", nw_vms_guest, balloon, 0, BYTES_MAX, "0",
@@ -237,6 +247,10 @@ static const struct nw_param table[] = {
           "that are left out at the beginning; with a count, each guest so many more"),
     COUNT("work.repeat", nw_vms_work, repeat, "times", 1, 1e9, "1", "the same again, in the same memory"),
     COUNT("work.start_ns", nw_vms_work, start_ns, "ns", 0, NS_MAX, "0", "not before this time of the guest"),
+    COUNT("work.stagger_ns", nw_vms_work, stagger_ns, "ns", 0, NS_MAX, "0",
+          "added to it; with a count, each guest so much later than the one before"),
+    COUNT("work.memory_of", nw_vms_work, memory_of, "", 0, 1e6, "0",
+          "0: it has memory, or a file, of its own; else it goes on in that of this work of the guest, counted from 1"),
     BOOL("work.file", nw_vms_work, file, "0", "the accesses are to a file on the guest's disk"),
     BOOL("work.keep", nw_vms_work, keep, "1",
          "its memory stays when it is done, 0: it is given back to the guest's kernel"),

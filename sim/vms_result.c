@@ -25,6 +25,8 @@ const struct nw_counter_row nw_vms_guest_rows[] = {
     G(flushes, "swap.flushes", "flushes", "of the guest's TLB that takes, up to 32 pages each"),
     G(scanned, "swap.scanned", "pages", "accessed flags that the host looked at"),
     G(guest_swapped_in, "guest.swap_in", "pages", "read by the guest from its own swap area"),
+    G(guest_read_ahead, "guest.read_ahead", "pages", "of them because they were next to one that was wanted"),
+    G(guest_read_ahead_used, "guest.read_ahead_used", "pages", "of those touched later"),
     G(guest_swapped_out, "guest.swap_out", "pages", "written by the guest to it"),
     G(file_read, "guest.file_read", "pages", "read by the guest from files"),
     G(file_written, "guest.file_written", "pages", "written back to files"),

@@ -70,6 +70,13 @@ static void end_guest(struct vm *vm, uint64_t now)
     vm->state = NW_VMS_FINISHED;
 }
 
+/* From the guest's start to that of its work, at the least. */
+static uint64_t work_delay(const struct vm *vm)
+{
+    const struct nw_vms_work *w = &vm->config->work[vm->work];
+    return w->start_ns + w->stagger_ns * vm->of_kind;
+}
+
 /* The next work, or the same again; none: the guest has finished. */
 static void next_work(struct vms *v, struct vm *vm)
 {
@@ -82,13 +89,13 @@ static void next_work(struct vms *v, struct vm *vm)
     }
     vm->work_ns[vm->work] = vm->now - vm->work_started_ns;
     if (!w->keep)
-        guest_exit(v, vm, vm->work);
+        guest_exit(v, vm, memory_space(vm));
     vm->repeat = 0;
     if (++vm->work == vm->config->works) {
         end_guest(vm, vm->now);
         return;
     }
-    const uint64_t start = vm->config->work[vm->work].start_ns + vm->started_ns;
+    const uint64_t start = work_delay(vm) + vm->started_ns;
     if (start > vm->now) {
         vm->now = start;
         vm->blocked = true;
@@ -160,7 +167,10 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
     vm->counters.lost += f->content != p->content;
     if (NW_UNLIKELY(p->flags & NW_PAGE_READ_AHEAD)) {
         p->flags &= (uint8_t)~NW_PAGE_READ_AHEAD;
-        vm->counters.read_ahead_used++;
+        if (p->guest_ahead)
+            guest_used_ahead(vm, p);
+        else
+            vm->counters.read_ahead_used++;
     }
     p->flags |= (NW_LIKELY(!vm->watch) || monitor_access(v, vm, page, owner)) && NW_LIKELY(!vm->tables)
                     ? NW_PAGE_ACCESSED | NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED
@@ -240,8 +250,8 @@ static uint64_t run_guest(struct vms *v, struct vm *vm, uint64_t now, uint64_t u
         if (!v->failed && !vm->done && !vm->config->works)
             end_guest(vm, vm->now);
         else if (!v->failed && !vm->done) {
-            if (vm->config->work[0].start_ns) {
-                vm->now += vm->config->work[0].start_ns;
+            if (work_delay(vm)) {
+                vm->now += work_delay(vm);
                 vm->blocked = true;
             }
             vm->work_started_ns = vm->now;

@@ -77,7 +77,7 @@ static void hook_update(void *context, hpa_t hpa, uint64_t set)
 
 static struct nw_tlb_tag tag_of(const struct tables *s, enum nw_dimension d)
 {
-    return d == NW_GUEST ? (struct nw_tlb_tag){ .vpid = VPID, .pcid = (uint16_t)(s->vm->work + 1) }
+    return d == NW_GUEST ? (struct nw_tlb_tag){ .vpid = VPID, .pcid = (uint16_t)(memory_space(s->vm) + 1) }
                          : (struct nw_tlb_tag){ 0 };
 }
 
@@ -473,7 +473,7 @@ static bool resolve(struct vms *v, struct vm *vm, const struct nw_walk_result *r
 bool walk_access(struct vms *v, struct vm *vm, uint64_t vpn, uint32_t page, bool store, uint64_t *t)
 {
     struct tables *s = vm->tables;
-    const struct nw_paging *guest = &s->space[vm->work].paging;
+    const struct nw_paging *guest = &s->space[memory_space(vm)].paging;
     const struct nw_access access = { .kind = store ? NW_ACCESS_WRITE : NW_ACCESS_READ, .user = true };
     const struct nw_tlb_tag tag = tag_of(s, NW_GUEST);
     const uint64_t gva = vpn << NW_PAGE_LOG2;

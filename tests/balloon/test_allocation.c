@@ -103,6 +103,37 @@ static void tracking__does_nothing_between_the_marks(void **state)
     assert_true(g.target > 8000);
 }
 
+/* 10,000 pages of host, a guest of 4,000 of which 2,000 hold something. */
+static void mom__shrinks_and_grows_with_the_hosts_free_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        double free, in_use;
+        uint64_t current, target;
+        const char *why;
+    } cases[] = {
+        { 1500, 2000, 4000, 3800, "pressure: 5 % at once" },
+        { 1500, 3300, 4000, 3900, "pressure: what it uses and 0.2 * 0.15 / 0.2 of it stay" },
+        { 1500, 3395, 4000, 4000, "a change of less than 0.25 % is not made" },
+        { 1500, 3900, 4000, 4000, "it has less free than it should, and is not made to grow" },
+        { 400, 4000, 4000, 3960, "need: into what it uses, by 5 % less the 4 % that the host has" },
+        { 0, 4000, 4000, 3800, "need: 5 % of it" },
+        { 2000, 2000, 3000, 3150, "no pressure: 5 % at once" },
+        { 2000, 2900, 3000, 3500, "no pressure: as much as leaves it 20 % free" },
+        { 2000, 3900, 3950, 4000, "and no more than it may have" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct nw_allocation_guest g = {
+            .size = 4000, .max = 4000, .shares = 1, .current = cases[i].current, .in_use = cases[i].in_use
+        };
+        struct nw_allocation_config c = config;
+        c.pressure = 0.2, c.critical = 0.05, c.guest_free = 0.2, c.step = 0.05, c.free_average = cases[i].free;
+        nw_allocation_policy_find("mom")->targets(&c, &g, 1, 10000);
+        if (g.target != cases[i].target)
+            fail_msg("%s: %d pages", cases[i].why, (int)g.target);
+    }
+}
+
 static void slowdown__moves_a_step_from_the_least_slowed(void **state)
 {
     (void)state;
@@ -147,8 +178,8 @@ static void policies__keep_minima_maxima_and_the_sum(void **state)
                     fail_msg("%s, seed %d: guest %d has a target outside its limits", name, (int)seed, (int)i);
                 sum += g[i].target;
             }
-            /* "none" and "tracking" do not look at the sum: the one has no balloon, the other looks at what is free. */
-            if (strcmp(name, "none") != 0 && strcmp(name, "tracking") != 0 && sum > pages)
+            /* These do not look at the sum: the one has no balloon, the others look at what is free. */
+            if (strcmp(name, "none") != 0 && strcmp(name, "tracking") != 0 && strcmp(name, "mom") != 0 && sum > pages)
                 fail_msg("%s, seed %d: targets are more than there is", name, (int)seed);
         }
     }
@@ -182,6 +213,7 @@ int main(void)
         cmocka_unit_test(shares__two_to_one),
         cmocka_unit_test(working_set__is_scaled_when_it_does_not_fit),
         cmocka_unit_test(tracking__does_nothing_between_the_marks),
+        cmocka_unit_test(mom__shrinks_and_grows_with_the_hosts_free_memory),
         cmocka_unit_test(slowdown__moves_a_step_from_the_least_slowed),
         cmocka_unit_test(policies__keep_minima_maxima_and_the_sum),
         cmocka_unit_test(slowdown_target__moves_each_guest_by_itself),

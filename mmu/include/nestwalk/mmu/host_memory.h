@@ -77,7 +77,7 @@ enum nw_page_flag {
     NW_PAGE_SAMPLED = 8,        /* touched since a sampler looked away */
     NW_PAGE_FILE = 16,          /* holds a block of the guest's disk (page cache) */
     NW_PAGE_BALLOON = 32,       /* the guest gave it to the balloon */
-    NW_PAGE_READ_AHEAD = 64,    /* brought in with another, not touched yet */
+    NW_PAGE_READ_AHEAD = 64,    /* brought in with another, by the host or the guest, not touched yet */
     NW_PAGE_FREE = 128          /* nothing of the guest's lives there */
 };
 
@@ -91,7 +91,7 @@ struct nw_page {
     uint8_t backing;      /* enum nw_backing */
     uint8_t flags;        /* enum nw_page_flag */
     uint8_t linked_block; /* `link` is a block */
-    uint8_t age;          /* whoever scans */
+    uint8_t guest_ahead;  /* the guest's: it read it in with another */
 };
 
 struct nw_slot {

@@ -60,11 +60,13 @@ struct nw_vms_sharing {
 struct nw_vms_balloon {
     uint64_t policy, interval_ns, batch_pages, deflate_on_oom, reporting, reporting_ns, sample_pages, unit, hinting,
         stats_ns;
-    double tax, slack, low, high, step, batch_ns, goal;
+    double tax, slack, low, high, step, batch_ns, goal, pressure, critical, guest_free;
+    uint64_t history;
     uint64_t estimator; /* enum nw_vms_estimator */
 };
 /* Who says what a guest's working set is: the balloon's own samples, or one of the monitors, in the order of enum nw_wss_kind. */
 enum nw_vms_estimator { NW_VMS_ESTIMATOR_OWN, NW_VMS_ESTIMATOR_MONITORS, NW_VMS_ESTIMATOR_EXACT = 5 };
+enum { NW_VMS_HISTORY_MAX = 64 }; /* reports that are averaged */
 enum { NW_VMS_MONITORS = 4, NW_VMS_MRC_POINTS = 32 };
 struct nw_vms_monitor {
     uint64_t on[NW_VMS_MONITORS]; /* by enum nw_wss_kind */
@@ -73,12 +75,13 @@ struct nw_vms_monitor {
 };
 struct nw_vms_work {
     char trace[NW_VMS_PATH];
-    uint64_t generate, accesses, span, stride, base, seed, skip, repeat, start_ns, file, keep;
+    uint64_t generate, accesses, span, stride, base, seed, skip, repeat, start_ns, stagger_ns, file, keep, memory_of;
     double exponent, stores, access_ns, pause_ns;
 };
 struct nw_vms_guest {
     char name[NW_VMS_NAME], image[NW_VMS_NAME];
-    uint64_t count, memory, min, max, shares, weight, start_ns, swap, pinned, read_ahead, hypervisor, balloon;
+    uint64_t count, memory, min, max, shares, weight, start_ns, swap, pinned, read_ahead, swap_read_ahead, hypervisor,
+        balloon;
     double kernel, zero, common;
     struct nw_vms_work *work;
     size_t works;
@@ -130,7 +133,8 @@ enum nw_status nw_vms_check_traces(const struct nw_vms_config *c, struct nw_erro
 struct nw_vms_guest_counters { /* pages and events; docs in nw_vms_guest_rows() */
     uint64_t accesses, stores, lost;
     uint64_t first_touches, minor_faults, major_faults, swapped_in, swapped_out, read_ahead, read_ahead_used, breaks;
-    uint64_t guest_swapped_in, guest_swapped_out, file_read, file_written, file_dropped;
+    uint64_t guest_swapped_in, guest_swapped_out, guest_read_ahead, guest_read_ahead_used, file_read, file_written,
+        file_dropped;
     uint64_t double_paging, double_paging_avoided, silent_writes, silent_writes_avoided, stale_reads,
         stale_reads_avoided, false_reads, false_reads_avoided, decayed_reads, hypervisor_faults;
     uint64_t inflated, deflated, oom_deflated, reported, unmapped, flushes, scanned;
