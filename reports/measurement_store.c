@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x6e776d31, SCHEMA_VERSION = 1, ROWS_MAX = 1 << 24, PROCESSES_MAX = 256, CHASES_MAX = 1024 };
+enum { SCHEMA_VERSION = 1, ROWS_MAX = 1 << 24, PROCESSES_MAX = 256, CHASES_MAX = 1024 };
 
 static const char schema[] =
     "CREATE TABLE session (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
@@ -167,8 +167,8 @@ static enum nw_status write_all(const struct file *f, const struct nw_measuremen
             s = writers[w].put(f, st, m, i, err);
         sqlite3_finalize(st);
     }
-    snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID,
-             SCHEMA_VERSION);
+    snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+             NW_SAMPLES_APPLICATION_ID, SCHEMA_VERSION);
     return s ? s : execute(f, text, "ending", err);
 }
 

@@ -1,5 +1,7 @@
 /* Timing of exits: a guest that does one operation over and over. */
 #include "exit_layout.h"
+#include "live_internal.h"
+#include "native_cost.h"
 #include "vm.h"
 #include <errno.h>
 #include <nestwalk/base/bits.h>
@@ -24,12 +26,13 @@ enum {
     PAGE = 4096,
     OPERATIONS = 64, /* a chunk: 64 of up to some microseconds */
     CHUNKS_MAX = 512,
-    STUCK_TICKS = 20, /* of 100 ms */
-    EMPTY_LOOP = NW_EXIT_COST_OPERATIONS
+    STUCK_TICKS = 20,                 /* of 100 ms */
+    EMPTY_LOOP = NW_EXIT_COST_MIX + 1 /* exit_guest.S */
 };
 
 struct timing {
     struct vm vm;
+    enum nw_exit_cost_operation operation;
     uint8_t *next_page; /* of those not read yet */
     enum { CALL_VMCALL, CALL_VMMCALL, CALL_NONE } call;
 };
@@ -101,13 +104,13 @@ static enum nw_status run_to_end(struct timing *t, struct nw_error *err)
     return nw_fail(err, NW_ERR_ENV, "the guest that times exits did not come to its end within two seconds");
 }
 
-static long preemptions(void)
+long exit_cost_preemptions(void)
 {
     struct rusage u;
     return getrusage(RUSAGE_THREAD, &u) ? 0 : u.ru_nivcsw;
 }
 
-static uint64_t tsc(void)
+uint64_t exit_cost_tsc(void)
 {
     uint32_t low, high;
     __asm__ volatile("lfence; rdtsc; lfence" : "=a"(low), "=d"(high)::"memory");
@@ -130,7 +133,7 @@ static uint64_t take_pages(struct timing *t, bool backed)
 }
 
 /* TSC cycles an operation; below 0: the chunk is dropped. */
-static enum nw_status chunk(struct timing *t, unsigned loop, double *cycles, struct nw_error *err)
+static enum nw_status run_chunk(struct timing *t, unsigned loop, double *cycles, struct nw_error *err)
 {
     struct kvm_regs regs = {
         .rip = EXIT_CODE + loop * EXIT_LOOP_BYTES, .rflags = FLAGS, .rcx = OPERATIONS, .r8 = t->call, .rsi = EXIT_MMIO
@@ -146,14 +149,20 @@ static enum nw_status chunk(struct timing *t, unsigned loop, double *cycles, str
     enum nw_status s = vm_regs_set(&t->vm, &regs, err);
     if (s)
         return s;
-    const long switches = preemptions();
-    const uint64_t begin = tsc();
+    const long switches = exit_cost_preemptions();
+    const uint64_t begin = exit_cost_tsc();
     if ((s = run_to_end(t, err)))
         return s;
-    *cycles = (double)(tsc() - begin) / OPERATIONS;
-    if (preemptions() != switches)
+    *cycles = (double)(exit_cost_tsc() - begin) / OPERATIONS;
+    if (exit_cost_preemptions() != switches)
         *cycles = -1;
     return vm_out_complete(&t->vm, err);
+}
+
+static enum nw_status chunk(void *context, bool empty, double *cycles, struct nw_error *err)
+{
+    struct timing *t = context;
+    return run_chunk(t, empty ? (unsigned)EMPTY_LOOP : (unsigned)t->operation, cycles, err);
 }
 
 static int by_value(const void *a, const void *b)
@@ -162,9 +171,9 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static enum nw_status time_chunks(struct timing *t, enum nw_exit_cost_operation operation,
-                                  const struct nw_exit_cost_options *o, struct nw_exit_timing *out,
-                                  struct nw_error *err)
+enum nw_status exit_cost_time_chunks(enum nw_exit_cost_operation operation, exit_cost_chunk_fn chunk_of, void *context,
+                                     const struct nw_exit_cost_options *o, struct nw_exit_timing *out,
+                                     struct nw_error *err)
 {
     double with[CHUNKS_MAX], without[CHUNKS_MAX], c;
     const uint32_t chunks = o->chunks < 8 ? 8 : o->chunks > CHUNKS_MAX ? CHUNKS_MAX : o->chunks;
@@ -173,7 +182,7 @@ static enum nw_status time_chunks(struct timing *t, enum nw_exit_cost_operation 
         const bool empty = i & 1;
         if (o->keep_going && !o->keep_going(o->context))
             return nw_fail(err, NW_ERR_INTERRUPTED, "interrupted");
-        enum nw_status s = chunk(t, empty ? (unsigned)EMPTY_LOOP : (unsigned)operation, &c, err);
+        enum nw_status s = chunk_of(context, empty, &c, err);
         if (s)
             return s;
         if (i < 2) /* nothing was warm */
@@ -199,17 +208,20 @@ static enum nw_status time_chunks(struct timing *t, enum nw_exit_cost_operation 
 enum nw_status nw_exit_cost_measure(enum nw_exit_cost_operation operation, const struct nw_exit_cost_options *options,
                                     struct nw_exit_timing *out, struct nw_error *err)
 {
-    struct timing t = { .vm = { .kvm = -1, .vm = -1, .vcpu = -1 } };
+    struct timing t = { .vm = { .kvm = -1, .vm = -1, .vcpu = -1 }, .operation = operation };
     *out = (struct nw_exit_timing){ 0 };
+    if (nw_exit_cost_row[operation].native)
+        return native_cost_measure(operation, options, out, err);
     enum nw_status s = start(&t, err);
     memcpy(out->backend, t.vm.backend, sizeof out->backend);
+    out->second_stage = live_second_stage(t.vm.backend);
     out->mix_has_hypercall = t.call != CALL_NONE;
     if (!s && operation == NW_EXIT_COST_HYPERCALL && t.call == CALL_NONE)
         s = nw_fail(
             err, NW_ERR_UNSUPPORTED,
             "hypercalls are not timed with the PVM backend: its emulation of CPL 0 executes one again and again");
     if (!s)
-        s = time_chunks(&t, operation, options, out, err);
+        s = exit_cost_time_chunks(operation, chunk, &t, options, out, err);
     vm_destroy(&t.vm);
     return s;
 }

@@ -14,6 +14,8 @@
 #if defined(__linux__) && defined(__x86_64__)
 #    include "statistics.h"
 
+/* Whether a KVM of this backend uses EPT or NPT, by its module's parameter. */
+bool live_second_stage(const char *backend);
 /* The program's words, the interpreter and its descriptor tables, into the guest's memory. */
 void live_load(uint8_t *memory, const struct nw_kvm_program *program);
 enum live_backing {

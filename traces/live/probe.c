@@ -23,19 +23,30 @@ static char parameter(const char *path)
 
 static bool on(char value) { return value == 'Y' || value == '1'; }
 
+static const struct second_stage {
+    const char *backend, *parameter, *name, *remedy;
+} second_stages[] = {
+    { "vmx", "/sys/module/kvm_intel/parameters/ept", "EPT", "kvm_intel with ept=0" },
+    { "svm", "/sys/module/kvm_amd/parameters/npt", "NPT", "kvm_amd with npt=0" },
+};
+
+static const struct second_stage *second_stage_of(const char *backend)
+{
+    for (size_t i = 0; i < NW_ARRAY_LEN(second_stages); i++)
+        if (!strcmp(backend, second_stages[i].backend) && on(parameter(second_stages[i].parameter)))
+            return &second_stages[i];
+    return NULL;
+}
+
+bool live_second_stage(const char *backend) { return second_stage_of(backend); }
+
 static enum nw_status check_shadowing(const char *backend, struct nw_error *err)
 {
-    static const struct {
-        const char *backend, *parameter, *name, *remedy;
-    } second_stage[] = {
-        { "vmx", "/sys/module/kvm_intel/parameters/ept", "EPT", "kvm_intel with ept=0" },
-        { "svm", "/sys/module/kvm_amd/parameters/npt", "NPT", "kvm_amd with npt=0" },
-    };
-    for (size_t i = 0; i < NW_ARRAY_LEN(second_stage); i++)
-        if (!strcmp(backend, second_stage[i].backend) && on(parameter(second_stage[i].parameter)))
-            return nw_fail(err, NW_ERR_UNSUPPORTED,
-                           "KVM does not keep shadow page tables here, it uses %s (%s is Y); load module %s",
-                           second_stage[i].name, second_stage[i].parameter, second_stage[i].remedy);
+    const struct second_stage *used = second_stage_of(backend);
+    if (used)
+        return nw_fail(err, NW_ERR_UNSUPPORTED,
+                       "KVM does not keep shadow page tables here, it uses %s (%s is Y); load module %s", used->name,
+                       used->parameter, used->remedy);
     if (!strcmp(backend, "unknown"))
         return nw_fail(err, NW_ERR_UNSUPPORTED,
                        "this KVM is none that is known to keep shadow page tables (kvm_pvm, kvm_intel ept=0, "

@@ -9,7 +9,10 @@
  * the processor away (ru_nivcsw) are dropped. With the PVM backend KVM emulates CPL 0 instructions: what is subtracted is then large, and the
  * cost is that of an operation from code that is emulated.
  *
- * A virtual machine is made for each call and gone after it; the calling thread takes a periodic SIGRTMIN meanwhile, which is put back. */
+ * Three operations are the machine's own kernel's: they are timed in the same way in a fresh process, as what a guest's kernel would do
+ * without a hypervisor.
+ *
+ * A virtual machine or process is made for each call and gone after it; the calling thread takes a periodic SIGRTMIN meanwhile, which is put back. */
 #ifndef NESTWALK_TRACES_EXIT_COST_H
 #define NESTWALK_TRACES_EXIT_COST_H
 
@@ -27,10 +30,14 @@ enum nw_exit_cost_operation {
     NW_EXIT_COST_BACKED,   /* first read of a 4 KiB page that the host has in memory: EPT violation or shadow fault */
     NW_EXIT_COST_UNBACKED, /* ... that the host has still to allocate and clear */
     NW_EXIT_COST_MIX, /* one CPUID, one OUT, one store to MMIO and, where it can be done, one hypercall: held out */
+    NW_EXIT_COST_GUEST_FAULT, /* first write to a page of a process: the fault, a page that is found and cleared, and its entry */
+    NW_EXIT_COST_MPROTECT, /* two calls of mprotect() on one page, to read-only and back, and a write to it */
+    NW_EXIT_COST_SHOOTDOWN, /* the same while another processor runs a thread of the process, whose TLB has to forget the page */
     NW_EXIT_COST_OPERATIONS
 };
 struct nw_exit_cost_row {
     const char *name, *doc;
+    bool native; /* timed in a process of this machine, no virtual machine */
 };
 extern const struct nw_exit_cost_row nw_exit_cost_row[NW_EXIT_COST_OPERATIONS];
 
@@ -44,11 +51,12 @@ struct nw_exit_timing {
     double quarter, three_quarters; /* of the chunks with it, less the same loop */
     uint32_t chunks, dropped;
     bool mix_has_hypercall;
-    char backend[16]; /* "pvm", "vmx", "svm" */
+    bool second_stage; /* KVM uses EPT or NPT, and no shadow page tables */
+    char backend[16];  /* "pvm", "vmx", "svm"; "": no virtual machine */
 };
 
 /* NW_ERR_ENV: no /dev/kvm, no permission, or KVM gave up on the guest; NW_ERR_INTERRUPTED; NW_ERR_UNSUPPORTED: another system, or an
- * operation that this backend cannot do. */
+ * operation that this backend cannot do, or shootdowns with one processor. */
 enum nw_status nw_exit_cost_measure(enum nw_exit_cost_operation operation, const struct nw_exit_cost_options *options,
                                     struct nw_exit_timing *out, struct nw_error *err) NW_MUST_USE;
 
