@@ -25,4 +25,10 @@ row "$(jq -rs 'map(.[1] / .[3]) | "| balloon beside balloon and VSWAPPER, changi
 for k in 0:swapping 1:balloon 2:VSWAPPER 3:"balloon and VSWAPPER"; do
   row "$(jq -rs --argjson k "${k%%:*}" --arg name "${k#*:}" 'map(.[$k] * 80 | round / 10) | "| \($name) | \(map(tostring) | join(" | ")) |"' job-times)"
 done
+# The first example of docs/overcommit.md.
+expect 0 "$NESTWALK" run "$NW_SOURCE_DIR/scenarios/shipped/overcommit.xml" --json overcommit.json
+jq -r '.runs[] | "| \(.label) | \(.vm.busy.slowdown * 1000 | round / 1000) | \(.vm.busy.swap.in) | \(.vm.busy.guest.swap_in) | \(.vm.busy.balloon.inflated) | \(.vm.idle.balloon.inflated) |"' overcommit.json >rows
+while IFS= read -r line; do
+  grep -qF -- "$line" "$NW_SOURCE_DIR/docs/overcommit.md" || fail "docs/overcommit.md lacks: $line"
+done <rows
 finish
