@@ -383,6 +383,13 @@ static void use_core(struct clockwork *w, uint64_t now, uint64_t ns)
     w->core[least] = (w->core[least] > now ? w->core[least] : now) + ns;
 }
 
+/* Work of the host's own that is due each `period`. What takes longer than that is put off: guests have a period in between, or they would never run. */
+static void repeat_after(struct clockwork *w, enum due what, uint64_t now, uint64_t ns, uint64_t period)
+{
+    use_core(w, now, ns);
+    w->next[what] = now + period + (ns < period ? 0 : ns);
+}
+
 static void scan_for_sharing(struct vms *v, struct clockwork *w, uint64_t now)
 {
     const struct nw_vms_sharing *s = &v->config->sharing;
@@ -402,14 +409,10 @@ static void run_due(struct vms *v, struct clockwork *w, enum due what, uint64_t 
     case DUE_SCAN: {
         const uint64_t before = v->host.scan_ns;
         host_scan(v, now);
-        use_core(w, now, v->host.scan_ns - before);
-        w->next[DUE_SCAN] = now + c->swap.scan_ns;
+        repeat_after(w, DUE_SCAN, now, v->host.scan_ns - before, c->swap.scan_ns);
         break;
     }
-    case DUE_MONITOR:
-        use_core(w, now, monitor_tick(v, now));
-        w->next[DUE_MONITOR] = now + monitor_tick_ns(c);
-        break;
+    case DUE_MONITOR: repeat_after(w, DUE_MONITOR, now, monitor_tick(v, now), monitor_tick_ns(c)); break;
     case DUE_HINT: balloon_take_hints(v); break;
     case DUE_STATS:
         balloon_report_stats(v);
