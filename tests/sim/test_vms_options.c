@@ -14,6 +14,7 @@ struct option {
 #define TRACKING "balloon.policy=tracking balloon.interval_ns=1000000 balloon.batch_ns=10000 "
 #define SHARES   "balloon.policy=shares balloon.interval_ns=1000000 balloon.batch_ns=10000 "
 #define TAX      "balloon.policy=idle-tax balloon.interval_ns=1000000 balloon.batch_ns=10000 "
+#define MOM      "balloon.policy=mom balloon.interval_ns=1000000 balloon.batch_ns=10000 balloon.stats_ns=500000 "
 #define WALK     "host.fidelity=walk "
 #define FREE     "balloon.reporting=4K balloon.reporting_ns=1000000 vm.a.work.keep=0 vm.b.work.keep=0 "
 /* b takes from a, whose memory is backed by 2 MiB, and gives it back: khugepaged has something to do. */
@@ -95,6 +96,11 @@ static const struct option options[] = {
     { "balloon.low", "0.01", TRACKING, NULL },
     { "balloon.high", "0.3", TRACKING, NULL },
     { "balloon.step", "0.001", TRACKING, NULL },
+    { "balloon.pressure", "0.02", MOM, NULL },
+    { "balloon.critical", "0.9", MOM "balloon.pressure=0.95 balloon.step=0.9 vm.a.memory=16M vm.b.memory=16M", NULL },
+    { "balloon.guest_free", "0.02",
+      MOM "balloon.step=0.9 balloon.pressure=0.9 balloon.critical=0 vm.a.memory=16M vm.b.memory=16M", NULL },
+    { "balloon.history", "1", MOM, NULL },
     { "balloon.goal", "20", "balloon.policy=slowdown-target balloon.interval_ns=1000000 balloon.batch_ns=10000", NULL },
     { "monitor.scan", "1", MONITOR, NULL },
     { "monitor.sampling", "1", MONITOR, NULL },
@@ -119,6 +125,7 @@ static const struct option options[] = {
     { "vm.swap", "0", "vm.a.memory=4M", "vm.a.swap" },
     { "vm.pinned", "1M", "", "vm.a.pinned" },
     { "vm.read_ahead", "1", FILES, "vm.b.read_ahead" },
+    { "vm.swap_read_ahead", "1", "vm.a.memory=4M", "vm.a.swap_read_ahead" },
     { "vm.hypervisor", "1M", FILES, "vm.b.hypervisor" },
     { "vm.balloon", "3M", "", "vm.a.balloon" },
     { "vm.kernel", "0.2", "", "vm.a.kernel" },
@@ -135,6 +142,8 @@ static const struct option options[] = {
     { "work.skip", "5000", "", "vm.a.work.skip" },
     { "work.repeat", "2", "", "vm.a.work.repeat" },
     { "work.start_ns", "3000000", "", "vm.a.work.start_ns" },
+    { "work.stagger_ns", "3000000", "vm.a.count=2", "vm.a.work.stagger_ns" },
+    { "work.memory_of", "1", "", "vm.a.work.1.memory_of" },
     { "work.pause_ns", "1000", "", "vm.a.work.pause_ns" },
     { "work.file", "1", "", "vm.a.work.file" },
     { "work.keep", "0", "", "vm.a.work.keep" },
