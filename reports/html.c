@@ -291,10 +291,8 @@ static enum nw_status expand(struct text *t, const struct page_context *p, struc
     return NW_OK;
 }
 
-enum nw_status nw_report_html(const struct nw_page *page, char **out, struct nw_error *err)
+static enum nw_status make_page(const struct nw_page *page, char **out, struct nw_error *err)
 {
-    if (!page->run_count)
-        return nw_fail(err, NW_ERR_USAGE, "a report needs at least one run");
     struct nw_comparison headings;
     enum nw_status s = nw_report_comparison(page->runs, page->run_count, NW_COMPARE_INTEREST, &headings, err);
     if (s)
@@ -307,5 +305,21 @@ enum nw_status nw_report_html(const struct nw_page *page, char **out, struct nw_
     else
         s = text_take(&t, out, "the report", err);
     nw_comparison_fini(&headings);
+    return s;
+}
+
+enum nw_status nw_report_html(const struct nw_page *page, char **out, struct nw_error *err)
+{
+    if (!page->run_count)
+        return nw_fail(err, NW_ERR_USAGE, "a report needs at least one run");
+    if (!are_guests(page))
+        return make_page(page, out, err);
+    struct nw_page ordered = *page;
+    struct nw_run *runs = html_guest_runs(page);
+    if (!runs)
+        return nw_fail_nomem(err, "the report");
+    ordered.runs = runs;
+    const enum nw_status s = make_page(&ordered, out, err);
+    free(runs);
     return s;
 }

@@ -57,6 +57,24 @@ static void keep_slowest(const struct nw_run *run, struct guests *g, size_t most
     }
 }
 
+/* ---- order ---- */
+
+struct nw_run *html_guest_runs(const struct nw_page *page)
+{
+    struct nw_overcommit o;
+    struct nw_run *sorted = calloc(page->run_count, sizeof *sorted);
+    size_t n = 0;
+    if (!sorted || nw_overcommit_find(page->runs, page->run_count, LIMIT, &o, NULL)) {
+        free(sorted);
+        return NULL;
+    }
+    for (size_t i = 0; i < o.policies; i++)
+        for (size_t k = 0; k < o.policy[i].points; k++)
+            sorted[n++] = *o.policy[i].point[k].run;
+    nw_overcommit_fini(&o);
+    return sorted;
+}
+
 /* ---- cards ---- */
 
 void html_guest_cards(struct text *t, const struct page_context *p)
@@ -114,6 +132,12 @@ static struct nw_run_point ratio_and_worst(const struct nw_overcommit_point *p)
     return (struct nw_run_point){ p->ratio, p->slowdown_worst };
 }
 
+static int by_x(const void *a, const void *b)
+{
+    const double x = ((const struct nw_run_point *)a)->x, y = ((const struct nw_run_point *)b)->x;
+    return (x > y) - (x < y);
+}
+
 /* A line a policy; `mark` adds what is to be ringed. Runs in which guests were ended are left out. */
 static void draw_policies(struct text *t, const struct nw_overcommit *o, struct plot *plot, place_fn place, bool knees)
 {
@@ -127,7 +151,10 @@ static void draw_policies(struct text *t, const struct nw_overcommit *o, struct 
         for (size_t k = 0; points[i] && k < p->points; k++)
             if (p->point[k].whole)
                 points[i][n++] = place(&p->point[k]);
-        line[plot->lines++] = (struct plot_line){ .name = p->name, .point = points[i], .count = n, .dots = !knees };
+        if (points[i])
+            qsort(points[i], n, sizeof *points[i], by_x);
+        line[plot->lines++] =
+            (struct plot_line){ .name = p->name, .point = points[i], .count = n, .dots = !knees, .joined = true };
         if (knees && p->knee != NW_OVERCOMMIT_NONE && p->point[p->knee].whole) {
             const struct nw_run_point at = place(&p->point[p->knee]);
             mark[plot->marks++] = (struct plot_mark){ at.x, at.y, "knee" };
@@ -180,11 +207,27 @@ static void knee_sentence(struct text *t, const struct nw_overcommit *o, const s
         text_printf(t, "; already at %.2f a guest is slowed more than %.2f times.</li>\n", p->point[0].ratio, o->limit);
 }
 
+static bool one_ratio(const struct nw_overcommit *o)
+{
+    for (size_t i = 0; i < o->policies; i++)
+        for (size_t k = 0; k < o->policy[i].points; k++)
+            if (o->policy[i].point[k].ratio != o->policy[0].point[0].ratio)
+                return false;
+    return true;
+}
+
 void html_knee(struct text *t, const struct page_context *p)
 {
     struct nw_overcommit o;
     if (!find(t, p, &o))
         return;
+    if (one_ratio(&o)) {
+        text_printf(
+            t, "<p>All runs have the same overcommitment, %.2f. A sweep of host.memory shows how far it can go.</p>\n",
+            o.policy[0].point[0].ratio);
+        nw_overcommit_fini(&o);
+        return;
+    }
     struct plot plot = { .description = "Slowdown of the worst guest over the overcommitment, a line a policy.",
                          .x_label = "overcommitment: guests' memory by the host's",
                          .y_label = "slowdown, worst",

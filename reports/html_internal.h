@@ -22,6 +22,8 @@ void html_sources(struct text *t, const struct page_context *p); /* how many val
 enum nw_status html_drawing(struct text *t, const char *dot, const char *description, struct nw_error *err) NW_MUST_USE;
 
 /* Of runs of several guests: html_guests.c. */
+/* The runs by policy and overcommitment, as a sweep's come in any order: shallow copies, free() the array. NULL: no memory. */
+struct nw_run *html_guest_runs(const struct nw_page *page);
 void html_guest_cards(struct text *t, const struct page_context *p);
 void html_frontier(struct text *t, const struct page_context *p);
 void html_knee(struct text *t, const struct page_context *p);

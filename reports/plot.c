@@ -66,11 +66,11 @@ static void add_axes(struct text *t, const struct frame *f)
     for (double n = ceil(f->y_low / y_step - 1e-9); n * y_step <= f->y_high * (1 + 1e-9); n++) {
         const double y = at_y(f, n * y_step);
         text_printf(t, "<path d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.12g</text>\n", LEFT, y,
-                    WIDTH - RIGHT, LEFT - 6, y + 4, n * y_step);
+                    WIDTH - RIGHT, LEFT - 6, y + 4, n * y_step + 0.0); /* no -0 */
     }
     for (double n = ceil(f->x_low / x_step - 1e-9); n * x_step <= f->x_high * (1 + 1e-9); n++)
         text_printf(t, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.12g</text>\n", at_x(f, n * x_step),
-                    HEIGHT - BOTTOM + 16, n * x_step);
+                    HEIGHT - BOTTOM + 16, n * x_step + 0.0);
     text_printf(t, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
     text_add_html(t, f->plot->x_label);
     text_printf(t, "</text><text x=\"%d\" y=\"%d\" text-anchor=\"middle\" transform=\"rotate(-90 14 %d)\">", 14,
@@ -82,7 +82,7 @@ static void add_axes(struct text *t, const struct frame *f)
 static void add_line(struct text *t, const struct frame *f, size_t l)
 {
     const struct plot_line *line = &f->plot->line[l];
-    if (!line->dots) {
+    if (!line->dots || line->joined) {
         text_printf(t, "<path class=\"line\" style=\"stroke: var(--run-%zu)\" d=\"", l % PLOT_COLOURS);
         bool on = false;
         for (size_t i = 0; i < line->count; i++) {

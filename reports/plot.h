@@ -10,7 +10,7 @@ struct plot_line {
     const char *name;
     const struct nw_run_point *point;
     size_t count;
-    bool dots; /* points by themselves, not joined */
+    bool dots, joined; /* dots: each point is one, without a line unless they are joined */
 };
 struct plot_mark { /* one point, ringed and named */
     double x, y;

@@ -184,7 +184,8 @@ static void page__of_guests_has_what_they_have(void **state)
     assert_null(strstr(html, "{{"));
     assert_null(strstr(html, "Where the cycles go"));
     assert_int_equal(times(html, "<svg"), 4); /* frontier, knee, resident, curve */
-    assert_int_equal(times(html, "<path class=\"line\""), 2 + 2 + 1);
+    assert_int_equal(times(html, "<path class=\"line\""), 2 + 2 + 2 + 1);
+    assert_null(strstr(html, ">-0</text>"));
     assert_int_equal(times(html, ">knee</text>"), 1);
     assert_non_null(
         strstr(html, "the knee is at 3.00, where the worst guest is slowed 1.20 times; up to 2.00 no guest"));
@@ -193,6 +194,21 @@ static void page__of_guests_has_what_they_have(void **state)
     assert_non_null(strstr(html, "<td>damon</td>"));
     assert_non_null(strstr(html, "<td class=\"number\">12.5</td>"));
     free(html);
+
+    /* Whatever order the runs come in, the page has one: policies, then overcommitment. */
+    struct nw_run *backwards = calloc(count, sizeof *backwards);
+    for (size_t i = 0; i < count; i++)
+        backwards[i] = runs[count - 1 - i];
+    char *again;
+    assert_int_equal(nw_report_html(&(struct nw_page){ .runs = backwards, .run_count = count }, &again, &err), NW_OK);
+    const char *cards = strstr(again, "<div class=\"cards\">"), *end = strstr(again, "</section>");
+    const char *small = strstr(cards, runs[1].label), *large = strstr(cards, runs[0].label);
+    assert_true(small && large && small < large && large < end);
+    free(again);
+    free(backwards);
+    assert_int_equal(nw_report_html(&(struct nw_page){ .runs = runs, .run_count = 1 }, &again, &err), NW_OK);
+    assert_non_null(strstr(again, "All runs have the same overcommitment"));
+    free(again);
 
     /* Beside a run of another mode it is the usual page. */
     struct nw_run both[2] = { fixture_run(true), runs[0] };
