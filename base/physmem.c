@@ -124,6 +124,19 @@ static enum nw_status grow(void **array, size_t *capacity, size_t needed, size_t
     return NW_OK;
 }
 
+/* One to one on each aligned block of 2^SCATTER_LOG2 frames: multiplication by an odd number and a shift that folds the upper half onto the lower. */
+static uint64_t scatter(uint64_t pfn)
+{
+    enum { SCATTER_LOG2 = 22 };
+    const uint64_t mask = (UINT64_C(1) << SCATTER_LOG2) - 1;
+    uint64_t x = pfn & mask;
+    for (unsigned round = 0; round < 3; round++) {
+        x = x * UINT64_C(0x9e3779b97f4a7c15) & mask;
+        x ^= x >> SCATTER_LOG2 / 2;
+    }
+    return (pfn & ~mask) | x;
+}
+
 static enum nw_status alloc_base_page(struct nw_frames *f, uint64_t *pfn_out, struct nw_error *err)
 {
     if (f->free_count) {
@@ -134,7 +147,8 @@ static enum nw_status alloc_base_page(struct nw_frames *f, uint64_t *pfn_out, st
         if (gap->start_pfn == gap->end_pfn)
             f->gap_count--;
     } else if (f->next_pfn < f->end_pfn) {
-        *pfn_out = f->next_pfn++;
+        *pfn_out = f->scattered ? scatter(f->next_pfn) : f->next_pfn;
+        f->next_pfn++;
     } else {
         return nw_fail(err, NW_ERR_NOMEM, "simulated memory is used up: all %llu frames of 4 KiB are in use",
                        (unsigned long long)f->allocated_pages);

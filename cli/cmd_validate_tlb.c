@@ -18,6 +18,8 @@ enum {
     OPT_SEED,
     OPT_FROM,
     OPT_SAMPLES,
+    OPT_APPEND,
+    OPT_ONLY,
     OPT_MACHINE,
     OPT_FROZEN,
     OPT_PROFILE,
@@ -27,10 +29,16 @@ enum {
 static const struct nw_option options[] = {
     [OPT_QUICK] = { "quick", 'q', NULL, "About half a minute of measuring, 8 processes (default)." },
     [OPT_FULL] = { "full", 'f', NULL, "About ten minutes: more chases, larger ones, 40 processes." },
-    [OPT_PROCESSES] = { "processes", 'n', "N", "So many fresh processes, 2 to 200, half to fit on and half to judge." },
+    [OPT_PROCESSES] = { "processes", 'n', "N",
+                        "So many fresh processes, 2 to 200, every other one to fit on, the others to judge." },
     [OPT_SEED] = { "seed", 0, "N", "Of the random orders. Default: 1." },
     [OPT_FROM] = { "from", 0, "FILE.db", "Measure nothing: judge these samples again." },
-    [OPT_SAMPLES] = { "samples", 's', "FILE.db", "Keep the raw samples, in SQLite." },
+    [OPT_SAMPLES] = { "samples", 's', "FILE.db",
+                      "Keep the raw samples, in SQLite; also those of a run that Ctrl-C ended." },
+    [OPT_APPEND] = { "append", 'a', NULL,
+                     "Measure the chases of that file in more processes and judge all: for a noisy machine, or in "
+                     "several quiet moments." },
+    [OPT_ONLY] = { "only-measure", 'o', NULL, "Judge nothing yet: --from does, at any other time." },
     [OPT_MACHINE] = { "machine", 'm', "PROFILE",
                       "Where the fit begins. Default: the shipped profile nearest to this processor, or textbook." },
     [OPT_FROZEN] = { "frozen", 0, NULL, "Fit nothing: judge that profile as it is, as one of another day or machine." },
@@ -53,7 +61,7 @@ enum {
 };
 
 struct request {
-    bool full, frozen;
+    bool full, frozen, append, only_measure;
     uint64_t processes, seed;
     const char *from, *samples, *machine, *profile, *html, *json;
 };
@@ -96,14 +104,33 @@ static enum nw_status describe(struct nw_measurement *m, struct nw_error *err)
     return NW_OK;
 }
 
+static uint64_t processes_of(const struct request *r)
+{
+    return r->processes ? r->processes : r->full ? FULL_PROCESSES : QUICK_PROCESSES;
+}
+
+/* The samples that more are added to: they must be of this machine. */
+static enum nw_status load_for_more(struct nw_measurement *m, const struct request *r, struct nw_error *err)
+{
+    struct nw_measurement here = { 0 };
+    enum nw_status s = nw_measurement_load(m, r->samples, err);
+    if (s || (s = describe(&here, err)))
+        return s;
+    if (m->process_count + processes_of(r) > PROCESSES_MAX)
+        return nw_fail(err, NW_ERR_USAGE, "%s has %zu processes: %" PRIu64 " more would be above %d", r->samples,
+                       m->process_count, processes_of(r), PROCESSES_MAX);
+    return !strcmp(here.machine, m->machine)
+               ? NW_OK
+               : nw_fail(err, NW_ERR_INPUT, "%s is of another machine (%s) than this one (%s): nothing can be added",
+                         r->samples, m->machine, here.machine);
+}
+
 static enum nw_status measure(struct work *w, const struct request *r, struct nw_error *err)
 {
     size_t count;
     const struct nw_chase *plan = nw_chase_plan(r->full, &count);
     const struct nw_measure_options o = {
-        .processes = (uint32_t)(r->processes ? r->processes
-                                : r->full    ? FULL_PROCESSES
-                                             : QUICK_PROCESSES),
+        .processes = (uint32_t)processes_of(r),
         .repeats = r->full ? FULL_REPEATS : QUICK_REPEATS,
         .chunk_ms = 0.4,
         .seconds = r->full ? FULL_SECONDS : QUICK_SECONDS,
@@ -114,13 +141,26 @@ static enum nw_status measure(struct work *w, const struct request *r, struct nw
     };
     if (r->from)
         return nw_measurement_load(&w->measurement, r->from, err);
+    enum nw_status s = r->append ? load_for_more(&w->measurement, r, err) : NW_OK;
+    if (s)
+        return s;
+    const size_t had = w->measurement.process_count;
     nw_cli_progress_start(&w->progress, "measure", "processes");
-    enum nw_status s = nw_measure_chases(&w->measurement, plan, count, &o, err);
+    s = nw_measure_chases(&w->measurement, plan, count, &o, err);
     nw_cli_progress_finish(&w->progress);
-    if (!s)
-        s = describe(&w->measurement, err);
-    if (!s && r->samples)
-        s = nw_measurement_save(&w->measurement, r->samples, err);
+    if ((s && s != NW_ERR_INTERRUPTED) || w->measurement.process_count == had)
+        return s;
+    struct nw_error second;
+    enum nw_status kept = had ? NW_OK : describe(&w->measurement, &second);
+    if (!kept && r->samples)
+        kept = nw_measurement_save(&w->measurement, r->samples, &second);
+    if (kept) {
+        *err = second;
+        return kept;
+    }
+    if (s && r->samples)
+        return nw_fail(err, s, "interrupted; %s has the %zu process%s that came to an end", r->samples,
+                       w->measurement.process_count, w->measurement.process_count == 1 ? "" : "es");
     return s;
 }
 
@@ -238,14 +278,17 @@ static int parse(const struct nw_command *self, struct nw_cli_parser *parser, st
         case OPT_FULL: r->full = true; break;
         case OPT_FROM: r->from = value; break;
         case OPT_SAMPLES: r->samples = value; break;
+        case OPT_APPEND: r->append = true; break;
+        case OPT_ONLY: r->only_measure = true; break;
         case OPT_MACHINE: r->machine = value; break;
         case OPT_FROZEN: r->frozen = true; break;
         case OPT_PROFILE: r->profile = value; break;
         case OPT_HTML: r->html = value; break;
         case OPT_JSON: r->json = value; break;
         case OPT_PROCESSES:
-            if (!nw_cli_parse_u64(value, &r->processes) || r->processes < 2 || r->processes > PROCESSES_MAX)
-                return nw_cli_usage(self, "--processes %s: a number from 2 to %d", value, PROCESSES_MAX);
+            if (!nw_cli_parse_u64(value, &r->processes) || !r->processes || r->processes > PROCESSES_MAX)
+                return nw_cli_usage(self, "--processes %s: a number from 2 to %d, or with --append from 1", value,
+                                    PROCESSES_MAX);
             break;
         default:
             if (!nw_cli_parse_u64(value, &r->seed))
@@ -254,6 +297,15 @@ static int parse(const struct nw_command *self, struct nw_cli_parser *parser, st
     }
     if (r->from && (r->samples || r->processes))
         return nw_cli_usage(self, "--from measures nothing: --samples and --processes have no meaning with it");
+    if (r->processes == 1 && !r->append)
+        return nw_cli_usage(
+            self, "--processes 1: one to fit on and one to judge are needed, unless they are added with --append");
+    if ((r->append || r->only_measure) && !r->samples)
+        return nw_cli_usage(self, "%s needs the file of samples, --samples FILE.db",
+                            r->append ? "--append" : "--only-measure");
+    if (r->only_measure && (r->profile || r->html || r->json || r->machine))
+        return nw_cli_usage(self, "--only-measure judges nothing: there is no use for --machine, and no --profile, "
+                                  "--html or --json to write");
     if (r->frozen && (!r->machine || r->profile))
         return nw_cli_usage(self, "--frozen judges the profile of --machine as it is; there is no --profile to write");
     if (nw_cli_is_stdout(r->json) && nw_cli_is_stdout(r->html))
@@ -278,8 +330,11 @@ static int run(const struct nw_command *self, int argc, char **argv)
         for (size_t i = 0; i < sizeof outputs / sizeof *outputs && !s; i++)
             s = nw_cli_check_writable(outputs[i], &err);
         nw_cli_catch_interrupts();
-        (void)(s || (s = measure(w, &r, &err)) || (s = judge(w, &r, &err)) || (s = show(w, &r, &err)));
-        exit_status = s ? nw_cli_fail(self, s, &err) : w->judgement.holds ? 0 : 1;
+        if (!s)
+            s = measure(w, &r, &err);
+        if (!s && !r.only_measure)
+            (void)((s = judge(w, &r, &err)) || (s = show(w, &r, &err)));
+        exit_status = s ? nw_cli_fail(self, s, &err) : r.only_measure || w->judgement.holds ? 0 : 1;
         nw_judgement_fini(&w->judgement);
         nw_measurement_fini(&w->measurement);
     }
@@ -290,13 +345,14 @@ static int run(const struct nw_command *self, int argc, char **argv)
 
 const struct nw_command nw_cmd_validate_tlb = {
     .name = "validate tlb",
-    .synopsis = "[--quick|--full] [--processes N] [--machine PROFILE [--frozen]] [--from FILE.db] [--samples FILE.db] "
+    .synopsis = "[--quick|--full] [--processes N] [--machine PROFILE [--frozen]] [--from FILE.db] [--samples FILE.db "
+                "[--append] [--only-measure]] "
                 "[--profile OUT.xml] [--html FILE|-] "
                 "[--json FILE|-]",
     .summary = "the model of TLBs and page walks against the timing of this machine",
     .details = "Times dependent pointer chases in fresh processes: pages of 4K and 2M (1G where the pool has some), "
                "dense and at "
-               "strides, and cache lines. Half of the processes and a part of the chases are what a machine profile is "
+               "strides, and cache lines. Every other process and a part of the chases are what a machine profile is "
                "fitted to; it is then frozen, and the other chases of the other processes are predicted, with the "
                "guest frames "
                "that pagemap reported for each. Beside it: a textbook model, and the guest's walk alone.\n\n"
@@ -305,6 +361,7 @@ const struct nw_command nw_cmd_validate_tlb = {
                "left out is listed. Exit status 0: every claim holds; 1: some do not; 4: it cannot be measured here.",
     .examples = "nestwalk validate tlb\n"
                 "nestwalk validate tlb --full --samples full.db --profile here.xml --html here.html\n"
+                "nestwalk validate tlb --samples full.db --append --only-measure\n"
                 "nestwalk validate tlb --from full.db --json -",
     .options = options,
     .run = run,

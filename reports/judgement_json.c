@@ -69,10 +69,41 @@ static json_t *point_json(const struct nw_judged_point *p, const struct nw_chase
     return NULL;
 }
 
-static json_t *fit_json(const struct nw_judgement *j)
+static json_t *lines_json(const double *lines, size_t levels)
 {
-    json_t *fit = json_object(), *values = json_array();
-    bool ok = fit && values;
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < levels; i++)
+        if (json_array_append_new(list, json_number(lines[i]))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+static json_t *residual_json(const struct nw_fit_point *p, const struct nw_chase *c, size_t caches)
+{
+    json_t *row = json_object();
+    if (row && json_put(row, "pages", json_text(nw_chase_pages_name[c->pages])) &&
+        json_put(row, "count", json_count(c->count)) && json_put(row, "grouped", json_count(c->group)) &&
+        json_put(row, "spacing_bytes", json_count(c->spacing_bytes)) &&
+        json_put(row, "measured_cycles", json_number(p->measured)) &&
+        json_put(row, "fitted_cycles", json_number(p->fitted)) &&
+        json_put(row, "walks", json_number(p->counts.walks)) &&
+        json_put(row, "references", json_number(p->counts.references)) &&
+        json_put(row, "data_lines", lines_json(p->counts.data_line, caches + 1)) &&
+        json_put(row, "table_lines", lines_json(p->counts.table_line, caches + 1)))
+        return row;
+    json_decref(row);
+    return NULL;
+}
+
+static json_t *fit_json(const struct nw_judgement *j, const struct nw_measurement *m)
+{
+    json_t *fit = json_object(), *values = json_array(), *residuals = json_array();
+    bool ok = fit && values && residuals;
+    for (size_t i = 0; i < j->fit.points && ok; i++)
+        ok = !json_array_append_new(residuals, residual_json(&j->fit.point[i], &m->chase[j->fit.point[i].chase],
+                                                             j->model[NW_JUDGED_OURS].cache_count));
     for (size_t i = 0; i < j->fit.value_count && ok; i++) {
         const struct nw_fit_value *v = &j->fit.value[i];
         ok = !json_array_append_new(values, json_pack("{s:s, s:s, s:f, s:f}", "path", v->path, "value", v->value, "low",
@@ -86,8 +117,9 @@ static json_t *fit_json(const struct nw_judgement *j)
                   json_text(!j->fit.nested      ? ""
                             : j->fit.splintered ? "4K"
                                                 : "2M")) &&
-         !json_object_set(fit, "values", values);
+         !json_object_set(fit, "values", values) && !json_object_set(fit, "residuals", residuals);
     json_decref(values);
+    json_decref(residuals);
     if (ok)
         return fit;
     json_decref(fit);
@@ -107,7 +139,7 @@ enum nw_status nw_judgement_json_text(const struct nw_judgement *j, const struct
     for (size_t i = 0; i < m->note_count && ok; i++)
         ok = !json_array_append_new(notes, json_text(m->note[i]));
     ok = ok && json_put(root, "holds", json_boolean(j->holds)) && !json_object_set(root, "regimes", regimes) &&
-         !json_object_set(root, "points", points) && json_put(root, "fit", fit_json(j)) &&
+         !json_object_set(root, "points", points) && json_put(root, "fit", fit_json(j, m)) &&
          json_put(root, "judged_processes", json_count(j->judged_processes)) &&
          json_put(root, "predicted_processes", json_count(j->predicted_processes)) &&
          !json_object_set(root, "notes", notes);

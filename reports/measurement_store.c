@@ -280,11 +280,11 @@ static enum nw_status get_frames(struct reader *r, sqlite3_stmt *st)
 {
     int64_t process, pages, page, pfn, length;
     if (!whole_in(st, 0, 0, (int64_t)r->m->process_count - 1, &process) ||
-        !whole_in(st, 1, 0, NW_CHASE_PAGES - 1, &pages) || !whole_in(st, 2, 0, INT64_C(1) << 34, &page) ||
+        !whole_in(st, 1, 0, NW_FRAMES_TABLES, &pages) || !whole_in(st, 2, 0, INT64_C(1) << 34, &page) ||
         !whole_in(st, 3, 0, INT64_C(1) << 35, &pfn) || !whole_in(st, 4, 1, 1 << 24, &length))
-        return bad(r, "a process that exists, pages 0 to 2, page to 2^34, pfn to 2^35, length 1 to 2^24");
-    r->m->frames[r->row] = (struct nw_frame_run){ (uint32_t)process, (enum nw_chase_pages)pages, (uint64_t)page,
-                                                  (uint64_t)pfn, (uint64_t)length };
+        return bad(r, "a process that exists, pages 0 to 3, page to 2^34, pfn to 2^35, length 1 to 2^24");
+    r->m->frames[r->row] =
+        (struct nw_frame_run){ (uint32_t)process, (uint32_t)pages, (uint64_t)page, (uint64_t)pfn, (uint64_t)length };
     return NW_OK;
 }
 static enum nw_status get_note(struct reader *r, sqlite3_stmt *st)

@@ -267,9 +267,9 @@ void nw_config_init(struct nw_config *c)
         { "l2", 2, NW_TLB_UNIFIED, NW_HOLDS_ALL, 1536, 12, NW_TLB_LRU, 7 },
     };
     static const struct nw_cache_config textbook_cache[] = {
-        { "l1d", 32 << 10, 8, 4 },
-        { "l2", 1 << 20, 16, 14 },
-        { "l3", 32 << 20, 16, 50 },
+        { "l1d", 32 << 10, 8, 4, NW_CACHE_LRU, NW_CACHE_LOW_BITS },
+        { "l2", 1 << 20, 16, 14, NW_CACHE_LRU, NW_CACHE_LOW_BITS },
+        { "l3", 32 << 20, 16, 50, NW_CACHE_LRU, NW_CACHE_LOW_BITS },
     };
     memcpy(c->tlb, textbook_tlb, sizeof textbook_tlb);
     c->tlb_count = NW_ARRAY_LEN(textbook_tlb);
@@ -466,6 +466,18 @@ enum nw_status nw_config_check(const struct nw_config *c, struct nw_error *err)
     }
     if ((s = check_psc("nested_tlb", &c->nested_tlb, err)))
         return s;
+    for (size_t i = 0; (c->guest_pde_in_tlb || c->nested_tlb_in_tlb) && i <= c->tlb_count; i++) {
+        const struct nw_tlb_config *t = &c->tlb[i];
+        if (i == c->tlb_count)
+            return nw_fail(err, NW_ERR_USAGE,
+                           "psc.guest.pde.in_tlb or nested_tlb.in_tlb: no array of the last level for data holds pages "
+                           "of 4K and 2M");
+        if (t->level == last && t->class != NW_TLB_INSTRUCTION && (t->pages & NW_HOLDS_4K) && (t->pages & NW_HOLDS_2M))
+            break;
+    }
+    if (c->vmm.frames == NW_HOST_FRAMES_SCATTERED && c->vmm.backing != NW_PAGES_4K)
+        return nw_fail(err, NW_ERR_USAGE,
+                       "vmm.frames=scattered needs vmm.backing=4K: a larger page is a run of frames");
     if (c->vmm.pml && (c->vmm.slat != NW_SLAT_EPT || !c->vmm.accessed_dirty))
         return nw_fail(err, NW_ERR_USAGE, "vmm.pml=1 needs vmm.slat=ept and vmm.accessed_dirty=1");
     if (c->walker.first_cache && c->walker.first_cache >= c->cache_count)

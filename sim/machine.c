@@ -308,6 +308,7 @@ enum nw_status machine_init(struct machine *m, const struct nw_config *config, c
               config->mode != NW_MODE_AGILE && config->walker.prefetch == NW_PREFETCH_NONE &&
               config->guest.page_policy != NW_PAGES_THP && !config->guest.demand_faults && !config->vmm.demand_backing;
     nw_frames_init(&m->host_frames, FIRST_PFN, end_pfn(config->vmm.memory_bytes, HOST_PFN_BITS));
+    m->host_frames.scattered = m->second_stage && config->vmm.frames == NW_HOST_FRAMES_SCATTERED;
     nw_frames_init(&m->guest_frames, FIRST_PFN, end_pfn(config->guest.memory_bytes, GUEST_PFN_BITS));
     enum nw_status s = nw_physmem_create(&m->pm, err);
     if (s || (m->second_stage && (s = make_second_stage(m, err))))

@@ -30,6 +30,9 @@ static const char *const fidelity_choices[] = { "tlb", "walk", "full", NULL };
 static const char *const engine_choices[] = { "fast", "reference", NULL };
 static const char *const guest_page_choices[] = { "4K", "2M", "1G", "thp", NULL };
 static const char *const backing_choices[] = { "4K", "2M", "1G", NULL };
+static const char *const cache_policy_choices[] = { "lru", "random", NULL };
+static const char *const cache_index_choices[] = { "low-bits", "hashed", NULL };
+static const char *const host_frames_choices[] = { "in-order", "scattered", NULL };
 static const char *const shadow_policy_choices[] = { "kvm", "eager", "virtual-tlb", NULL };
 static const char *const agile_start_choices[] = { "shadow", "nested", NULL };
 static const char *const slat_choices[] = { "ept", "npt", NULL };
@@ -133,6 +136,9 @@ static const struct nw_param table[] = {
     COUNT_ROW(NW_GROUP_VMM, "vmm.levels", CFG(vmm.levels), "levels", 4, 5, "4", "levels of the second stage"),
     CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_VMM, "vmm.backing", CFG(vmm.backing), backing_choices, "4K",
                "host pages that back guest memory"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_VMM, "vmm.frames", CFG(vmm.frames), host_frames_choices, "in-order",
+               "which host frames those are: neighbours in the order of their first use, or, with 4K pages, without "
+               "neighbours, as a host's that has run for long"),
     BOOL_ROW(NW_GROUP_VMM, "vmm.demand_backing", CFG(vmm.demand_backing), "0",
              "first uses of guest memory are EPT violations (nested page faults) of the model"),
     BYTES_ROW(NW_GROUP_VMM, "vmm.memory", CFG(vmm.memory_bytes), 0, BYTES_MAX, "0",
@@ -249,6 +255,9 @@ static const struct nw_param table[] = {
               "added to an access that this array answers"),
 
     PSC_ROWS("psc.guest.pde", psc_guest[0], 4096, "guest PDE cache: its hit leaves one guest reference"),
+    BOOL_ROW(NW_GROUP_MACHINE, "psc.guest.pde.in_tlb", CFG(guest_pde_in_tlb), "0",
+             "guest PDEs lie in the last level's data TLB instead, whatever psc.guest.pde says, and compete with "
+             "translations; replays with the naive engine"),
     PSC_ROWS("psc.guest.pdpte", psc_guest[1], 4096, "guest PDPTE cache: its hit leaves two guest references"),
     PSC_ROWS("psc.guest.pml4e", psc_guest[2], 4096, "guest PML4E cache: its hit leaves three guest references"),
     PSC_ROWS("psc.guest.pml5e", psc_guest[3], 4096,
@@ -258,6 +267,9 @@ static const struct nw_param table[] = {
     PSC_ROWS("psc.nested.pml4e", psc_nested[2], 4096, "second-stage PML4E cache"),
     PSC_ROWS("psc.nested.pml5e", psc_nested[3], 4096, "second-stage PML5E cache (five levels)"),
     PSC_ROWS("nested_tlb", nested_tlb, 8192, "nested TLB: guest-physical to host-physical, used by the walker"),
+    BOOL_ROW(NW_GROUP_MACHINE, "nested_tlb.in_tlb", CFG(nested_tlb_in_tlb), "0",
+             "guest-physical translations lie in the last level's data TLB instead, whatever nested_tlb says, and "
+             "compete with the others; replays with the naive engine"),
     BOOL_ROW(NW_GROUP_MACHINE, "nested_tlb.tables_only", CFG(nested_tlb_tables_only), "0",
              "the nested TLB serves only the addresses of guest page tables, not the data's own"),
 
@@ -271,6 +283,11 @@ static const struct nw_param table[] = {
                "next-page: a walk is followed by one for the page after, into the last TLB level"),
     BYTES_ROW(NW_GROUP_MACHINE, "memory.*.size", CACHE(size_bytes), 64, 0x1p40, "32K", "capacity of the cache"),
     COUNT_ROW(NW_GROUP_MACHINE, "memory.*.ways", CACHE(ways), "ways", 1, 4096, "8", "associativity of the cache"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_MACHINE, "memory.*.policy", CACHE(policy), cache_policy_choices, "lru",
+               "which line of a set makes room; random, also for a cache that others use as well, replays with the "
+               "naive engine"),
+    CHOICE_ROW(NW_PARAM_CHOICE, NW_GROUP_MACHINE, "memory.*.index", CACHE(index), cache_index_choices, "low-bits",
+               "how a line's address picks its set; hashed: by all of its bits, replays with the naive engine"),
     COUNT_ROW(NW_GROUP_MACHINE, "memory.*.latency_cycles", CACHE(latency_cycles), "cycles", 0, 100000, "4",
               "latency of a page-table reference whose line is found here"),
     COUNT_ROW(NW_GROUP_MACHINE, "memory.dram.latency_cycles", CFG(memory.dram_latency_cycles), "cycles", 0, 100000,

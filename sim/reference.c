@@ -9,8 +9,12 @@
 
 /* ---- caches for page-table lines ---- */
 
-static enum nw_status line_cache_init(struct line_cache *k, const struct nw_cache_config *c, struct nw_error *err)
+static enum nw_status line_cache_init(struct line_cache *k, const struct nw_cache_config *c, uint64_t seed,
+                                      struct nw_error *err)
 {
+    k->random = c->policy == NW_CACHE_RANDOM;
+    k->hashed = c->index == NW_CACHE_HASHED;
+    k->rng = nw_rng_for(seed, c->name);
     k->ways = c->ways;
     k->sets = c->size_bytes / (64 * c->ways);
     k->line = calloc(k->sets * k->ways, sizeof *k->line);
@@ -20,7 +24,8 @@ static enum nw_status line_cache_init(struct line_cache *k, const struct nw_cach
 
 static bool line_cache_touch(struct line_cache *k, uint64_t line)
 {
-    uint64_t *slot = k->line + line % k->sets * k->ways, *used = k->used + line % k->sets * k->ways;
+    const uint64_t first = (k->hashed ? nw_mix64(line) : line) % k->sets * k->ways;
+    uint64_t *slot = k->line + first, *used = k->used + first;
     uint64_t victim = 0;
     for (uint64_t w = 0; w < k->ways; w++) {
         if (used[w] && slot[w] == line) {
@@ -30,6 +35,8 @@ static bool line_cache_touch(struct line_cache *k, uint64_t line)
         if (used[w] < used[victim])
             victim = w;
     }
+    if (k->random && used[victim])
+        victim = nw_rng_below(&k->rng, k->ways);
     slot[victim] = line;
     used[victim] = ++k->clock;
     return false;
@@ -46,9 +53,30 @@ static int caches_touch(struct reference_engine *e, size_t first, uint64_t line)
 
 /* ---- hooks of the walk ---- */
 
+/* What an entry of a TLB translates, as its VPID: arrays of the last level may hold all three. */
+enum { TAG_TRANSLATION = 1, TAG_GUEST_PDE, TAG_NESTED };
+
 static struct nw_tlb_tag tag_of(const struct reference_engine *e)
 {
-    return (struct nw_tlb_tag){ .vpid = 1, .pcid = e->p->m.pcid };
+    return (struct nw_tlb_tag){ .vpid = TAG_TRANSLATION, .pcid = e->p->m.pcid };
+}
+
+/* The array that serves as the PSC of a level, and what its entries are tagged with; NULL: none. */
+static struct nw_tlb *psc_of(struct reference_engine *e, enum nw_dimension d, unsigned level, struct nw_tlb_tag *tag)
+{
+    *tag = d == NW_GUEST ? tag_of(e) : (struct nw_tlb_tag){ 0 };
+    if (d == NW_GUEST && !level) {
+        tag->vpid = e->guest_pde == &e->psc_guest[0] ? TAG_TRANSLATION : TAG_GUEST_PDE;
+        return e->guest_pde;
+    }
+    return !(d == NW_GUEST ? e->p->config->psc_guest : e->p->config->psc_nested)[level].entries ? NULL
+           : d == NW_GUEST                                                                      ? &e->psc_guest[level]
+                                                                                                : &e->psc_nested[level];
+}
+
+static struct nw_tlb_tag nested_tag(const struct reference_engine *e)
+{
+    return (struct nw_tlb_tag){ .vpid = e->nested == &e->nested_tlb ? 0 : TAG_NESTED };
 }
 
 static uint64_t hook_load(void *context, hpa_t hpa)
@@ -97,14 +125,13 @@ static const char *const psc_name[2][NW_PSC_LEVELS] = {
 static void hook_start(void *context, enum nw_dimension d, uint64_t address, struct nw_walk_start *start)
 {
     struct reference_engine *e = context;
-    const struct nw_psc_config *config = d == NW_GUEST ? e->p->config->psc_guest : e->p->config->psc_nested;
-    struct nw_tlb *psc = d == NW_GUEST ? e->psc_guest : e->psc_nested;
     struct nw_hitmiss *count = d == NW_GUEST ? e->p->r->psc_guest : e->p->r->psc_nested;
-    struct nw_tlb_tag tag = d == NW_GUEST ? tag_of(e) : (struct nw_tlb_tag){ 0 };
     for (unsigned i = 0; i < start->level && i < NW_PSC_LEVELS; i++) {
-        if (!config[i].entries)
+        struct nw_tlb_tag tag;
+        struct nw_tlb *psc = psc_of(e, d, i, &tag);
+        if (!psc)
             continue;
-        const struct nw_tlb_entry *hit = nw_tlb_lookup(&psc[i], address, &tag);
+        const struct nw_tlb_entry *hit = nw_tlb_lookup(psc, address, &tag);
         if (e->lookup)
             e->lookup(e->watch_context, d, address, (int)i, psc_name[d == NW_NESTED][i], hit != NULL);
         if (!hit) {
@@ -127,13 +154,15 @@ static void hook_table(void *context, enum nw_dimension d, uint64_t address, con
 {
     struct reference_engine *e = context;
     unsigned i = next->level;
-    if (i >= NW_PSC_LEVELS || !(d == NW_GUEST ? e->p->config->psc_guest : e->p->config->psc_nested)[i].entries)
+    struct nw_tlb_tag tag;
+    struct nw_tlb *psc = i >= NW_PSC_LEVELS ? NULL : psc_of(e, d, i, &tag);
+    if (!psc)
         return;
-    struct nw_tlb *psc = d == NW_GUEST ? &e->psc_guest[i] : &e->psc_nested[i];
+    const unsigned log2 = NW_PAGE_2M_LOG2 + 9 * i; /* what an entry of that level covers */
     struct nw_tlb_entry entry = { .valid = true,
-                                  .page_log2 = psc->geometry.page_log2[0],
-                                  .page = address >> psc->geometry.page_log2[0],
-                                  .tag = d == NW_GUEST ? tag_of(e) : (struct nw_tlb_tag){ 0 },
+                                  .page_log2 = (uint8_t)log2,
+                                  .page = address >> log2,
+                                  .tag = tag,
                                   .payload = { next->table.v, next->table_gpa.v, next->allowed,
                                                (next->table_known ? 1u : 0u) | (next->table_writable ? 2u : 0u) |
                                                    (next->switched ? 4u : 0u) } };
@@ -144,9 +173,10 @@ static bool hook_nested_lookup(void *context, gpa_t gpa, const struct nw_nested_
                                struct nw_nested_translation *out)
 {
     struct reference_engine *e = context;
-    if (!e->p->config->nested_tlb.entries || (q->final && e->p->config->nested_tlb_tables_only))
+    if (!e->nested || (q->final && e->p->config->nested_tlb_tables_only))
         return false;
-    const struct nw_tlb_entry *hit = nw_tlb_lookup(&e->nested_tlb, gpa.v, &(struct nw_tlb_tag){ 0 });
+    const struct nw_tlb_tag tag = nested_tag(e);
+    const struct nw_tlb_entry *hit = nw_tlb_lookup(e->nested, gpa.v, &tag);
     if (hit) {
         *out =
             (struct nw_nested_translation){ .hpa = nw_hpa(hit->hpa + (gpa.v & ((UINT64_C(1) << hit->page_log2) - 1))),
@@ -170,15 +200,18 @@ static void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested_re
                              const struct nw_nested_translation *t)
 {
     struct reference_engine *e = context;
-    if (!e->p->config->nested_tlb.entries || (q->final && e->p->config->nested_tlb_tables_only))
+    if (!e->nested || (q->final && e->p->config->nested_tlb_tables_only))
         return;
     unsigned log2 = size_log2[size_class(t->page_log2)];
+    if (!nw_tlb_holds(e->nested, log2))
+        return;
     struct nw_tlb_entry entry = { .valid = true,
                                   .page_log2 = (uint8_t)log2,
                                   .page = gpa.v >> log2,
                                   .hpa = t->hpa.v & ~((UINT64_C(1) << log2) - 1),
+                                  .tag = nested_tag(e),
                                   .payload = { t->allowed, t->dirty } };
-    nw_tlb_insert(&e->nested_tlb, &entry, NULL);
+    nw_tlb_insert(e->nested, &entry, NULL);
 }
 
 static bool hook_log_dirty(void *context, gpa_t page)
@@ -222,8 +255,11 @@ void reference_walk(struct reference_engine *e, gva_t gva, uint8_t kind, enum wa
 
 static void invalidate_tlbs(struct reference_engine *e, const struct nw_tlb_predicate *predicate)
 {
+    struct nw_tlb_predicate translations = *predicate;
+    translations.match |= NW_TLB_MATCH_VPID;
+    translations.tag.vpid = TAG_TRANSLATION;
     for (size_t i = 0; i < e->p->config->tlb_count; i++)
-        nw_tlb_invalidate(&e->tlb[i], predicate);
+        nw_tlb_invalidate(&e->tlb[i], &translations);
 }
 
 static void drop_page(struct reference_engine *e, uint64_t gva)
@@ -254,12 +290,21 @@ static void forget_one(struct reference_engine *e, const struct invalidation *v)
         nested = (struct nw_tlb_predicate){ .match = NW_TLB_MATCH_ADDRESS, .first = v->gpa, .last = v->gpa };
     invalidate_tlbs(e, &translations);
     for (unsigned k = 0; k < NW_PSC_LEVELS; k++) {
-        nw_tlb_invalidate(&e->psc_guest[k], &structures);
+        if (k)
+            nw_tlb_invalidate(&e->psc_guest[k], &structures);
         if (v->guest_physical || v->guest_physical_of_gpa)
             nw_tlb_invalidate(&e->psc_nested[k], &nested);
     }
-    if (v->guest_physical || v->guest_physical_of_gpa)
-        nw_tlb_invalidate(&e->nested_tlb, &nested);
+    if (e->guest_pde) {
+        structures.match |= NW_TLB_MATCH_VPID;
+        structures.tag.vpid = e->guest_pde == &e->psc_guest[0] ? TAG_TRANSLATION : TAG_GUEST_PDE;
+        nw_tlb_invalidate(e->guest_pde, &structures);
+    }
+    if (e->nested && (v->guest_physical || v->guest_physical_of_gpa)) {
+        nested.match |= NW_TLB_MATCH_VPID;
+        nested.tag = nested_tag(e);
+        nw_tlb_invalidate(e->nested, &nested);
+    }
 }
 
 void reference_forget(struct reference_engine *e)
@@ -541,6 +586,22 @@ static enum nw_status make_walk_cache(struct nw_tlb *t, const char *name, const 
     return nw_tlb_init(t, name, &g, seed, err);
 }
 
+static void find_shared(struct reference_engine *e)
+{
+    const struct nw_config *c = e->p->config;
+    e->guest_pde = c->psc_guest[0].entries ? &e->psc_guest[0] : NULL;
+    e->nested = c->nested_tlb.entries ? &e->nested_tlb : NULL;
+    for (size_t i = 0; i < c->tlb_count; i++) {
+        const struct nw_tlb_config *t = &c->tlb[i];
+        if (t->level != e->p->levels || t->class == NW_TLB_INSTRUCTION || !(t->pages & NW_HOLDS_4K) ||
+            !(t->pages & NW_HOLDS_2M))
+            continue;
+        e->guest_pde = c->guest_pde_in_tlb ? &e->tlb[i] : e->guest_pde;
+        e->nested = c->nested_tlb_in_tlb ? &e->tlb[i] : e->nested;
+        return;
+    }
+}
+
 enum nw_status reference_create(struct replay *replay, void **state, struct nw_error *err)
 {
     static const uint8_t sizes[] = { NW_PAGE_LOG2, NW_PAGE_2M_LOG2, NW_PAGE_1G_LOG2 };
@@ -568,8 +629,9 @@ enum nw_status reference_create(struct replay *replay, void **state, struct nw_e
     }
     if (!s)
         s = make_walk_cache(&e->nested_tlb, "nested_tlb", &c->nested_tlb, sizes, 3, c->seed, err);
+    find_shared(e);
     for (size_t i = 0; !s && i < c->cache_count; i++)
-        s = line_cache_init(&e->cache[i], &c->cache[i], err);
+        s = line_cache_init(&e->cache[i], &c->cache[i], c->seed, err);
     if (s)
         reference_destroy(e);
     else

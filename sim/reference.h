@@ -5,8 +5,10 @@
 #include "engine.h"
 #include <nestwalk/mmu/tlb.h>
 
-struct line_cache { /* set-associative, true LRU by time stamps */
+struct line_cache { /* set-associative, true LRU by time stamps, or random */
     uint64_t sets, ways, clock;
+    bool random, hashed;
+    struct nw_rng rng;
     uint64_t *line, *used; /* [set * ways + way]; used 0 = empty */
 };
 
@@ -22,6 +24,7 @@ struct reference_engine {
     struct replay *p;
     struct nw_tlb tlb[NW_TLB_ARRAYS_MAX];
     struct nw_tlb psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
+    struct nw_tlb *guest_pde, *nested; /* which of these, or of tlb[], serves as such; NULL: none does */
     struct line_cache cache[NW_CACHES_MAX];
     uint64_t walk_cycles, *references, *references_guest,
         *references_nested; /* of the walk under way: where it counts */

@@ -13,10 +13,19 @@
 static const struct engine *const engines[NW_ENGINE_COUNT] = { &engine_fast, &engine_reference };
 
 /* Only the naive engine's entries keep the frame they lead to, and when they were last found to agree with the tables: what the
- * stale-translation detector compares. The fast engine's have no room for it, and need none otherwise. */
+ * stale-translation detector compares. The fast engine's have no room for it, and need none otherwise. Nor does it know walk caches within a TLB,
+ * and caches other than those with true LRU and the plain index. */
+static bool needs_reference(const struct nw_config *c)
+{
+    bool needs = c->detect_stale || c->guest_pde_in_tlb || c->nested_tlb_in_tlb;
+    for (size_t i = 0; i < c->cache_count; i++)
+        needs |= c->cache[i].policy != NW_CACHE_LRU || c->cache[i].index != NW_CACHE_LOW_BITS;
+    return needs;
+}
+
 static const struct engine *engine_for(const struct nw_config *c)
 {
-    return c->detect_stale ? &engine_reference : engines[c->engine];
+    return needs_reference(c) ? &engine_reference : engines[c->engine];
 }
 
 static double processor_seconds(void)
@@ -112,7 +121,7 @@ static enum nw_status prepare(struct nw_replayer *r, const struct nw_config *con
                        "fidelity full is modelled by the reference engine: add --engine=reference");
     if ((s = nw_config_copy(&out->config, config, err)))
         return s;
-    if (config->detect_stale)
+    if (needs_reference(config))
         out->config.engine = NW_ENGINE_REFERENCE; /* what really runs, see engine_for() */
     if (config->detect_stale && !(out->stale.use = calloc(NW_STALE_USES_MAX, sizeof *out->stale.use)))
         return nw_fail_nomem(err, "the reports of stale translations");

@@ -244,7 +244,7 @@ static void visit_caches(const struct nw_result *r, nw_metric_fn fn, void *conte
     const struct nw_config *c = &r->config;
     char prefix[64];
     for (size_t i = 0; i < NW_PSC_LEVELS; i++)
-        if (c->psc_guest[i].entries) {
+        if (c->psc_guest[i].entries || (!i && c->guest_pde_in_tlb)) {
             snprintf(prefix, sizeof prefix, "psc.guest_%s.", psc_level_name[i]);
             VISIT(hitmiss_rows, &r->psc_guest[i], prefix);
         }
@@ -253,7 +253,7 @@ static void visit_caches(const struct nw_result *r, nw_metric_fn fn, void *conte
             snprintf(prefix, sizeof prefix, "psc.nested_%s.", psc_level_name[i]);
             VISIT(hitmiss_rows, &r->psc_nested[i], prefix);
         }
-    if (c->nested_tlb.entries)
+    if (c->nested_tlb.entries || c->nested_tlb_in_tlb)
         VISIT(hitmiss_rows, &r->nested_tlb, "nested_tlb.");
     if (c->fidelity == NW_FIDELITY_TLB)
         return;

@@ -1,6 +1,7 @@
 /* A machine profile fitted to the calibration set: a search over geometry, one dimension after the other, with the latencies fitted anew at each
  * step. Latencies need no replay: a prediction is linear in them. */
 #include "measure_internal.h"
+#include <assert.h>
 #include <math.h>
 #include <nestwalk/base/addr.h>
 #include <nestwalk/sim/calibrate.h>
@@ -9,12 +10,13 @@
 #include <string.h>
 
 enum {
-    POINTS_MAX = 128,
     CANDIDATES_MAX = 16,
-    ROUNDS = 1,
+    ROUNDS = 2,
+    DIMENSIONS_MAX = 16,
+    LATENCY_MAX = 2000,                /* cycles */
     LATENCIES_MAX = NW_CACHES_MAX + 3, /* caches, DRAM, overhead a reference, a later TLB's hit */
     SEARCHED_LINES_MAX = 7000,         /* longer chases are replayed for the last fit, */
-    CACHE_LINES_MAX = 25000            /* and for the size of the last cache */
+    CACHE_LINES_MAX = 260000           /* and for the size of the last cache */
 };
 
 struct point {
@@ -29,11 +31,13 @@ struct search {
     struct nw_config *config;
     const struct nw_calibrate_options *options;
     struct nw_fit *fit;
-    struct point point[POINTS_MAX];
+    struct point point[NW_FIT_POINTS];
     size_t points;
     size_t array; /* of config->tlb: the last data TLB for 4 KiB pages */
     double latency[LATENCIES_MAX], error;
     uint64_t done, total;
+    /* Of the geometry: counts its changes; and where that stood after a dimension was last tried. */
+    unsigned version, tried_at[DIMENSIONS_MAX];
 };
 
 /* ---- latencies ---- */
@@ -53,23 +57,39 @@ static double feature(const struct search *f, const struct nw_chase_counts *n, s
     return hits;
 }
 
+static double fitted_cycles(const struct search *f, const struct point *p, const double *latency)
+{
+    double cycles = 0;
+    for (size_t i = 0; i < latencies(f); i++)
+        cycles += latency[i] * feature(f, &p->counts, i);
+    return cycles;
+}
+
 static double error_of(const struct search *f, const struct point *point, const double *latency)
 {
     double sum = 0, weights = 0;
     for (size_t p = 0; p < f->points; p++) {
-        double cycles = 0;
-        for (size_t i = 0; i < latencies(f); i++)
-            cycles += latency[i] * feature(f, &point[p].counts, i);
+        const double cycles = fitted_cycles(f, &point[p], latency);
         sum += point[p].weight * fabs(log((cycles > 0.1 ? cycles : 0.1) / point[p].measured));
         weights += point[p].weight;
     }
     return sum / weights;
 }
 
+static void keep_residuals(struct search *f)
+{
+    f->fit->points = f->points;
+    for (size_t i = 0; i < f->points; i++) {
+        const struct point *p = &f->point[i];
+        f->fit->point[i] = (struct nw_fit_point){ p->chase, p->measured, fitted_cycles(f, p, f->latency), p->counts };
+    }
+}
+
 static bool in_order(const struct search *f, const double *latency)
 {
     for (size_t i = 0; i < latencies(f); i++)
-        if (latency[i] < 0 || (i && i <= f->config->cache_count && latency[i] < latency[i - 1]))
+        if (latency[i] < 0 || latency[i] > LATENCY_MAX ||
+            (i && i <= f->config->cache_count && latency[i] < latency[i - 1]))
             return false;
     return true;
 }
@@ -107,30 +127,43 @@ static bool walks(const struct nw_chase *c) { return c->count > 64 && c->spacing
 static bool sparse(const struct nw_chase *c) { return c->spacing_bytes > NW_PAGE_BYTES && c->group == 1; }
 static bool large(const struct nw_chase *c) { return c->count >= 12000; }
 
+enum { PATHS_MAX = 3 };
 struct dimension {
-    const char *path;     /* "@": of the last data TLB */
-    const char *and_path; /* set with it to the second number of a pair, as in "2048 16" */
+    const char *path
+        [PATHS_MAX]; /* set together, to the words of a candidate. "@": of the last data TLB; "!": of the second cache; "$": of the last */
     bool (*touches)(const struct nw_chase *c);
     bool second_dimension; /* only with a hypervisor above */
     const char *candidate[CANDIDATES_MAX];
 };
 /* clang-format off */
 static const struct dimension dimensions[] = {
-    { "@.entries", "@.ways", near_capacity, false,
-      { "1024 8", "1024 16", "1280 20", "1536 12", "1536 16", "1536 24", "2048 8", "2048 16", "2048 32", "3072 12", "3072 24", "512 8" } },
-    { "@.policy", NULL, near_capacity, false, { "lru", "nru", "srrip", "random" } },
-    /* MODEL: processors hash a line's address to its set of the last cache; a prime number of sets of 16 ways does as well. */
-    { "$.size", "$.ways", large, false,
-      { "1045504 16", "2087936 16", "4191232 16", "8387584 16", "16774144 16", "33534976 16" } },
-    { "psc.guest.pde.entries", "psc.guest.pde.ways", sparse, false,
+    { { "psc.nested.pde.entries" }, walks, true, { "8", "16", "32", "64", "128" } },
+    { { "nested_tlb.entries", "nested_tlb.in_tlb", "nested_tlb.tables_only" }, walks, true,
+      { "0 0 0", "16 0 0", "64 0 0", "256 0 0", "16 0 1", "64 0 1", "256 0 1", "64 1 0", "64 1 1" } },
+    { { "psc.guest.pde.in_tlb" }, sparse, false, { "0", "1" } },
+    { { "@.entries", "@.ways", "@.policy" }, near_capacity, false,
+      { "1024 8 lru", "1536 12 lru", "2048 8 lru", "2048 16 lru", "2048 16 nru", "2048 16 random", "1536 12 nru", "3072 24 lru", "3072 24 nru", "3072 24 random",
+        "2688 21 nru", "2560 20 nru", "2304 18 nru", "2560 20 random", "2304 18 random", "2304 18 plru" } },
+    { { "psc.guest.pde.entries", "psc.guest.pde.ways" }, sparse, false,
       { "32 8", "64 8", "128 8", "256 8", "512 8", "512 16", "1024 8", "1024 16", "2048 16", "3072 24" } },
-    { "psc.guest.pdpte.entries", NULL, sparse, false, { "4", "16", "64" } },
-    { "psc.nested.pde.entries", NULL, walks, true, { "8", "16", "32", "64", "128" } },
-    { "nested_tlb.entries", NULL, walks, true, { "0", "16", "64", "256" } },
-    { "nested_tlb.tables_only", NULL, walks, true, { "0", "1" } },
-    { "walker.first_cache", NULL, walks, false, { "0", "1" } },
+    { { "psc.guest.pdpte.entries" }, sparse, false, { "4", "16", "64" } },
+    { { "walker.first_cache" }, walks, false, { "0", "1" } },
+    { { "!.index" }, walks, false, { "low-bits", "hashed" } },
+    /* Others' lines come between ours in a cache that is shared, so that what is left is not in the order of use. */
+    { { "$.size", "$.ways", "$.policy" }, large, false,
+      { "1M 16 random", "2M 16 random", "3M 16 random", "4M 16 random", "6M 16 random", "8M 16 random", "12M 16 random", "16M 16 random", "32M 16 lru" } },
 };
 /* clang-format on */
+
+static_assert(NW_ARRAY_LEN(dimensions) <= DIMENSIONS_MAX, "tried_at has a place for each");
+
+static uint64_t candidates_of(const struct dimension *d)
+{
+    uint64_t n = 0;
+    while (n < CANDIDATES_MAX && d->candidate[n])
+        n++;
+    return n;
+}
 
 static const char *full_path(const struct search *f, const char *path, char out[64])
 {
@@ -138,33 +171,42 @@ static const char *full_path(const struct search *f, const char *path, char out[
         snprintf(out, 64, "tlb.%s%s", f->config->tlb[f->array].name, path + 1);
     else if (path[0] == '$')
         snprintf(out, 64, "memory.%s%s", f->config->cache[f->config->cache_count - 1].name, path + 1);
+    else if (path[0] == '!')
+        snprintf(out, 64, "memory.%s%s", f->config->cache[f->config->cache_count > 1].name, path + 1);
     else
         snprintf(out, 64, "%s", path);
+    return out;
+}
+
+/* The nth word of a candidate. */
+static const char *word_of(const char *value, unsigned nth, char out[32])
+{
+    while (nth--)
+        value += strcspn(value, " ") + 1;
+    snprintf(out, 32, "%.*s", (int)strcspn(value, " "), value);
     return out;
 }
 
 static enum nw_status apply(const struct search *f, struct nw_config *c, const struct dimension *d, const char *value,
                             const char *source, struct nw_error *err)
 {
-    char path[64], first[32];
-    const size_t length = strcspn(value, " ");
-    snprintf(first, sizeof first, "%.*s", (int)length, value);
-    enum nw_status s = nw_config_set(c, full_path(f, d->path, path), first, source, err);
-    if (!s && d->and_path)
-        s = nw_config_set(c, full_path(f, d->and_path, path), value + length + 1, source, err);
+    char path[64], word[32];
+    enum nw_status s = NW_OK;
+    for (unsigned i = 0; i < PATHS_MAX && d->path[i] && !s; i++)
+        s = nw_config_set(c, full_path(f, d->path[i], path), word_of(value, i, word), source, err);
     return s;
 }
 
 static enum nw_status current(const struct search *f, const struct dimension *d, char out[32], struct nw_error *err)
 {
-    char path[64], second[15];
-    enum nw_status s = nw_config_get(f->config, full_path(f, d->path, path), out, 16, err);
-    if (s || !d->and_path)
-        return s;
-    if (!(s = nw_config_get(f->config, full_path(f, d->and_path, path), second, sizeof second, err))) {
-        strcat(out, " ");
-        strcat(out, second);
-    }
+    char path[64], word[16];
+    enum nw_status s = NW_OK;
+    *out = 0;
+    for (unsigned i = 0; i < PATHS_MAX && d->path[i] && !s; i++)
+        if (!(s = nw_config_get(f->config, full_path(f, d->path[i], path), word, sizeof word, err))) {
+            const size_t length = strlen(out);
+            snprintf(out + length, 32 - length, "%s%s", i ? " " : "", word);
+        }
     return s;
 }
 
@@ -186,7 +228,7 @@ static enum nw_status replay_points(struct search *f, const struct nw_config *c,
 
 static void widen(struct nw_fit_value *v, const char *value)
 {
-    const double x = strtod(value, NULL) * (strchr(value, 'M') ? 0x1p20 : 1);
+    const double x = strtod(value, NULL) * (strchr(value, 'M') ? 0x1p20 : strchr(value, 'K') ? 0x1p10 : 1);
     v->low = x < v->low ? x : v->low;
     v->high = x > v->high ? x : v->high;
 }
@@ -218,6 +260,7 @@ static enum nw_status try_candidates(struct search *f, const struct dimension *d
             memcpy(f->latency, latency, sizeof latency);
             memcpy(best, d->candidate[i], strlen(d->candidate[i]) + 1);
             f->error = errors[i];
+            f->version++;
             s = apply(f, f->config, d, best, "trial", err);
         }
         nw_config_fini(&trial);
@@ -227,7 +270,7 @@ static enum nw_status try_candidates(struct search *f, const struct dimension *d
     free(point);
     if (s)
         return s;
-    full_path(f, d->path, v->path);
+    full_path(f, d->path[0], v->path);
     memcpy(v->value, best, sizeof best);
     v->low = INFINITY, v->high = -INFINITY;
     widen(v, best);
@@ -242,15 +285,15 @@ static enum nw_status try_candidates(struct search *f, const struct dimension *d
 /* A point that processes agree on to 2 % says more than one on which they differ by half: weights are as the inverse of the spread. */
 static double weight_of(const struct nw_chase_figure *n)
 {
-    static const double floor = 0.03;
+    static const double floor = 0.1;
     return 1 / (floor + (n->high - n->low) / (2 * n->cycles));
 }
 
-static enum nw_status choose_points(struct search *f, uint32_t processes, struct nw_error *err)
+static enum nw_status choose_points(struct search *f, struct nw_error *err)
 {
-    for (size_t i = 0; i < f->m->chase_count && f->points < POINTS_MAX; i++) {
+    for (size_t i = 0; i < f->m->chase_count && f->points < NW_FIT_POINTS; i++) {
         const struct nw_chase *c = &f->m->chase[i];
-        const struct nw_chase_figure measured = nw_chase_figure(f->m, i, 0, processes);
+        const struct nw_chase_figure measured = nw_chase_figure(f->m, i, NW_PART_FIT);
         /* Packed lines are what the textbook model is fed with: a prefetcher sees them coming. */
         if (c->set == NW_CHASE_CALIBRATE && measured.processes && f->m->process[0].there[c->pages] &&
             (c->spacing_bytes > 1 << NW_LINE_LOG2))
@@ -341,11 +384,9 @@ static enum nw_status keep_all(struct search *f, struct nw_error *err)
         char path[64], value[32];
         if (d->second_dimension && !f->options->nested)
             continue;
-        const struct nw_fit_value *v = fit_value(f->fit, full_path(f, d->path, path));
-        snprintf(value, sizeof value, "%.*s", (int)strcspn(v->value, " "), v->value);
-        s = keep_value(f, path, value, v, err);
-        if (!s && d->and_path)
-            s = keep_value(f, full_path(f, d->and_path, path), v->value + strcspn(v->value, " ") + 1, v, err);
+        const struct nw_fit_value *v = fit_value(f->fit, full_path(f, d->path[0], path));
+        for (unsigned k = 0; k < PATHS_MAX && d->path[k] && !s; k++)
+            s = keep_value(f, full_path(f, d->path[k], path), word_of(v->value, k, value), v, err);
     }
     for (size_t i = 0; i < latencies(f) && !s; i++) {
         char path[64];
@@ -362,12 +403,12 @@ static enum nw_status keep_all(struct search *f, struct nw_error *err)
 }
 
 /* A chase of 128 pages within one 2 MiB page: with a translation of that size in the first-level TLB it costs no more than two pages do. */
-static bool is_splintered(const struct search *f, uint32_t processes)
+static bool is_splintered(const struct search *f)
 {
     double few = 0, many = 0;
     for (size_t i = 0; i < f->m->chase_count; i++) {
         const struct nw_chase *c = &f->m->chase[i];
-        const struct nw_chase_figure n = nw_chase_figure(f->m, i, 0, processes);
+        const struct nw_chase_figure n = nw_chase_figure(f->m, i, NW_PART_FIT);
         if (!n.processes || c->spacing_bytes != NW_PAGE_BYTES || c->set != NW_CHASE_CALIBRATE)
             continue;
         if (c->pages == NW_CHASE_4K && c->count < 64)
@@ -384,8 +425,8 @@ static enum nw_status search_run(struct search *f, struct nw_error *err)
     enum nw_status s = replay_points(f, f->config, f->point, any_point, lines_max, err);
     if (s)
         return s;
-    f->fit->points = f->points;
     if (f->options->frozen) {
+        keep_residuals(f);
         f->fit->error_percent = 100 * error_of(f, f->point, f->latency);
         return NW_OK;
     }
@@ -395,21 +436,29 @@ static enum nw_status search_run(struct search *f, struct nw_error *err)
             char path[64];
             if (dimensions[i].second_dimension && !f->options->nested)
                 continue;
-            struct nw_fit_value *v = fit_value(f->fit, full_path(f, dimensions[i].path, path));
+            if (f->tried_at[i] == f->version) { /* nothing has changed since: it would come out the same */
+                f->done += candidates_of(&dimensions[i]);
+                continue;
+            }
+            struct nw_fit_value *v = fit_value(f->fit, full_path(f, dimensions[i].path[0], path));
             if ((s = try_candidates(f, &dimensions[i], v, err)))
                 return s;
+            f->tried_at[i] = f->version;
         }
     if ((s = replay_points(f, f->config, f->point, any_point, UINT32_MAX, err)))
         return s;
     f->error = fit_latencies(f, f->point, f->latency);
+    keep_residuals(f);
     return keep_all(f, err);
 }
 
 /* The machine that is measured, seen from inside the guest that measures. */
-static enum nw_status set_up(struct search *f, uint32_t processes, struct nw_error *err)
+static enum nw_status set_up(struct search *f, struct nw_error *err)
 {
     f->fit->nested = f->options->nested;
-    f->fit->splintered = f->options->nested && is_splintered(f, processes);
+    f->fit->splintered = f->options->nested && is_splintered(f);
+    char last_index[64];
+    full_path(f, "$.index", last_index);
     const struct {
         const char *path, *value;
     } fixed[] = { { "run.mode", f->fit->nested ? "nested" : "native" },
@@ -417,26 +466,28 @@ static enum nw_status set_up(struct search *f, uint32_t processes, struct nw_err
                   { "run.engine", "reference" },
                   { "guest.levels", "4" },
                   { "vmm.levels", "4" },
-                  { "vmm.backing", f->fit->splintered ? "4K" : "2M" } };
+                  { "vmm.backing", f->fit->splintered ? "4K" : "2M" },
+                  { last_index, "hashed" }, /* AMD and Intel spread lines over the slices of the last cache by a hash */
+                  { "vmm.frames", f->fit->splintered ? "scattered" : "in-order" } };
     enum nw_status s = NW_OK;
     for (size_t i = 0; i < NW_ARRAY_LEN(fixed) && !s; i++)
         s = nw_config_set(f->config, fixed[i].path, fixed[i].value, "validate", err);
     return s;
 }
 
-enum nw_status nw_calibrate(const struct nw_measurement *m, uint32_t processes, struct nw_config *config,
-                            struct nw_fit *fit, const struct nw_calibrate_options *options, struct nw_error *err)
+enum nw_status nw_calibrate(const struct nw_measurement *m, struct nw_config *config, struct nw_fit *fit,
+                            const struct nw_calibrate_options *options, struct nw_error *err)
 {
     struct search *f = calloc(1, sizeof *f);
     if (!f)
         return nw_fail_nomem(err, "a fit");
     *fit = (struct nw_fit){ 0 };
     f->m = m, f->config = config, f->options = options, f->fit = fit;
+    f->version = 1;
     for (size_t i = 0; i < NW_ARRAY_LEN(dimensions); i++)
-        for (size_t k = 0; k < CANDIDATES_MAX && dimensions[i].candidate[k]; k++)
-            f->total += ROUNDS;
-    enum nw_status s = choose_points(f, processes, err);
-    if (!s && !(s = find_array(f, err)) && !(s = set_up(f, processes, err)) &&
+        f->total += ROUNDS * candidates_of(&dimensions[i]);
+    enum nw_status s = choose_points(f, err);
+    if (!s && !(s = find_array(f, err)) && !(s = set_up(f, err)) &&
         !(s = nw_chase_world_create(&f->world, m, 0, err))) {
         start_latencies(f);
         s = search_run(f, err);
@@ -448,23 +499,23 @@ enum nw_status nw_calibrate(const struct nw_measurement *m, uint32_t processes, 
 
 /* ---- the models beside it ---- */
 
-static double packed_cycles(const struct nw_measurement *m, uint32_t processes)
+static double packed_cycles(const struct nw_measurement *m)
 {
     double cycles = 0;
     uint32_t count = 0;
     for (size_t i = 0; i < m->chase_count; i++) {
-        const struct nw_chase_figure n = nw_chase_figure(m, i, 0, processes);
+        const struct nw_chase_figure n = nw_chase_figure(m, i, NW_PART_FIT);
         if (n.processes && m->chase[i].spacing_bytes == 1 << NW_LINE_LOG2 && m->chase[i].count > count)
             count = m->chase[i].count, cycles = n.cycles;
     }
     return cycles;
 }
 
-enum nw_status nw_calibrate_textbook(const struct nw_measurement *m, uint32_t processes, const struct nw_config *start,
+enum nw_status nw_calibrate_textbook(const struct nw_measurement *m, const struct nw_config *start,
                                      const struct nw_config *fitted, struct nw_config *out, struct nw_error *err)
 {
-    static const char *const run[] = { "run.mode",     "run.fidelity", "run.engine",
-                                       "guest.levels", "vmm.levels",   "vmm.backing" };
+    static const char *const run[] = { "run.mode",   "run.fidelity", "run.engine", "guest.levels",
+                                       "vmm.levels", "vmm.backing",  "vmm.frames" };
     char value[64], path[64];
     enum nw_status s = nw_config_copy(out, start, err);
     for (size_t i = 0; i < NW_ARRAY_LEN(run) && !s; i++)
@@ -478,7 +529,7 @@ enum nw_status nw_calibrate_textbook(const struct nw_measurement *m, uint32_t pr
         s = nw_config_set(out, "psc.nested.pde.entries", "4096", "textbook: it never misses", err);
     if (!s)
         s = nw_config_set(out, "psc.nested.pde.ways", "4", "textbook", err);
-    const double packed = packed_cycles(m, processes);
+    const double packed = packed_cycles(m);
     snprintf(value, sizeof value, "%.0f", packed);
     if (!s && packed > 0)
         s = nw_config_set(out, "memory.dram.latency_cycles", value, "measured: packed lines", err);

@@ -45,7 +45,7 @@ static enum nw_status predict_process(struct judging *g, uint32_t nth, struct nw
 {
     struct nw_chase_world *world = NULL;
     struct nw_judgement *j = g->j;
-    const uint32_t process = j->fitted_processes + nth;
+    const uint32_t process = 2 * nth + 1; /* nw_measure_part_of() */
     enum nw_status s = nw_chase_world_create(&world, g->m, process, err);
     for (size_t i = 0; i < j->point_count && !s; i++)
         for (unsigned model = 0; model < NW_JUDGED_MODELS && !s; model++) {
@@ -74,7 +74,7 @@ static enum nw_status choose_points(struct judging *g, struct nw_error *err)
     for (size_t i = 0; i < g->m->chase_count; i++) {
         const struct nw_chase *c = &g->m->chase[i];
         struct nw_judged_point *p = &j->point[j->point_count];
-        p->measured = nw_chase_figure(g->m, i, j->fitted_processes, UINT32_MAX);
+        p->measured = nw_chase_figure(g->m, i, NW_PART_JUDGE);
         if (c->set != NW_CHASE_HOLD_OUT || !p->measured.processes)
             continue;
         p->chase = i;
@@ -214,8 +214,8 @@ enum nw_status nw_judge(const struct nw_measurement *m, const struct nw_config *
     if (m->process_count < 2)
         return nw_fail(err, NW_ERR_INPUT,
                        "one process was measured: at least one to fit on and one to judge are needed");
-    j->fitted_processes = (uint32_t)m->process_count / 2;
-    j->judged_processes = (uint32_t)m->process_count - j->fitted_processes;
+    j->fitted_processes = nw_measure_part_size(m, NW_PART_FIT);
+    j->judged_processes = nw_measure_part_size(m, NW_PART_JUDGE);
     j->predicted_processes =
         options->predicted && options->predicted < j->judged_processes ? options->predicted : j->judged_processes;
     if (j->predicted_processes > PREDICTED_MAX)
@@ -226,9 +226,8 @@ enum nw_status nw_judge(const struct nw_measurement *m, const struct nw_config *
     struct nw_config *model = j->model;
     enum nw_status s;
     (void)((s = nw_config_copy(&model[NW_JUDGED_OURS], start, err)) ||
-           (s = nw_calibrate(m, j->fitted_processes, &model[NW_JUDGED_OURS], &j->fit, &fit, err)) ||
-           (s = nw_calibrate_textbook(m, j->fitted_processes, start, &model[NW_JUDGED_OURS], &model[NW_JUDGED_TEXTBOOK],
-                                      err)) ||
+           (s = nw_calibrate(m, &model[NW_JUDGED_OURS], &j->fit, &fit, err)) ||
+           (s = nw_calibrate_textbook(m, start, &model[NW_JUDGED_OURS], &model[NW_JUDGED_TEXTBOOK], err)) ||
            (s = nw_calibrate_one_dimensional(&model[NW_JUDGED_OURS], &model[NW_JUDGED_ONE_DIMENSION], err)) ||
            (s = choose_points(&g, err)) || (s = predict(&g, err)));
     for (size_t i = 0; i < NW_ARRAY_LEN(regimes) && !s; i++)

@@ -40,6 +40,13 @@ void region_free(struct region *r);
 size_t region_frames(const struct region *r, enum nw_chase_pages pages, struct nw_frame_run *out, size_t room,
                      bool *known);
 
+/* ---- table_frames.c: which frames of the whole machine are page tables, by /proc/kpageflags ---- */
+enum { TABLE_FRAMES_MAX = 1 << 15 }; /* of one process that are kept */
+struct table_frames;
+struct table_frames *table_frames_look(void); /* NULL: it cannot be read */
+/* Those that became tables since then, upwards, as runs of NW_FRAMES_TABLES; at most `room`. Gives `before` back. */
+size_t table_frames_since(struct table_frames *before, struct nw_frame_run *out, size_t room);
+
 /* ---- chase.c ---- */
 struct chase_run {
     double chunk_ms, core_per_tsc, tsc_ghz;

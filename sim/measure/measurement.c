@@ -39,13 +39,29 @@ double nw_median(double *v, size_t n)
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
+static double least(const double *v, size_t n)
+{
+    double x = v[0];
+    for (size_t i = 1; i < n; i++)
+        x = v[i] < x ? v[i] : x;
+    return x;
+}
+
 enum { REPEATS_MAX = 64, PROCESSES_MAX = 256 };
 
-struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, uint32_t first, uint32_t end)
+uint32_t nw_measure_part_size(const struct nw_measurement *m, enum nw_measure_part part)
+{
+    const uint32_t processes = (uint32_t)m->process_count;
+    return part == NW_PART_FIT ? processes - processes / 2 : processes / 2;
+}
+
+struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, enum nw_measure_part part)
 {
     double of_process[PROCESSES_MAX], misses[PROCESSES_MAX];
     size_t processes = 0, counted = 0;
-    for (uint32_t p = first; p < end && p < m->process_count && processes < PROCESSES_MAX; p++) {
+    for (uint32_t p = 0; p < m->process_count && processes < PROCESSES_MAX; p++) {
+        if (nw_measure_part_of(p) != part)
+            continue;
         double v[REPEATS_MAX];
         size_t n = 0;
         for (size_t i = 0; i < m->sample_count; i++) {
@@ -57,7 +73,7 @@ struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t ch
                 misses[counted++] = s->dtlb_misses;
         }
         if (n)
-            of_process[processes++] = nw_median(v, n);
+            of_process[processes++] = least(v, n);
     }
     if (!processes)
         return (struct nw_chase_figure){ .dtlb_misses = -1 };

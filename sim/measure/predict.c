@@ -10,8 +10,9 @@
 const char *const nw_regime_name[NW_REGIMES] = { "L1 TLB", "L2 TLB", "walk in cache", "walk in memory" };
 
 enum {
-    UNKNOWN_PFN = 1 << 18,   /* where frames in order begin when the real ones are hidden: 1 GiB */
-    WARM_ACCESSES = 1 << 13, /* shorter chases go round until so many accesses are past, at most WARM_ROUNDS times */
+    UNKNOWN_PFN = 1 << 18,    /* where frames in order begin when the real ones are hidden: 1 GiB, */
+    UNKNOWN_TABLES = 1 << 14, /* and frames of tables: 64 MiB */
+    WARM_ACCESSES = 1 << 13,  /* shorter chases go round until so many accesses are past, at most WARM_ROUNDS times */
     WARM_ROUNDS = 3
 };
 
@@ -28,8 +29,12 @@ struct making {
     uint32_t process;
     struct nw_physmem *words, *used; /* a word of `used` at 8 * PFN says that the frame is taken */
     struct nw_builder builder;
-    uint64_t next_unknown, near_pfn;
-    uint64_t *table; /* addresses of table pages */
+    uint64_t next_unknown;
+    /* Of m->frames, the runs that became tables, and where in them the next table lies. */
+    size_t first_table_run, end_table_run, table_run;
+    uint64_t table_in_run, known_tables;
+    uint64_t own_pfn; /* where tables lie of which that is not known */
+    uint64_t *table;  /* addresses of table pages */
     size_t tables, room;
 };
 
@@ -40,13 +45,30 @@ static enum nw_status use(struct making *k, uint64_t pfn, struct nw_error *err)
     return nw_physmem_write64(k->used, nw_hpa(pfn << 3), 1, err);
 }
 
+/* Frames that became tables when the process filled its region, in ascending order, again and again; without them, frames of their own one after the other. */
+static enum nw_status next_table(struct making *k, uint64_t *pfn, struct nw_error *err)
+{
+    if (k->first_table_run < k->end_table_run && k->tables < k->known_tables) {
+        const struct nw_frame_run *r = &k->m->frames[k->table_run];
+        *pfn = r->pfn + k->table_in_run;
+        if (++k->table_in_run == r->length) {
+            k->table_in_run = 0;
+            if (++k->table_run == k->end_table_run)
+                k->table_run = k->first_table_run;
+        }
+        return NW_OK;
+    }
+    while (is_used(k, k->own_pfn))
+        k->own_pfn++;
+    *pfn = k->own_pfn;
+    return use(k, k->own_pfn, err);
+}
+
 static enum nw_status table_allocate(void *context, uint64_t *address, struct nw_error *err)
 {
     struct making *k = context;
-    uint64_t pfn = k->near_pfn;
-    while (is_used(k, pfn))
-        pfn++;
-    enum nw_status s = use(k, pfn, err);
+    uint64_t pfn;
+    enum nw_status s = next_table(k, &pfn, err);
     if (s)
         return s;
     if (k->tables == k->room) {
@@ -61,7 +83,7 @@ static enum nw_status table_allocate(void *context, uint64_t *address, struct nw
     return NW_OK;
 }
 
-static const struct nw_frame_run *find_run(const struct making *k, enum nw_chase_pages pages, uint64_t page)
+static const struct nw_frame_run *find_run(const struct making *k, uint32_t pages, uint64_t page)
 {
     size_t low = 0, high = k->m->frame_count;
     while (low < high) {
@@ -101,7 +123,6 @@ static enum nw_status map_page(struct making *k, enum nw_chase_pages pages, uint
     }
     for (uint64_t i = 0; i < (log2 == NW_PAGE_LOG2 ? 1 : whole) && !s; i++)
         s = use(k, pfn + i, err);
-    k->near_pfn = pfn;
     return s ? s
              : nw_builder_map(&k->builder, k->m->process[k->process].base[pages] + (page << NW_PAGE_LOG2),
                               pfn << NW_PAGE_LOG2, log2, NW_MAP_RW | NW_MAP_USER | NW_MAP_ACCESSED | NW_MAP_DIRTY, err);
@@ -155,6 +176,15 @@ static enum nw_status use_measured_frames(struct making *k, struct nw_error *err
     for (size_t i = 0; i < k->m->frame_count; i++)
         for (uint64_t j = 0; j < k->m->frames[i].length && k->m->frames[i].process == k->process && !s; j++)
             s = use(k, k->m->frames[i].pfn + j, err);
+    for (size_t i = 0; i < k->m->frame_count; i++) {
+        const struct nw_frame_run *r = &k->m->frames[i];
+        if (r->process != k->process || r->pages != NW_FRAMES_TABLES)
+            continue;
+        if (!k->known_tables)
+            k->first_table_run = k->table_run = i;
+        k->end_table_run = i + 1;
+        k->known_tables += r->length;
+    }
     return s;
 }
 
@@ -181,7 +211,7 @@ static enum nw_status make_tables(struct making *k, const struct nw_chase *c, st
 enum nw_status nw_chase_world_create(struct nw_chase_world **out, const struct nw_measurement *m, uint32_t process,
                                      struct nw_error *err)
 {
-    struct making k = { .m = m, .process = process, .next_unknown = UNKNOWN_PFN, .near_pfn = UNKNOWN_PFN };
+    struct making k = { .m = m, .process = process, .next_unknown = UNKNOWN_PFN, .own_pfn = UNKNOWN_TABLES };
     struct nw_chase_world *w = calloc(1, sizeof *w);
     if (!w || !(w->info = calloc(m->chase_count, sizeof *w->info))) {
         free(w);

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_NS = 50 * 1000 * 1000, CHILD_NOTES = NW_CHASE_PAGES + 2 };
+enum { POLL_NS = 50 * 1000 * 1000, CHILD_NOTES = NW_CHASE_PAGES + 4 };
 
 /* What a child writes and its parent reads after it has ended. */
 struct hand_over {
@@ -32,9 +32,17 @@ struct job {
     const struct nw_chase *chase;
     size_t count;
     const struct nw_measure_options *options;
-    uint32_t process;
+    uint64_t seed;
+    uint32_t nth, process; /* of this run; of the measurement */
     struct hand_over *out;
 };
+
+/* What a chase finds in a last cache that others use too changes from one moment to the next: those that reach into it are repeated more often. */
+enum { REPEATS_LARGE = 3, LARGE_LINES = 8192 };
+static uint32_t repeats_of(const struct job *j, const struct nw_chase *c)
+{
+    return j->options->repeats * (c->count >= LARGE_LINES ? REPEATS_LARGE : 1);
+}
 
 static double now_seconds(void)
 {
@@ -98,7 +106,7 @@ static void measure_one(const struct job *j, struct chase_run *how, const struct
     struct nw_chase_sample s = { .process = j->process, .chase = chase, .repeat = repeat };
     if (!region[c->pages].base)
         return;
-    nw_chase_layout(c, j->options->seed, offset, next);
+    nw_chase_layout(c, j->seed, offset, next);
     const double before = clock_core_per_tsc();
     how->core_per_tsc = before;
     chase_time(c, region[c->pages].base, offset, next, how, &s);
@@ -109,17 +117,43 @@ static void measure_one(const struct job *j, struct chase_run *how, const struct
         j->out->sample[j->out->sample_count++] = s;
 }
 
+static void touch_all(const struct job *j, const struct region *r, uint64_t *offset, uint32_t *next)
+{
+    for (size_t i = 0; i < j->count; i++) {
+        if (j->chase[i].pages != NW_CHASE_4K)
+            continue;
+        nw_chase_layout(&j->chase[i], j->seed, offset, next);
+        for (uint32_t e = 0; e < j->chase[i].count; e++)
+            *(volatile uint8_t *)(r->base + offset[e]) = 0;
+    }
+}
+
+/* Gives the chases their pages before any is timed, and looks which frames became page tables meanwhile: as many runs as are returned. */
+static size_t fill_small_pages(const struct job *j, const struct region *r, struct nw_frame_run *tables,
+                               uint64_t *offset, uint32_t *next)
+{
+    struct hand_over *h = j->out;
+    struct table_frames *before = table_frames_look();
+    touch_all(j, r, offset, next);
+    if (before)
+        return table_frames_since(before, tables, TABLE_FRAMES_MAX);
+    child_note(h, "where the guest's page tables lie is hidden (/proc/kpageflags needs CAP_SYS_ADMIN): the model "
+                  "assumes neighbouring frames");
+    return 0;
+}
+
 static void measure_all(const struct job *j)
 {
     struct hand_over *h = j->out;
     struct region region[NW_CHASE_PAGES] = { { 0 } };
-    struct nw_rng rng = nw_rng_seeded(j->options->seed + 1000 + j->process);
+    struct nw_rng rng = nw_rng_seeded(j->seed + 1000 + j->process);
     size_t most = 0;
     for (size_t i = 0; i < j->count; i++)
         most = j->chase[i].count > most ? j->chase[i].count : most;
     uint64_t *offset = malloc(most * sizeof *offset);
     uint32_t *next = malloc(most * sizeof *next), *order = malloc(j->count * sizeof *order);
-    if (!offset || !next || !order)
+    struct nw_frame_run *tables = malloc(TABLE_FRAMES_MAX * sizeof *tables);
+    if (!offset || !next || !order || !tables)
         _exit(1);
     struct nw_measure_pin pinned;
     nw_measure_pin(&pinned);
@@ -135,11 +169,14 @@ static void measure_all(const struct job *j)
         if (!h->process.there[p])
             child_note(h, why);
     }
+    const size_t table_runs =
+        region[NW_CHASE_4K].base ? fill_small_pages(j, &region[NW_CHASE_4K], tables, offset, next) : 0;
     struct chase_run how = { .chunk_ms = j->options->chunk_ms, .tsc_ghz = clock_tsc_ghz(), .counter = counter_open(h) };
-    for (uint32_t r = 0; r < j->options->repeats; r++) {
+    for (uint32_t r = 0; r < j->options->repeats * REPEATS_LARGE; r++) {
         shuffle(order, j->count, &rng);
         for (size_t i = 0; i < j->count; i++)
-            measure_one(j, &how, region, order[i], r, offset, next);
+            if (r < repeats_of(j, &j->chase[order[i]]))
+                measure_one(j, &how, region, order[i], r, offset, next);
     }
     h->process.tsc_ghz = how.tsc_ghz;
     h->process.core_ghz = how.tsc_ghz * clock_core_per_tsc();
@@ -151,6 +188,8 @@ static void measure_all(const struct job *j)
             region_frames(&region[p], p, h->frames + h->frame_count, h->frame_room - h->frame_count, &known);
         h->process.frames_known |= known;
     }
+    for (size_t i = 0; i < table_runs && h->frame_count < h->frame_room; i++)
+        h->frames[h->frame_count++] = tables[i];
     if (!h->process.frames_known)
         child_note(h, "frame numbers are hidden (/proc/self/pagemap needs CAP_SYS_ADMIN): the model assumes frames in "
                       "order, and nested page-table lines may be predicted too cheap");
@@ -161,8 +200,10 @@ static void measure_all(const struct job *j)
 
 static struct hand_over *hand_over_make(const struct job *j, struct nw_error *err)
 {
-    const size_t samples = j->count * j->options->repeats;
-    size_t frames = 0;
+    size_t samples = 0;
+    for (size_t i = 0; i < j->count; i++)
+        samples += repeats_of(j, &j->chase[i]);
+    size_t frames = TABLE_FRAMES_MAX;
     for (size_t i = 0; i < j->count; i++)
         frames += (size_t)(chase_memory(&j->chase[i]) >> NW_PAGE_LOG2);
     const size_t bytes =
@@ -217,7 +258,7 @@ static bool wait_for(pid_t child, const struct job *j)
     pid_t got;
     while (!(got = waitpid(child, &status, WNOHANG)) || (got < 0 && errno == EINTR)) {
         if (wanted && j->options->progress &&
-            !j->options->progress(j->options->context, j->process, j->options->processes)) {
+            !j->options->progress(j->options->context, j->nth, j->options->processes)) {
             kill(child, SIGKILL);
             wanted = false;
         }
@@ -269,23 +310,24 @@ static enum nw_status choose(struct nw_measurement *m, const struct nw_chase *pl
 enum nw_status nw_measure_chases(struct nw_measurement *out, const struct nw_chase *plan, size_t count,
                                  const struct nw_measure_options *options, struct nw_error *err)
 {
-    struct nw_measurement m = { .seed = options->seed };
     const double begin = now_seconds();
-    enum nw_status s = choose(&m, plan, count, options->memory_bytes, err);
+    const size_t had = out->process_count;
+    enum nw_status s = NW_OK;
+    if (!had) {
+        *out = (struct nw_measurement){ .seed = options->seed };
+        s = choose(out, plan, count, options->memory_bytes, err);
+    }
     for (uint32_t p = 0; p < options->processes && !s; p++) {
-        struct job j = { m.chase, m.chase_count, options, p, NULL };
+        struct job j = { out->chase, out->chase_count, options, out->seed, p, (uint32_t)out->process_count, NULL };
         if (options->seconds > 0 && p && now_seconds() - begin > options->seconds) {
-            nw_measurement_note(&m, "%u of %u processes: the time was over", p, options->processes);
+            nw_measurement_note(out, "%u of %u processes: the time was over", p, options->processes);
             break;
         }
-        s = run_one(&j, &m, err);
+        s = run_one(&j, out, err);
     }
-    if (!s && !m.process_count)
+    if (!s && out->process_count == had)
         s = nw_fail(err, NW_ERR_ENV, "no process came to its end: nothing was measured");
-    if (s) {
-        nw_measurement_fini(&m);
-        return s;
-    }
-    *out = m;
-    return NW_OK;
+    if (s && s != NW_ERR_INTERRUPTED)
+        nw_measurement_fini(out);
+    return s;
 }

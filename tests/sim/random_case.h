@@ -163,7 +163,9 @@ static inline void make_config(struct random_case *c)
     set_number(c, "vmm.demand_backing", chance(c, 25));
     set_number(c, "vmm.levels", 4 + pick(c, 2));
     set(c, "vmm.slat", chance(c, 50) ? "ept" : "npt");
-    set(c, "vmm.backing", backings[pick(c, NW_ARRAY_LEN(backings))]);
+    const char *backing = backings[pick(c, NW_ARRAY_LEN(backings))];
+    set(c, "vmm.backing", backing);
+    set(c, "vmm.frames", !strcmp(backing, "4K") && chance(c, 30) ? "scattered" : "in-order");
     set(c, "vmm.shadow_policy", shadow_policies[pick(c, NW_ARRAY_LEN(shadow_policies))]);
     set_number(c, "vmm.agile_writes", 1 + pick(c, 3));
     set_number(c, "vmm.agile_interval_accesses", chance(c, 10) ? 0 : 1 + pick(c, chance(c, 20) ? 40 : 700));

@@ -6,11 +6,12 @@
  *     cycles = nw_chase_cycles(&config, &counts);
  *     nw_chase_world_destroy(w);
  *
- *     s = nw_calibrate(&measurement, processes, &config, &fit, &options, err);   // config: from the start values to the fitted ones
+ *     s = nw_calibrate(&measurement, &config, &fit, &options, err);   // config: from the start values to the fitted ones
  *
  * The chase is replayed by the reference engine at fidelity full, over guest page tables in which each page has the frame that pagemap
- * reported. MODEL: where the guest's kernel put its page-table pages is not known to a user; each is put into the first free frame after
- * the first page that it maps, as an allocator does that hands out both in turn. Host frames are not known either and are taken in order. */
+ * reported. MODEL: which frames Linux made page tables of is known where /proc/kpageflags can be read, but not which table is where: they are
+ * taken in ascending order. Without that they lie in frames of their own, one after the other, as Linux keeps them apart from the pages of
+ * programs. Host frames are not known. */
 #ifndef NESTWALK_SIM_CALIBRATE_H
 #define NESTWALK_SIM_CALIBRATE_H
 
@@ -46,7 +47,7 @@ enum nw_regime nw_chase_regime(const struct nw_config *config, const struct nw_c
 
 /* ---- fitting ---- */
 
-enum { NW_FIT_VALUES = 32 };
+enum { NW_FIT_VALUES = 32, NW_FIT_POINTS = 128 };
 struct nw_fit {
     struct nw_fit_value {
         char path[64], value[32];
@@ -56,6 +57,12 @@ struct nw_fit {
     size_t value_count;
     double
         error_percent; /* mean absolute, over the calibration set; points weigh as the inverse of their spread over processes */
+    /* What is left between the calibration set and the fit, in cycles an access. */
+    struct nw_fit_point {
+        size_t chase;
+        double measured, fitted;
+        struct nw_chase_counts counts;
+    } point[NW_FIT_POINTS];
     size_t points;
     bool nested;     /* there is a second dimension: a hypervisor is above */
     bool splintered; /* and it backs the guest with 4 KiB pages */
@@ -67,16 +74,15 @@ struct nw_calibrate_options {
     void *context;
 };
 
-/* Fits *config, whose values are where the search begins, to the chases of the calibration set as processes [0, processes)
+/* Fits *config, whose values are where the search begins, to the chases of the calibration set as the processes of NW_PART_FIT
  * measured them, with the frames of the first. Fitted values get the source "measured by nestwalk validate, ..." with their spread. NW_ERR_USAGE: *config lacks
  * a data TLB or a cache; NW_ERR_INPUT: no chase of the calibration set was measured. */
-enum nw_status nw_calibrate(const struct nw_measurement *m, uint32_t processes, struct nw_config *config,
-                            struct nw_fit *fit, const struct nw_calibrate_options *options,
-                            struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_calibrate(const struct nw_measurement *m, struct nw_config *config, struct nw_fit *fit,
+                            const struct nw_calibrate_options *options, struct nw_error *err) NW_MUST_USE;
 
 /* The models that ours is held against, out of the fitted one. Textbook: latencies as a packed chase gives them, true LRU everywhere, a
  * second-stage PDE cache that never misses, the last-level cache whole as CPUID names it (`start`). One-dimensional: the guest's walk alone. */
-enum nw_status nw_calibrate_textbook(const struct nw_measurement *m, uint32_t processes, const struct nw_config *start,
+enum nw_status nw_calibrate_textbook(const struct nw_measurement *m, const struct nw_config *start,
                                      const struct nw_config *fitted, struct nw_config *out,
                                      struct nw_error *err) NW_MUST_USE;
 enum nw_status nw_calibrate_one_dimensional(const struct nw_config *fitted, struct nw_config *out,

@@ -26,9 +26,12 @@ enum nw_engine { NW_ENGINE_FAST, NW_ENGINE_REFERENCE, NW_ENGINE_COUNT };
 enum nw_page_policy { NW_PAGES_4K, NW_PAGES_2M, NW_PAGES_1G, NW_PAGES_THP, NW_PAGE_POLICY_COUNT };
 enum nw_shadowing { NW_SHADOWING_KVM, NW_SHADOWING_EAGER, NW_SHADOWING_VIRTUAL_TLB, NW_SHADOWING_COUNT };
 enum nw_agile_start { NW_AGILE_START_SHADOW, NW_AGILE_START_NESTED, NW_AGILE_START_COUNT };
+enum nw_host_frames { NW_HOST_FRAMES_IN_ORDER, NW_HOST_FRAMES_SCATTERED, NW_HOST_FRAMES_COUNT };
 enum nw_slat { NW_SLAT_EPT, NW_SLAT_NPT, NW_SLAT_COUNT };
 enum nw_tlb_class { NW_TLB_DATA, NW_TLB_INSTRUCTION, NW_TLB_UNIFIED, NW_TLB_CLASS_COUNT };
 enum nw_tlb_policy { NW_TLB_LRU, NW_TLB_PLRU, NW_TLB_RANDOM, NW_TLB_NRU, NW_TLB_SRRIP, NW_TLB_POLICY_COUNT };
+enum nw_cache_policy { NW_CACHE_LRU, NW_CACHE_RANDOM, NW_CACHE_POLICY_COUNT };
+enum nw_cache_index { NW_CACHE_LOW_BITS, NW_CACHE_HASHED, NW_CACHE_INDEX_COUNT };
 enum nw_prefetch { NW_PREFETCH_NONE, NW_PREFETCH_NEXT_PAGE, NW_PREFETCH_COUNT };
 enum nw_page_bits { NW_HOLDS_4K = 1, NW_HOLDS_2M = 2, NW_HOLDS_1G = 4, NW_HOLDS_ALL = 7 };
 
@@ -89,6 +92,8 @@ static inline uint64_t nw_exit_cost_total(const struct nw_exit_cost *c)
 struct nw_cache_config {
     char name[NW_NAME_MAX]; /* "l1d", "l2", "l3", nearest first */
     uint64_t size_bytes, ways, latency_cycles;
+    uint64_t policy; /* enum nw_cache_policy */
+    uint64_t index;  /* enum nw_cache_index */
 };
 
 enum nw_iommu_kind { NW_IOMMU_NONE, NW_IOMMU_VTD };
@@ -114,6 +119,7 @@ struct nw_config {
         uint64_t slat;                    /* enum nw_slat */
         uint64_t levels;                  /* 4 or 5 */
         uint64_t backing;                 /* enum nw_page_policy, 4K | 2M | 1G */
+        uint64_t frames;                  /* enum nw_host_frames */
         uint64_t demand_backing;          /* bool: first uses of guest memory are EPT violations of the model */
         uint64_t memory_bytes;            /* host memory for the guest and its tables; 0 = as much as needed */
         uint64_t vpid;                    /* bool: TLB entries survive exits */
@@ -137,6 +143,8 @@ struct nw_config {
         uint64_t entries, ways, policy;
     } psc_guest[NW_PSC_LEVELS], psc_nested[NW_PSC_LEVELS], nested_tlb;
 
+    /* bool: the guest's PDEs, or what the nested TLB would hold, are entries of the last level's data TLB instead, and compete with translations. */
+    uint64_t guest_pde_in_tlb, nested_tlb_in_tlb;
     uint64_t nested_tlb_tables_only; /* bool: the nested TLB is not asked for the final address */
 
     struct nw_cache_config cache[NW_CACHES_MAX];

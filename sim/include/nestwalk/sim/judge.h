@@ -1,7 +1,7 @@
 /* judge.h - measured against predicted, on chases and processes that nothing was fitted to.
  *
  *     struct nw_judgement j;
- *     if ((s = nw_judge(&measurement, &start, &options, &j, err))) return s; // fits on the first half of the processes, judges on the others
+ *     if ((s = nw_judge(&measurement, &start, &options, &j, err))) return s; // fits on every other process, judges on the others
  *     j.holds, j.regime[i], j.point[i] ...
  *     nw_judgement_fini(&j);
  *
@@ -46,7 +46,7 @@ struct nw_judgement {
 struct nw_judge_options {
     bool nested;        /* a hypervisor is above */
     bool frozen;        /* nothing is fitted: `start` is judged as it is */
-    uint32_t predicted; /* processes of the second half to predict for, each with its own frames; 0: all */
+    uint32_t predicted; /* judged processes to predict for, each with its own frames; 0: all */
     bool (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;
 };

@@ -11,7 +11,8 @@
  *
  * How it is timed. A child process for each repetition, so that every one has other frames; pinned to one processor; all chases in each, in an
  * order that is shuffled anew. A chase is timed in chunks of less than a millisecond by the time-stamp counter, and a chunk during which
- * the kernel took the processor away (ru_nivcsw) is dropped. A sample is the 10th percentile of the chunks, in core cycles: a
+ * the kernel took the processor away (ru_nivcsw) is dropped. A sample is the 10th percentile of the chunks, in core cycles (chases of 8,192 lines and more,
+ * which reach into a cache shared with others, have three times as many samples): a
  * chain of dependent multiplications, 3 cycles each on every x86 processor since 2008, is timed before and after and gives the clock.
  *
  * Nothing is changed on the machine: memory, affinity and counters are the children's own and end with them. */
@@ -52,10 +53,13 @@ struct nw_chase_sample {
     double dtlb_misses; /* an access, by the processor's counter; below 0: there is none */
 };
 
-/* Which frame a page of a region had in one process; of a run of neighbours that lie in neighbouring frames, the first. */
+/* Which frame a page of a region had in one process; of a run of neighbours that lie in neighbouring frames, the first. `pages` may also be
+ * NW_FRAMES_TABLES: frames that Linux made page tables of while the region for 4 KiB pages was filled, numbered upwards; a few may be other
+ * processes'. */
+enum { NW_FRAMES_TABLES = NW_CHASE_PAGES };
 struct nw_frame_run {
     uint32_t process;
-    enum nw_chase_pages pages;
+    uint32_t pages;             /* enum nw_chase_pages, or NW_FRAMES_TABLES */
     uint64_t page, pfn, length; /* page number within the region; 4 KiB units */
 };
 
@@ -85,9 +89,9 @@ struct nw_measurement {
 };
 
 struct nw_measure_options {
-    uint32_t processes, repeats;
-    double chunk_ms; /* below 1 */
-    double seconds;  /* no new process is begun after so long; 0: no limit */
+    uint32_t processes, repeats; /* processes: so many, beside those that *out has */
+    double chunk_ms;             /* below 1 */
+    double seconds;              /* no new process is begun after so long; 0: no limit */
     uint64_t seed;
     uint64_t memory_bytes; /* chases that need more are left out, with a note */
     /* Called several times a second, with the processes begun; false stops with NW_ERR_INTERRUPTED. NULL allowed. */
@@ -95,19 +99,31 @@ struct nw_measure_options {
     void *context;
 };
 
-/* On success *out is filled. NW_ERR_UNSUPPORTED: not x86-64 Linux; NW_ERR_INTERRUPTED; NW_ERR_ENV: no process could be measured. */
+/* Adds processes to *out: an empty measurement, which takes the chases of the plan and the options' seed, or one with processes, whose own chases and seed
+ * are measured again (`plan` may then be NULL). After NW_ERR_INTERRUPTED *out has the processes that came to their end, perhaps none.
+ * NW_ERR_UNSUPPORTED: not x86-64 Linux; NW_ERR_ENV: no process could be measured. */
 enum nw_status nw_measure_chases(struct nw_measurement *out, const struct nw_chase *plan, size_t count,
                                  const struct nw_measure_options *options, struct nw_error *err) NW_MUST_USE;
 void nw_measurement_fini(struct nw_measurement *m);
 void nw_measurement_note(struct nw_measurement *m, const char *format, ...) NW_PRINTF(2, 3);
 
-/* Of one chase over the processes [first, end): the median of each process's median sample, and the smallest and largest of these.
+/* Processes take turns in being fitted on and judged, so that what drifts while they are measured does so for both. */
+enum nw_measure_part { NW_PART_FIT, NW_PART_JUDGE, NW_PARTS };
+static inline enum nw_measure_part nw_measure_part_of(uint32_t process)
+{
+    return process % 2 ? NW_PART_JUDGE : NW_PART_FIT;
+}
+/* Processes of the measurement in that part. */
+uint32_t nw_measure_part_size(const struct nw_measurement *m, enum nw_measure_part part);
+
+/* Of one chase over the processes of a part: the median of each process's least sample, and the smallest and largest of these. Least, because what
+ * disturbs a chase (interrupts, a neighbour that takes lines of a shared cache) only ever makes it slower.
  * `processes` 0: none has a sample. */
 struct nw_chase_figure {
     double cycles, low, high, dtlb_misses;
     uint32_t processes;
 };
-struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, uint32_t first, uint32_t end);
+struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, enum nw_measure_part part);
 
 /* ---- for other timings ---- */
 
