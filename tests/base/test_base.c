@@ -120,6 +120,28 @@ static void frames__are_unique_aligned_and_reused(void **state)
     nw_frames_fini(&f);
 }
 
+static void frames__scattered_have_no_neighbours(void **state)
+{
+    (void)state;
+    enum { FRAMES = 1 << 14 };
+    struct nw_frames f;
+    uint64_t pfn, last = 0, neighbours = 0;
+    uint8_t *seen = calloc(1, 1 << 22);
+    assert_non_null(seen);
+    nw_frames_init(&f, 0x100, UINT64_C(1) << 30);
+    f.scattered = true;
+    for (unsigned i = 0; i < FRAMES; i++) {
+        assert_int_equal(nw_frames_alloc(&f, 12, &pfn, NULL), NW_OK);
+        assert_true(pfn < 1 << 22); /* still within the first 16 GiB */
+        assert_int_equal(seen[pfn]++, 0);
+        neighbours += pfn == last + 1;
+        last = pfn;
+    }
+    assert_true(neighbours < FRAMES / 1000);
+    nw_frames_fini(&f);
+    free(seen);
+}
+
 static void rng__is_the_published_generator_and_components_are_apart(void **state)
 {
     (void)state;
@@ -233,6 +255,7 @@ int main(void)
         cmocka_unit_test(physmem__holds_words_at_any_52_bit_address),
         cmocka_unit_test(physmem__byte_writes_change_those_bytes_only),
         cmocka_unit_test(frames__are_unique_aligned_and_reused),
+        cmocka_unit_test(frames__scattered_have_no_neighbours),
         cmocka_unit_test(rng__is_the_published_generator_and_components_are_apart),
         cmocka_unit_test(bits__fields_and_extension),
         cmocka_unit_test(errors__say_what_and_where_once),

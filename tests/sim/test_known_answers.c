@@ -282,6 +282,114 @@ static void demand_faults__are_counted_once_a_page(void **state)
         }
 }
 
+/* `rounds` times around `count` loads, `spacing` bytes apart. */
+static void replay_cycle(const struct nw_config *c, unsigned count, uint64_t spacing, unsigned rounds,
+                         struct nw_result *r)
+{
+    uint64_t *gva = calloc((size_t)count * rounds, sizeof *gva);
+    struct nw_error err = { 0 };
+    struct nw_source *source;
+    assert_non_null(gva);
+    for (unsigned i = 0; i < count * rounds; i++)
+        gva[i] = UINT64_C(0x40000000) + i % count * spacing;
+    assert_int_equal(nw_memory_source_create(&source, NULL, gva, NULL, (size_t)count * rounds, NULL, 0, 0, &err),
+                     NW_OK);
+    replay(source, c, r);
+    nw_source_destroy(source);
+    free(gva);
+}
+
+/* 24 pages, each in a 2 MiB of its own, and a last TLB of one set of 32 ways: the translations fit, and so do the guest's PDEs in 32 entries of their
+ * own; both together do not, and with true LRU a cycle then never hits. */
+static void guest_pdes__in_the_tlb_compete_with_translations(void **state)
+{
+    (void)state;
+    enum { PAGES = 24, ROUNDS = 4, LARGE = 2 << 20 };
+    struct nw_config c;
+    struct nw_result r;
+    nw_config_init(&c);
+    set(&c, "run.mode", "native");
+    set(&c, "tlb.l1d.entries", "4");
+    set(&c, "tlb.l2.entries", "32");
+    set(&c, "tlb.l2.ways", "32");
+    set(&c, "psc.guest.pde.entries", "32");
+    replay_cycle(&c, PAGES, LARGE, ROUNDS, &r);
+    assert_int_equal(r.walks.count, PAGES);
+    assert_int_equal(r.config.engine, NW_ENGINE_FAST);
+    nw_result_fini(&r);
+    set(&c, "psc.guest.pde.in_tlb", "1");
+    replay_cycle(&c, PAGES, LARGE, ROUNDS, &r);
+    assert_int_equal(r.walks.count, PAGES * ROUNDS);
+    assert_int_equal(r.psc_guest[0].misses, PAGES * ROUNDS);
+    assert_int_equal(r.config.engine, NW_ENGINE_REFERENCE); /* the fast one has no such entries */
+    nw_result_fini(&r);
+    replay_cycle(&c, 15, LARGE, ROUNDS, &r); /* 15 of each fit */
+    assert_int_equal(r.walks.count, 15);
+    nw_result_fini(&r);
+    replay_cycle(&c, 31, 4096, ROUNDS, &r); /* one PDE for all */
+    assert_int_equal(r.walks.count, 31);
+    assert_int_equal(r.psc_guest[0].hits, 30);
+    nw_result_fini(&r);
+    nw_config_fini(&c);
+}
+
+/* A walk of 4 KiB pages in a guest of four levels asks for the frames of four tables and of the data; only the data's differ here. */
+static void nested_translations__in_the_tlb_compete_with_translations(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 4 };
+    struct nw_config c;
+    struct nw_result r;
+    nw_config_init(&c);
+    set(&c, "run.mode", "nested");
+    set(&c, "tlb.l1d.entries", "4");
+    set(&c, "tlb.l2.entries", "32");
+    set(&c, "tlb.l2.ways", "32");
+    set(&c, "nested_tlb.in_tlb", "1");
+    replay_cycle(&c, 24, 4096, ROUNDS, &r); /* 24 translations, 24 frames of data, 4 of tables */
+    assert_int_equal(r.walks.count, 24 * ROUNDS);
+    nw_result_fini(&r);
+    set(&c, "nested_tlb.tables_only", "1");
+    replay_cycle(&c, 24, 4096, ROUNDS, &r);
+    assert_int_equal(r.walks.count, 24);
+    assert_int_equal(r.nested_tlb.misses, 4);
+    assert_int_equal(r.nested_tlb.hits, 23 * 4);
+    nw_result_fini(&r);
+    nw_config_fini(&c);
+}
+
+/* The leaf entries of ten pages 2 MiB apart lie at one offset of ten table pages, so that by low bits their lines share a set of eight ways: true LRU
+ * keeps none of a cycle, a random choice some, and a hash spreads them over the sets. */
+static void caches__hashed_and_random_keep_what_low_bits_and_lru_do_not(void **state)
+{
+    (void)state;
+    enum { PAGES = 10, ROUNDS = 200, LARGE = 2 << 20, COLD = 4 * PAGES };
+    static const struct {
+        const char *index, *policy;
+        uint64_t least, most;
+    } row[] = { { "low-bits", "lru", 0, COLD },
+                { "hashed", "lru", PAGES * (ROUNDS - 1), PAGES * ROUNDS + COLD },
+                { "low-bits", "random", PAGES * ROUNDS / 4, PAGES * ROUNDS * 9 / 10 } };
+    struct nw_config c;
+    struct nw_result r;
+    nw_config_init(&c);
+    set(&c, "run.mode", "native");
+    set(&c, "tlb.l1d.entries", "4");
+    set(&c, "tlb.l2.entries", "8");
+    set(&c, "tlb.l2.ways", "8");
+    set(&c, "psc.guest.pde.entries", "32");
+    for (size_t i = 0; i < NW_ARRAY_LEN(row); i++) {
+        set(&c, "memory.l1d.index", row[i].index);
+        set(&c, "memory.l1d.policy", row[i].policy);
+        replay_cycle(&c, PAGES, LARGE, ROUNDS, &r);
+        assert_int_equal(r.walks.count, PAGES * ROUNDS);
+        assert_in_range(r.cache[0].hits, row[i].least, row[i].most);
+        assert_int_equal(r.config.engine, i ? NW_ENGINE_REFERENCE : NW_ENGINE_FAST);
+        nw_result_fini(&r);
+    }
+    nw_config_fini(&c);
+}
+
 static void simulated_memory__used_up_is_an_error(void **state)
 {
     (void)state;
@@ -332,6 +440,9 @@ int main(void)
         cmocka_unit_test(walks__with_ideal_caches_read_only_the_leaves),
         cmocka_unit_test(costs__add_up_from_the_profile),
         cmocka_unit_test(demand_faults__are_counted_once_a_page),
+        cmocka_unit_test(guest_pdes__in_the_tlb_compete_with_translations),
+        cmocka_unit_test(nested_translations__in_the_tlb_compete_with_translations),
+        cmocka_unit_test(caches__hashed_and_random_keep_what_low_bits_and_lru_do_not),
         cmocka_unit_test(simulated_memory__used_up_is_an_error),
         cmocka_unit_test(replay__stops_when_asked),
     };
