@@ -217,15 +217,15 @@ static void slowdown_target(const struct nw_allocation_config *c, struct nw_allo
 }
 
 static const struct nw_allocation_policy
-    policy_none = { "none", "no balloon: everybody may have its limit", none },
-    policy_shares = { "shares", "in proportion to shares, of what each uses", shares },
-    policy_idle_tax = { "idle-tax", "in proportion to shares, where idle pages cost more", idle_tax },
-    policy_working_set = { "working-set", "everybody its estimated working set and some slack", working_set },
+    policy_none = { "none", "no balloon: everybody may have its limit", false, none },
+    policy_shares = { "shares", "in proportion to shares, of what each uses", false, shares },
+    policy_idle_tax = { "idle-tax", "in proportion to shares, where idle pages cost more", true, idle_tax },
+    policy_working_set = { "working-set", "everybody its estimated working set and some slack", true, working_set },
     policy_mom = { "mom", "oVirt's Memory Overcommitment Manager: all shrink or grow with the host's free memory",
-                   mom },
-    policy_tracking = { "tracking", "keeps the host's free memory between two marks", tracking },
-    policy_slowdown = { "slowdown", "the least slowed guest gives to the most slowed", slowdown },
-    policy_slowdown_target = { "slowdown-target", "each guest as little as keeps its slowdown at the goal",
+                   false, mom },
+    policy_tracking = { "tracking", "keeps the host's free memory between two marks", false, tracking },
+    policy_slowdown = { "slowdown", "the least slowed guest gives to the most slowed", false, slowdown },
+    policy_slowdown_target = { "slowdown-target", "each guest as little as keeps its slowdown at the goal", false,
                                slowdown_target };
 const struct nw_allocation_policy *const nw_allocation_policies[] = { &policy_none,
                                                                       &policy_shares,

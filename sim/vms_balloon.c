@@ -97,7 +97,9 @@ void balloon_decide(struct vms *v, uint64_t now)
         struct vm *vm = &v->vm[i];
         if (!vm->started || is_gone(vm))
             continue;
-        if (b->estimator)
+        if (!nw_allocation_policies[b->policy]->by_active)
+            vm->active = (double)used_pages(vm); /* nobody asks, and nobody samples */
+        else if (b->estimator)
             vm->active = monitor_active(v, vm, (double)used_pages(vm));
         else
             estimate(v, vm);

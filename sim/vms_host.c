@@ -97,7 +97,7 @@ static void pack(struct vms *v, uint32_t slot, uint64_t *t)
 
 /* ---- writing ---- */
 
-static int by_slot(const void *a, const void *b)
+static int by_number(const void *a, const void *b)
 {
     const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
@@ -110,7 +110,7 @@ static void write_pending(struct vms *v, uint64_t now, uint64_t *t)
     uint64_t done = 0;
     if (!p->count)
         return;
-    qsort(p->item, p->count, sizeof *p->item, by_slot);
+    qsort(p->item, p->count, sizeof *p->item, by_number);
     for (size_t i = 0, n; i < p->count; i += n) {
         for (n = 1; i + n < p->count && p->item[i + n] == p->item[i] + n; n++) {
         }
@@ -630,19 +630,32 @@ void host_overwrite(struct vms *v, struct vm *vm, uint32_t page, uint64_t conten
 
 /* ---- scans of accessed flags ---- */
 
+static void scan_page(struct vms *v, uint32_t page)
+{
+    struct nw_page *p = nw_hostmem_at(v->h, page);
+    if (p->backing != NW_BACKING_FRAME || is_hypervisor(v, page) || !(p->flags & NW_PAGE_ACCESSED))
+        return;
+    host_hit(v, vm_of(v, page), &v->h->frame[p->place]);
+    p->flags &= (uint8_t)~NW_PAGE_ACCESSED;
+}
+
+/* The host looks at all pages in order. Only those whose flags are set make a difference: when they are few and known, they alone are looked at here. */
 void host_scan(struct vms *v, uint64_t now)
 {
-    struct nw_hostmem *h = v->h;
     uint64_t looked = 0;
-    for (uint64_t i = 0; i < h->pages; i++) {
-        struct nw_page *p = nw_hostmem_at(h, (uint32_t)i);
-        if (p->backing != NW_BACKING_FRAME || is_hypervisor(v, (uint32_t)i))
-            continue;
-        looked++;
-        vm_of(v, (uint32_t)i)->counters.scanned++;
-        if (p->flags & NW_PAGE_ACCESSED)
-            host_hit(v, vm_of(v, (uint32_t)i), &h->frame[p->place]);
-        p->flags &= (uint8_t)~NW_PAGE_ACCESSED;
+    if (v->touched_more || v->touched_count > v->h->pages / 16) {
+        for (uint64_t i = 0; i < v->h->pages; i++)
+            scan_page(v, (uint32_t)i);
+    } else {
+        qsort(v->touched, v->touched_count, sizeof *v->touched, by_number);
+        for (uint32_t i = 0; i < v->touched_count; i++)
+            scan_page(v, v->touched[i]);
+    }
+    v->touched_count = 0;
+    v->touched_more = false;
+    for (unsigned i = 0; i < v->vms; i++) {
+        looked += v->h->guest[i].resident;
+        v->vm[i].counters.scanned += v->h->guest[i].resident;
     }
     v->host.scans++;
     v->host.scanned_pages += looked;
@@ -716,6 +729,8 @@ enum nw_status host_begin(struct vms *v, struct nw_error *err)
     v->pool_limit = (uint64_t)(c->swap.zswap_pool * (double)frames);
     if (v->packs && !s && !(v->packed = calloc(slots + 1, sizeof *v->packed)))
         s = nw_fail_nomem(err, "zswap");
+    if (!s && !(v->touched = calloc(TOUCHED_MOST, sizeof *v->touched)))
+        s = nw_fail_nomem(err, "the host's scans");
     for (unsigned i = 0; i < v->vms; i++)
         v->hypervisor_pages += v->vm[i].config->hypervisor >> NW_PAGE_LOG2;
     return s;
@@ -731,4 +746,5 @@ void host_end(struct vms *v)
     free(v->packed);
     free(v->pool.item);
     free(v->pending.item);
+    free(v->touched);
 }

@@ -18,7 +18,7 @@
 /* What a virtual page is: nothing yet, a page of the guest's memory, or a block of its swap area. */
 #define VSLOT_NONE       NW_NONE32
 #define VSLOT_NOT_A_PAGE (UINT32_C(1) << 31)
-enum { LEAF_LOG2 = 9, LEAF_PAGES = 1 << LEAF_LOG2, RECENT_LEAVES = 256, RECLAIM_BATCH = 32 };
+enum { LEAF_LOG2 = 9, LEAF_PAGES = 1 << LEAF_LOG2, RECENT_LEAVES = 256, RECLAIM_BATCH = 32, TOUCHED_MOST = 1 << 16 };
 
 /* 512 virtual pages of one work. The number of a virtual page is its leaf's number and its place there; files are on the disk in that order. */
 struct leaf {
@@ -117,6 +117,9 @@ struct vms {
     uint64_t hint_ns; /* when the guests' hints come; UINT64_MAX: nobody has asked */
     unsigned informed_next;
     uint64_t collapse_hand, hypervisor_hand, hypervisor_pages;
+    uint32_t *touched; /* pages whose accessed flags were set since the last scan: NULL, or TOUCHED_MOST of them */
+    uint32_t touched_count;
+    bool touched_more; /* and others */
     uint64_t reports;
     uint32_t reported_free[NW_VMS_HISTORY_MAX];
     struct nw_rng rng;
@@ -152,6 +155,17 @@ void host_reclaim_in_background(struct vms *v, uint64_t now);
 void host_dirtied(struct vms *v, struct vm *vm, uint64_t *t);
 void host_hold_to_limit(struct vms *v, struct vm *vm, uint64_t *t);
 void host_scan(struct vms *v, uint64_t now);
+/* The accessed flag of a page that has a frame is set. */
+static inline void host_touched(struct vms *v, uint32_t page, struct nw_page *p)
+{
+    if (p->flags & NW_PAGE_ACCESSED)
+        return;
+    p->flags |= NW_PAGE_ACCESSED;
+    if (NW_LIKELY(v->touched_count < TOUCHED_MOST))
+        v->touched[v->touched_count++] = page;
+    else
+        v->touched_more = true;
+}
 void host_kill(struct vms *v, struct vm *vm, uint64_t now, enum nw_vms_state state, const char *why);
 uint64_t host_limit_pages(const struct vm *vm);
 

@@ -137,7 +137,7 @@ static bool have_accesses(struct vms *v, struct vm *vm, uint64_t until)
 static bool walked(struct vms *v, struct vm *vm, uint64_t vpn, uint32_t page, bool store, uint64_t *t)
 {
     if (walk_access(v, vm, vpn, page, store, t) && nw_hostmem_at(v->h, page)->backing == NW_BACKING_FRAME)
-        nw_hostmem_at(v->h, page)->flags |= NW_PAGE_ACCESSED;
+        host_touched(v, page, nw_hostmem_at(v->h, page));
     return !v->failed && !vm->done;
 }
 
@@ -172,9 +172,9 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
         else
             vm->counters.read_ahead_used++;
     }
-    p->flags |= (NW_LIKELY(!vm->watch) || monitor_access(v, vm, page, owner)) && NW_LIKELY(!vm->tables)
-                    ? NW_PAGE_ACCESSED | NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED
-                    : NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED;
+    p->flags |= NW_PAGE_GUEST_ACCESSED | NW_PAGE_SAMPLED;
+    if ((NW_LIKELY(!vm->watch) || monitor_access(v, vm, page, owner)) && NW_LIKELY(!vm->tables))
+        host_touched(v, page, p);
     if (v->exact)
         host_hit(v, vm, f);
     if (!store)

@@ -146,8 +146,10 @@ static void hook_nested_fill(void *context, gpa_t gpa, const struct nw_nested_re
                                         .hpa = t->hpa.v & ~(NW_BIT(t->page_log2) - 1),
                                         .payload = { t->allowed, t->dirty } };
     nw_tlb_insert(&s->nested_tlb, &entry, NULL);
-    if (!q->final) /* the walk has set the accessed flag of a table's page */
-        nw_hostmem_at(s->v->h, page_behind(s->v, t->hpa.v))->flags |= NW_PAGE_ACCESSED;
+    if (!q->final) { /* the walk has set the accessed flag of a table's page */
+        const uint32_t page = page_behind(s->v, t->hpa.v);
+        host_touched(s->v, page, nw_hostmem_at(s->v->h, page));
+    }
 }
 
 static void hook_reference(void *context, const struct nw_reference *reference)

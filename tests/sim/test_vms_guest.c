@@ -152,6 +152,45 @@ static void mom__goes_by_the_mean_of_reports(void **state)
     assert_true(inflated[0] > 2000 && inflated[1] < inflated[0]);
 }
 
+/* A few pages that stay in use, the oldest of all: scans see that they are, though they look at what was touched only. */
+static void scans__see_the_few_pages_that_are_used(void **state)
+{
+    (void)state;
+    static const char *const policies[] = { "lru", "clock", "two-list", "mglru", "s3fifo" };
+    for (unsigned i = 0; i < sizeof policies / sizeof *policies; i++) {
+        struct nw_vms_config c;
+        struct nw_error err = { 0 };
+        size_t w;
+        nw_vms_config_init(&c);
+        set(&c, "host.memory", "48M");
+        set(&c, "host.cores", "2");
+        set(&c, "swap.policy", policies[i]);
+        set(&c, "swap.scan_ns", "10000000");
+        set(&c, "swap.read_ahead", "1");
+        guest(&c, "old", "sequential", "32M", "8192");
+        set(&c, "vm.old.memory", "40M");
+        assert_int_equal(nw_vms_config_add_work(&c, 0, &w, &err), NW_OK);
+        set(&c, "vm.old.work.1.generate", "uniform");
+        set(&c, "vm.old.work.1.span", "512K");
+        set(&c, "vm.old.work.1.accesses", "50000");
+        set(&c, "vm.old.work.1.access_ns", "10000");
+        set(&c, "vm.old.work.1.memory_of", "1");
+        guest(&c, "new", "sequential", "32M", "8192");
+        set(&c, "vm.new.memory", "40M");
+        set(&c, "vm.new.start_ns", "100000000");
+        set(&c, "vm.new.work.access_ns", "30000");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, policies[i]);
+        assert_true(r.guest[0].counters.swapped_out > 1000);
+        assert_int_equal(r.host.scanned_pages, r.guest[0].counters.scanned + r.guest[1].counters.scanned);
+        assert_true(r.host.scanned_pages > 8192 * (r.host.scans / 2));
+        if (r.guest[0].counters.swapped_in > 0)
+            fail_msg("%s: %d pages were read in", policies[i], (int)r.guest[0].counters.swapped_in);
+        nw_vms_result_fini(&r);
+        nw_vms_config_fini(&c);
+    }
+}
+
 /* The VMM processes' pages that were never touched are not looked for among what can be taken. */
 static void hypervisor__pages_take_no_frame_while_there_is_none(void **state)
 {
@@ -183,6 +222,7 @@ int main(void)
         cmocka_unit_test(work__goes_on_in_the_memory_of_another),
         cmocka_unit_test(pause__leaves_the_core_to_others),
         cmocka_unit_test(mom__goes_by_the_mean_of_reports),
+        cmocka_unit_test(scans__see_the_few_pages_that_are_used),
         cmocka_unit_test(hypervisor__pages_take_no_frame_while_there_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

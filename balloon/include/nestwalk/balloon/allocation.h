@@ -14,6 +14,7 @@
 #ifndef NESTWALK_BALLOON_ALLOCATION_H
 #define NESTWALK_BALLOON_ALLOCATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,7 @@ struct nw_allocation_config {
 
 struct nw_allocation_policy {
     const char *name, *doc;
+    bool by_active; /* it goes by the guests' `active` */
     void (*targets)(const struct nw_allocation_config *c, struct nw_allocation_guest *g, size_t guests, uint64_t pages);
 };
 extern const struct nw_allocation_policy *const nw_allocation_policies[];       /* NULL at the end */
