@@ -44,7 +44,7 @@ static const struct nw_option options[] = {
                     "Which of the process's memory: its largest writable mapping (default), all writable ones, or an "
                     "address range in hexadecimal." },
     [OPT_HASH_PAGES] = { "hash-pages", 0, NULL,
-                         "Working sets: what pages hold as well, as a hash and as the size that zstd makes of it." },
+                         "What pages hold as well, as a hash and as the size that zstd makes of it." },
     [OPT_OUT] = { "output", 'o', "OUT.nwt", "The trace to write." },
     [OPT_LIST] = { "list", 0, NULL, "Show the workloads and their defaults." },
     [OPT_JSON] = { "json", 0, NULL, "Print what was captured (or the list) as JSON." },
@@ -111,10 +111,10 @@ static void print_json(const char *out, const struct nw_capture_result *r)
            ", \"fetch\": %" PRIu64 ", \"load\": %" PRIu64 ", \"store\": %" PRIu64
            " },\n  \"events\": { \"page_fault\": %" PRIu64 ", \"cr_write\": %" PRIu64 ", \"invlpg\": %" PRIu64
            ", \"table_write\": %" PRIu64 ", \"table_page\": %" PRIu64 ", \"guest_walk\": %" PRIu64
-           " },\n  \"guest_walk_entries\": %" PRIu64 ", \"walks_unmatched\": %" PRIu64
+           ", \"page_content\": %" PRIu64 " },\n  \"guest_walk_entries\": %" PRIu64 ", \"walks_unmatched\": %" PRIu64
            ", \"access_digest\": \"%016" PRIx64 "\", \"checksum_verified\": %s, \"kvm_backend\": ",
            end_name[r->end], r->instructions, r->fetches + r->loads + r->stores, r->fetches, r->loads, r->stores,
-           r->page_faults, r->cr_writes, r->invlpgs, r->table_writes, r->table_pages, r->guest_walks,
+           r->page_faults, r->cr_writes, r->invlpgs, r->table_writes, r->table_pages, r->guest_walks, r->page_contents,
            r->guest_walk_entries, r->walks_unmatched, r->access_digest, r->checksum_verified ? "true" : "false");
     nw_cli_json_string(stdout, r->kvm_backend);
     printf(", \"seconds\": %.3f }\n", r->seconds);
@@ -132,6 +132,8 @@ static void print_text(const char *out, const struct nw_capture_result *r)
         printf("  %" PRIu64 " guest walks by KVM with %" PRIu64 " entries; %" PRIu64
                " of them for no access of the guest\n",
                r->guest_walks, r->guest_walk_entries, r->walks_unmatched);
+    if (r->page_contents)
+        printf("  what %" PRIu64 " pages hold that are not zeros\n", r->page_contents);
     printf("  %s; result %s; KVM backend %s; %.1f s\n", end_text[r->end],
            r->checksum_verified ? "equals the host's" : "not checked: the guest did not run to its end", r->kvm_backend,
            r->seconds);
@@ -207,7 +209,7 @@ static int parse(const struct nw_command *self, struct nw_cli_parser *parser, st
         case OPT_OUT: r->guest.path = r->set.path = value; break;
         case OPT_LIST: r->list = true; break;
         case OPT_JSON: r->json = true; break;
-        case OPT_HASH_PAGES: r->set.contents = true; break;
+        case OPT_HASH_PAGES: r->set.contents = r->guest.contents = true; break;
         case OPT_PAGES:
             if (strcmp(value, "4K") && strcmp(value, "2M"))
                 return nw_cli_usage(self, "--pages %s: 4K or 2M", value);
@@ -248,8 +250,6 @@ static int run(const struct nw_command *self, int argc, char **argv)
         r.set.via = (enum nw_working_set_via)(r.via - WORKING_SET_VIAS);
     else
         r.guest.via = (enum nw_capture_via)r.via;
-    if (r.set.contents && !of_set)
-        return nw_cli_usage(self, "--hash-pages goes with --via dirty-ring, dirty-log, clear-refs and idle");
     const bool of_process = of_set && !nw_working_set_via_guest(r.set.via);
     if (of_process != (r.set.pid != 0))
         return nw_cli_usage(self, "--pid PID goes with --via clear-refs and --via idle, and they with it");

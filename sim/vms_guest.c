@@ -529,6 +529,17 @@ static void read_swap(struct vms *v, struct vm *vm, uint32_t page, uint32_t bloc
     host_disk_request(v, vm, false, swap_position(vm, first), last - first + 1, t);
 }
 
+/* The page was there before the trace began. */
+static void hold_content(struct vms *v, struct vm *vm, uint32_t page, uint32_t owner, uint64_t *t)
+{
+    const uint64_t content = contents_at_first_touch(vm, leaf_vpn(leaf_of(vm, owner)) | (owner & (LEAF_PAGES - 1)));
+    if (!content || v->failed || vm->done)
+        return;
+    host_make_writable(v, vm, page, t);
+    if (!v->failed && nw_hostmem_at(v->h, page)->backing == NW_BACKING_FRAME)
+        nw_hostmem_store(v->h, page, content);
+}
+
 uint32_t guest_fault(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t)
 {
     if (NW_UNLIKELY(vm->tables != NULL) && !walk_reserve(v, vm, t))
@@ -545,6 +556,8 @@ uint32_t guest_fault(struct vms *v, struct vm *vm, uint32_t owner, uint64_t *t)
             host_fault(v, vm, page, t); /* zeros are what it gets */
         else
             host_overwrite(v, vm, page, 0, false, t);
+        if (NW_UNLIKELY(vm->contents != NULL))
+            hold_content(v, vm, page, owner, t);
     } else {
         read_swap(v, vm, page, was & ~VSLOT_NOT_A_PAGE, t);
     }

@@ -92,6 +92,7 @@ struct vm {
     uint64_t decided_ns, decided_accesses, shown_ns, shown_accesses;
 
     struct nw_replacement *policy; /* swap.scope=vm */
+    struct contents *contents;     /* vms_contents.c; NULL: the work's trace says nothing of its pages */
     struct tables *tables;         /* vms_walk.c; NULL: host.fidelity=page */
     struct watch *watch;           /* vms_monitor.c; NULL: nobody looks at its accesses one by one */
     unsigned hypervisor_at;
@@ -211,6 +212,14 @@ uint64_t guest_block_position(const struct vm *vm, uint32_t owner);
 bool guest_is_file(const struct vm *vm, uint32_t owner);
 /* The next page that the guest's own clock would take; NW_NONE32 without. Moves the hand. */
 uint32_t guest_coldest(struct vms *v, struct vm *vm, bool resident);
+
+/* ---- vms_contents.c ---- */
+/* Of a work whose trace has page tables: a page of guest-physical memory holds this when the trace begins. */
+void contents_tell(struct vms *v, struct vm *vm, uint64_t gpn, uint64_t content);
+/* What the virtual page, which is touched for the first time, holds. Only with vm->contents. */
+uint64_t contents_at_first_touch(const struct vm *vm, uint64_t vpn);
+/* Before the work's source is closed. */
+void contents_end(struct vm *vm);
 
 /* ---- vms_balloon.c ---- */
 enum nw_status balloon_begin(struct vms *v, struct nw_error *err) NW_MUST_USE;

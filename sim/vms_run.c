@@ -81,6 +81,7 @@ static uint64_t work_delay(const struct vm *vm)
 static void next_work(struct vms *v, struct vm *vm)
 {
     const struct nw_vms_work *w = &vm->config->work[vm->work];
+    contents_end(vm);
     nw_source_destroy(vm->source);
     vm->source = NULL;
     if (++vm->repeat < w->repeat) {
@@ -193,8 +194,8 @@ static bool access_page(struct vms *v, struct vm *vm, uint64_t vpn, bool store, 
 }
 
 /* What the trace says of pages' contents before its next access. A page-hash or page-content event is what the last stores left, so it costs what making the page writable costs, and no
- * access. MODEL: its GPA is taken for an address of the work, which holds for traces of guest-physical addresses; of traces with page tables it is not used.
- * False: not all of them yet, as it is `until` or the guest is at its end. */
+ * access. MODEL: its GPA is taken for an address of the work, which holds for traces of guest-physical addresses; of traces with page tables what comes before the first access is kept for
+ * the pages' first touches. False: not all of them yet, as it is `until` or the guest is at its end. */
 static bool take_events(struct vms *v, struct vm *vm, uint64_t until)
 {
     const struct nw_block *b = &vm->block;
@@ -204,11 +205,15 @@ static bool take_events(struct vms *v, struct vm *vm, uint64_t until)
         if (v->failed || vm->done || vm->now >= until)
             return false;
         const struct nw_event *e = &b->event[vm->event];
-        if ((e->kind != NW_EV_PAGE_HASH && e->kind != NW_EV_PAGE_CONTENT) || !physical)
+        if ((e->kind != NW_EV_PAGE_HASH && e->kind != NW_EV_PAGE_CONTENT) || (!physical && (b->first_access || e->at)))
             continue;
         const uint64_t content = guest_content_of_trace(e->arg[1], e->kind == NW_EV_PAGE_CONTENT ? e->arg[2] : 0);
         const uint64_t stores = vm->counters.stores;
         vm->counters.hashes++;
+        if (!physical) {
+            contents_tell(v, vm, e->arg[0] >> NW_PAGE_LOG2, content);
+            continue;
+        }
         access_page(v, vm, (e->arg[0] + base) >> NW_PAGE_LOG2, true, &content, &vm->now);
         vm->counters.stores = stores; /* the trace has it among its accesses */
     }
@@ -651,6 +656,7 @@ static enum nw_status begin_guests(struct vms *v)
 static void end_guests(struct vms *v)
 {
     for (unsigned i = 0; v->vm && i < v->vms; i++) {
+        contents_end(&v->vm[i]);
         nw_source_destroy(v->vm[i].source);
         free(v->vm[i].work_ns);
         guest_end(&v->vm[i]);

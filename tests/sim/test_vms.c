@@ -747,6 +747,75 @@ static void sharing__finds_the_contents_that_a_trace_tells(void **state)
     unlink(path);
 }
 
+/* A trace with page tables: 64 virtual pages from 1 GiB on lie in guest-physical pages 100 and on, the first half of which hold one content each of four, before the trace begins. They are only
+ * read: KSM finds the 32 of both guests behind four frames, and the others as zeros. What the trace tells of
+ * a page later is not used. */
+static void sharing__finds_contents_through_the_tables_of_a_trace(void **state)
+{
+    (void)state;
+    enum { PAGES = 64, TOLD = 32, FIRST_GPN = 100 };
+    const uint64_t base = UINT64_C(1) << 30;
+    char path[] = "/tmp/nestwalk-vms-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    struct nw_error err = { 0 };
+    struct nw_trace_info info;
+    struct nw_nwt_writer *w;
+    nw_trace_info_init(&info);
+    info.has_tables = true;
+    info.gpa_bits = 40;
+    info.vcpu[0] = (struct nw_vcpu_state){ .cr0 = 0x80000001, .cr3 = 0x1000, .cr4 = 1 << 5, .efer = 0x500 };
+    info.table_count = 4;
+    info.table = calloc(4, sizeof *info.table);
+    for (unsigned i = 0; i < 4; i++)
+        info.table[i].gpa = (i + 1) * 0x1000;
+    info.table[0].word[0] = 0x2007;
+    info.table[1].word[1] = 0x3007;
+    info.table[2].word[0] = 0x4007;
+    for (uint64_t i = 0; i < PAGES; i++)
+        info.table[3].word[i] = (FIRST_GPN + i) << 12 | 7;
+    assert_int_equal(nw_nwt_writer_create(&w, path, &info, &err), NW_OK);
+    for (uint64_t i = 0; i < TOLD; i++) {
+        const struct nw_event e = { .kind = NW_EV_PAGE_CONTENT, .arg = { (FIRST_GPN + i) << 12, 1000 + i % 4, 500 } };
+        assert_int_equal(nw_nwt_write_event(w, &e, &err), NW_OK);
+    }
+    for (int round = 0; round < 100; round++)
+        for (uint64_t i = 0; i < PAGES; i++)
+            assert_int_equal(nw_nwt_write_access(w, base + i * 4096, nw_kind_make(NW_LOAD, 8, true), &err), NW_OK);
+    const struct nw_event late = { .kind = NW_EV_PAGE_CONTENT, .arg = { (FIRST_GPN + 40) << 12, 7777, 500 } };
+    assert_int_equal(nw_nwt_write_event(w, &late, &err), NW_OK);
+    assert_int_equal(nw_nwt_writer_close(w, &err), NW_OK);
+    nw_trace_info_fini(&info);
+
+    struct nw_vms_config c;
+    size_t g, k;
+    nw_vms_config_init(&c);
+    set(&c, "host.memory", "64M");
+    assert_int_equal(nw_vms_config_add_guest(&c, "a", &g, &err), NW_OK);
+    assert_int_equal(nw_vms_config_add_work(&c, g, &k, &err), NW_OK);
+    set(&c, "vm.a.work.trace", path);
+    set(&c, "vm.a.work.access_ns", "1000");
+    set(&c, "vm.a.memory", "16M");
+    set(&c, "vm.a.kernel", "0");
+    set(&c, "vm.a.count", "2");
+    set(&c, "sharing.kind", "ksm");
+    set(&c, "sharing.pages_to_scan", "4000");
+    set(&c, "sharing.sleep_ns", "100000");
+    set(&c, "sharing.page_ns", "1");
+    for (int walk = 0; walk < 2; walk++) {
+        set(&c, "host.fidelity", walk ? "walk" : "page");
+        struct nw_vms_result r = run(&c);
+        check_sound(&r, "contents through tables");
+        assert_int_equal(r.guest[0].counters.hashes, TOLD);
+        assert_int_equal(r.host.frames_shared, 4 + 1);
+        assert_int_equal(r.host.shared_users, 2 * PAGES);
+        nw_vms_result_fini(&r);
+    }
+    nw_vms_config_fini(&c);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -772,6 +841,7 @@ int main(void)
         cmocka_unit_test(sharing__breaks_that_another_guest_can_be_seen_by),
         cmocka_unit_test(moved__says_who_took_whose_frames),
         cmocka_unit_test(sharing__finds_the_contents_that_a_trace_tells),
+        cmocka_unit_test(sharing__finds_contents_through_the_tables_of_a_trace),
         cmocka_unit_test(config__every_default_is_allowed),
         cmocka_unit_test(config__choices_are_the_policies),
         cmocka_unit_test(config__nonsense_is_refused),

@@ -30,9 +30,6 @@ check "a working set of no process" 2 $?
 has "a working set of no process" "--pid" err.txt
 "$NESTWALK" capture --workload btree --pid $$ -o a.nwt 2>err.txt
 check "a process to be stepped" 2 $?
-"$NESTWALK" capture --workload btree --hash-pages -o a.nwt 2>err.txt
-check "contents of a guest that is stepped" 2 $?
-has "contents of a guest that is stepped" "dirty-ring, dirty-log" err.txt
 "$NESTWALK" capture --via idle --pid $$ --range 10-20 -o a.nwt 2>err.txt
 check "a range that is not of whole pages" 2 $?
 has "a range that is not of whole pages" "START-END" err.txt
@@ -143,6 +140,20 @@ check "the trace of written pages is sound" 0 $?
 check "dirty-log with contents" 0 $?
 check "contents were read" true "$(jq '.contents | .pages > 60 and .unreadable == 0 and .distinct > 60 and .packed_bytes > 60' h.json)"
 check "each is an event" "$(jq .contents.events h.json)" "$("$NESTWALK" trace dump h.nwt | grep -c page-content)"
+
+"$NESTWALK" capture --workload btree --size 512K --operations 500 --instructions 3000 --hash-pages --json -o s.nwt >s.json 2>err.txt
+check "stepped, with contents" 0 $?
+check "pages that are not zeros" true "$(jq '.events.page_content > 50' s.json)"
+cat >s.xml <<'X'
+<guests xmlns="urn:nestwalk:guests:1" name="stepped">
+  <host memory="64M"/>
+  <sharing kind="ksm" sleep-ns="100000" pages-to-scan="10000" page-ns="1"/>
+  <vm name="a" memory="16M" kernel="0" count="2"><work trace="s.nwt" access-ns="1000"/></vm>
+</guests>
+X
+"$NESTWALK" run s.xml --json r.json >/dev/null 2>err.txt
+check "two guests of it" 0 $?
+check "share what was there" true "$(jq '.runs[0] | (.guest.page_hashes > 100) and .sharing.merged > 10 and .lost == 0' r.json)"
 
 "$NESTWALK" capture --workload gups --instructions 3000 --via tracepoints -o d.nwt >out.txt 2>err.txt
 status=$?

@@ -10,6 +10,7 @@
 #include <nestwalk/base/addr.h>
 #include <nestwalk/base/bits.h>
 #include <nestwalk/traces/nwt.h>
+#include <nestwalk/traces/page_content.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,27 @@ static enum nw_status file_open(struct capture *c, struct nw_error *err)
     return s;
 }
 
+/* What the guest's memory holds as the region begins, but for what is zeros and so may never have been used. */
+static enum nw_status contents_record(struct capture *c, struct nw_error *err)
+{
+    static const unsigned char zeros[NW_PAGE_BYTES];
+    struct nw_page_packer *packer;
+    if (!c->g.o->contents)
+        return NW_OK;
+    enum nw_status s = nw_page_packer_create(&packer, err);
+    if (s)
+        return s;
+    for (uint64_t gpa = 0; gpa < c->vm.memory_bytes && !s; gpa += NW_PAGE_BYTES) {
+        if (!memcmp(c->vm.memory + gpa, zeros, sizeof zeros))
+            continue;
+        const struct nw_event e = nw_page_content_event(gpa, nw_page_content_of(packer, c->vm.memory + gpa));
+        s = c->file.sink.event(&c->file.sink, &e, err);
+        c->g.result->page_contents++;
+    }
+    nw_page_packer_destroy(packer);
+    return s;
+}
+
 /* ---- the region of interest, stepped ---- */
 
 static enum nw_status marker(struct capture *c, enum nw_marker_type type, uint64_t id, struct nw_error *err)
@@ -172,6 +194,8 @@ static enum nw_status region(struct capture *c, struct nw_error *err)
         s = file_open(c, err);
     if (!s && c->g.o->checked_instructions)
         s = checker_create(&r->checker, &c->vm, err);
+    if (!s)
+        s = contents_record(c, err);
     if (!s)
         s = vm_step_on(&c->vm, entry, err);
     if (!s)

@@ -51,6 +51,7 @@ struct nw_capture_options {
     uint64_t seed;             /* default 42 */
     uint64_t
         instructions_max; /* the region of interest is cut after so many guest instructions; default 1,000,000; 0: no limit */
+    bool contents;        /* the trace begins with page-content events of the guest's memory, but for pages of zeros */
     bool large_pages; /* the workload's memory in 2 MiB pages where they fit; default 4 KiB */
     enum nw_capture_via via;
     double timeout_seconds; /* of the whole capture; default 120; 0: none */
@@ -72,6 +73,7 @@ struct nw_capture_result {
     uint64_t page_faults, cr_writes, invlpgs, table_writes, table_pages; /* events in the trace */
     uint64_t guest_walks, guest_walk_entries;                            /* NW_CAPTURE_TRACEPOINTS only */
     uint64_t walks_unmatched; /* walks KVM made for no recorded access (its own look-ahead); in the trace as well */
+    uint64_t page_contents;   /* page-content events */
     uint64_t access_digest;   /* of all accesses, in order: equal for equal sequences */
     bool checksum_verified;   /* the workload ran to its end and its result equals the host's */
     uint64_t checksum, steps; /* KVM_RUN calls that made a step */
