@@ -1,5 +1,6 @@
 /* cmd_explain_walk.c - `nestwalk explain walk`: one access, reference by reference. */
 #include "cli.h"
+#include "overrides.h"
 #include <nestwalk/reports/draw.h>
 #include <nestwalk/reports/export.h>
 #include <nestwalk/scenarios/machine.h>
@@ -86,17 +87,6 @@ struct request {
 
 /* ---- configuration ---- */
 
-static enum nw_status set_assignment(struct nw_config *c, const char *assignment, struct nw_error *err)
-{
-    const char *equals = strchr(assignment, '=');
-    char path[128];
-    if (!equals || (size_t)(equals - assignment) >= sizeof path)
-        return nw_fail(err, NW_ERR_USAGE, "--set %s: expected PATH=VALUE, like psc.guest.pde.entries=32", assignment);
-    memcpy(path, assignment, (size_t)(equals - assignment));
-    path[equals - assignment] = 0;
-    return nw_config_set(c, path, equals + 1, "--set", err);
-}
-
 static enum nw_status configure(struct nw_config *c, const struct request *r, struct nw_error *err)
 {
     enum nw_status s = r->value[OPT_MACHINE] ? nw_machine_load(r->value[OPT_MACHINE], NULL, c, err) : NW_OK;
@@ -110,7 +100,7 @@ static enum nw_status configure(struct nw_config *c, const struct request *r, st
             nw_error_context(err, "--%s", name);
     }
     for (size_t i = 0; !s && i < r->set_count; i++)
-        s = set_assignment(c, r->set[i], err);
+        s = nw_cli_assign(c, r->set[i], "psc.guest.pde.entries=32", err);
     return s ? s : nw_config_check(c, err);
 }
 

@@ -7,16 +7,23 @@ static enum nw_status set_named(struct nw_config *c, const char *path, const cha
     return value ? nw_config_set(c, path, value, source, err) : NW_OK;
 }
 
-/* "path=value" */
-static enum nw_status set_assignment(struct nw_config *c, const char *assignment, struct nw_error *err)
+enum nw_status nw_cli_assignment_parse(const char *text, const char *example, struct nw_cli_assignment *out,
+                                       struct nw_error *err)
 {
-    const char *equals = strchr(assignment, '=');
-    char path[128];
-    if (!equals || (size_t)(equals - assignment) >= sizeof path)
-        return nw_fail(err, NW_ERR_USAGE, "--set %s: expected PATH=VALUE, like vmm.backing=2M", assignment);
-    memcpy(path, assignment, (size_t)(equals - assignment));
-    path[equals - assignment] = 0;
-    return nw_config_set(c, path, equals + 1, "--set", err);
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text || (size_t)(equals - text) >= sizeof out->path)
+        return nw_fail(err, NW_ERR_USAGE, "--set %s: expected PATH=VALUE, like %s", text, example);
+    memcpy(out->path, text, (size_t)(equals - text));
+    out->path[equals - text] = 0;
+    out->value = equals + 1;
+    return NW_OK;
+}
+
+enum nw_status nw_cli_assign(struct nw_config *c, const char *text, const char *example, struct nw_error *err)
+{
+    struct nw_cli_assignment a;
+    enum nw_status s = nw_cli_assignment_parse(text, example, &a, err);
+    return s ? s : nw_config_set(c, a.path, a.value, "--set", err);
 }
 
 enum nw_status nw_cli_override(struct nw_config *c, const struct nw_cli_overrides *o, const char *mode,
@@ -30,7 +37,7 @@ enum nw_status nw_cli_override(struct nw_config *c, const struct nw_cli_override
         (s = set_named(c, "run.detect_stale", o->detect_stale, "--detect-stale", err)))
         return s;
     for (size_t i = 0; i < o->set_count; i++)
-        if ((s = set_assignment(c, o->set[i], err)))
+        if ((s = nw_cli_assign(c, o->set[i], "vmm.backing=2M", err)))
             return s;
     return NW_OK;
 }

@@ -10,6 +10,16 @@ struct nw_cli_overrides {
     size_t set_count;
 };
 
+/* The text of a --set. NW_ERR_USAGE shows the example. */
+struct nw_cli_assignment {
+    char path[192];
+    const char *value; /* within the text */
+};
+enum nw_status nw_cli_assignment_parse(const char *text, const char *example, struct nw_cli_assignment *out,
+                                       struct nw_error *err) NW_MUST_USE;
+enum nw_status nw_cli_assign(struct nw_config *c, const char *text, const char *example,
+                             struct nw_error *err) NW_MUST_USE;
+
 /* `mode` NULL leaves the mode as it is. */
 enum nw_status nw_cli_override(struct nw_config *c, const struct nw_cli_overrides *o, const char *mode,
                                struct nw_error *err) NW_MUST_USE;

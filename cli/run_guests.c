@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "comparison_table.h"
 #include "internal.h"
+#include "overrides.h"
 #include "result_files.h"
 #include <nestwalk/reports/export.h>
 #include <nestwalk/reports/guests.h>
@@ -15,17 +16,6 @@ enum { GUESTS_SHOWN = 24, EVENTS_SHOWN = 10 };
 
 /* ---- from request to configurations ---- */
 
-static enum nw_status set_assignment(struct nw_vms_config *c, const char *assignment, struct nw_error *err)
-{
-    const char *equals = strchr(assignment, '=');
-    char path[192];
-    if (!equals || (size_t)(equals - assignment) >= sizeof path)
-        return nw_fail(err, NW_ERR_USAGE, "--set %s: expected PATH=VALUE, like host.memory=2G", assignment);
-    memcpy(path, assignment, (size_t)(equals - assignment));
-    path[equals - assignment] = 0;
-    return nw_vms_config_set(c, path, equals + 1, "--set", err);
-}
-
 static enum nw_status override(struct nw_vms_config *c, const struct nw_cli_guests *q, bool several,
                                struct nw_error *err)
 {
@@ -36,8 +26,11 @@ static enum nw_status override(struct nw_vms_config *c, const struct nw_cli_gues
         return nw_fail(err, NW_ERR_USAGE, "--label: \"%s\" has more than %zu bytes", label, sizeof c->label - 1);
     snprintf(c->label, sizeof c->label, "%s", label);
     enum nw_status s = q->seed ? nw_vms_config_seed(c, q->seed, err) : NW_OK;
-    for (size_t i = 0; i < q->set_count && !s; i++)
-        s = set_assignment(c, q->set[i], err);
+    for (size_t i = 0; i < q->set_count && !s; i++) {
+        struct nw_cli_assignment a;
+        if (!(s = nw_cli_assignment_parse(q->set[i], "host.memory=2G", &a, err)))
+            s = nw_vms_config_set(c, a.path, a.value, "--set", err);
+    }
     return s;
 }
 

@@ -263,6 +263,8 @@ enum nw_status nw_cli_sweep_guests(const struct sweep_options *r, size_t *failed
     enum nw_status s = nw_cli_guests_plan(&q, &w.config, &w.count, err);
     if (!s && !(s = nw_cli_check_writable(r->json, err)))
         s = nw_cli_check_writable(r->csv, err);
+    for (size_t i = 0; i < w.count && !s; i++)
+        s = nw_vms_check_traces(&w.config[i], err); /* before there is a store */
     if (!s && !(w.point = calloc(w.count, sizeof *w.point)))
         s = nw_fail_nomem(err, "the points of a sweep");
     if (!s && (!r->dry_run || !access(r->db, F_OK)))

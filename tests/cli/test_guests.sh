@@ -88,6 +88,10 @@ refused 2 's|name="b"|name="a-0"|; s|name="a" |name="a" count="2" |; s|count="2"
 refused 2 's|memory="24M"|memory="24000001"|' 'no multiple of a page, 4096; 24002560 is .host\.memory: bad\.xml:2' "memory that is not in pages"
 refused 3 's|b\.nwt|none.nwt|' 'vm\.b\.work\.0\.trace .bad\.xml:5.: .*none\.nwt' "a trace that is not there"
 refused 3 's|b\.nwt|nic.nwt|' 'vm\.b\.work\.0\.trace .*no accesses of a processor' "a trace of a device"
+sed 's|b\.nwt|none.nwt|; s|<run label="one"/>|<sweep path="host.memory" values="24M 48M"/>|; s|<run label="other">.*||' two.xml >bad.xml
+expect 3 "$NESTWALK" sweep bad.xml --db never.db
+has err 'vm\.b\.work\.0\.trace .bad\.xml:5.: .*none\.nwt' "a sweep's trace that is not there"
+[ ! -e never.db ] || fail "a sweep that cannot begin leaves a store"
 refused 3 's|<vm .*||' 'bad\.xml:.*<vm>' "no guest"
 refused 3 's|label="other"|label="one"|' 'bad\.xml:7:.*second run' "two runs of one label"
 refused 3 's|b\.nwt|none.nwt|' 'none\.nwt' "a trace that is not there"
