@@ -1,5 +1,6 @@
 /* vms_internal.h - the parts of a run of several guests: the host's side (vms_host.c), a guest's kernel (vms_guest.c), balloons
- * (vms_balloon.c), khugepaged (vms_collapse.c), monitors (vms_monitor.c), and the loop over time (vms_run.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
+ * (vms_balloon.c), khugepaged (vms_collapse.c), monitors (vms_monitor.c), a guest at its works (vms_work.c), the
+ * loop over time (vms_run.c), and what it leaves (vms_record.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
 #ifndef NW_SIM_VMS_INTERNAL_H
 #define NW_SIM_VMS_INTERNAL_H
 
@@ -255,7 +256,14 @@ uint64_t monitor_tick(struct vms *v, uint64_t now);
 double monitor_active(const struct vms *v, const struct vm *vm, double unknown);
 enum nw_status monitor_results(struct vms *v) NW_MUST_USE;
 
-/* ---- vms_run.c ---- */
+/* ---- vms_work.c ---- */
+/* Runs from `now` to about `until`; when it stopped. Blocked: it waits from then on until vm->now. */
+uint64_t work_run(struct vms *v, struct vm *vm, uint64_t now, uint64_t until);
+
+/* ---- vms_record.c ---- */
+void record_samples(struct vms *v, uint64_t now);
+/* All of v->r, of a run that ended then; and the proof that nothing was lost. NW_ERR_NOMEM, NW_ERR_INTERNAL. */
+enum nw_status record_result(struct vms *v, uint64_t end_ns) NW_MUST_USE;
 void vms_event(struct vms *v, uint64_t now, const char *format, ...) NW_PRINTF(3, 4);
 static inline void vms_fail(struct vms *v, enum nw_status s)
 {
