@@ -1,4 +1,4 @@
-/* vms_internal.h - the parts of a run of several guests: the host's side (vms_host.c), a guest's kernel (vms_guest.c), balloons
+/* vms_internal.h - the parts of a run of several guests: the host's side (vms_host.c), how it takes pages (vms_reclaim.c), a guest's kernel (vms_guest.c), balloons
  * (vms_balloon.c), khugepaged (vms_collapse.c), monitors (vms_monitor.c), a guest at its works (vms_work.c), the
  * loop over time (vms_run.c), and what it leaves (vms_record.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
 #ifndef NW_SIM_VMS_INTERNAL_H
@@ -138,8 +138,6 @@ struct vms {
 /* ---- vms_host.c ---- */
 enum nw_status host_begin(struct vms *v, struct nw_error *err) NW_MUST_USE;
 void host_end(struct vms *v);
-/* So many free frames, by taking pages where it has to; a guest may be killed for it. */
-void host_ensure(struct vms *v, uint64_t frames, uint64_t *t);
 /* The page has a frame afterwards, with what was written last. */
 void host_fault(struct vms *v, struct vm *vm, uint32_t page, uint64_t *t);
 /* A swapped page has a frame again, from the swap area and with what is read ahead. Needs a free frame. */
@@ -152,11 +150,8 @@ void host_overwrite(struct vms *v, struct vm *vm, uint32_t page, uint64_t conten
 void host_discard(struct vms *v, uint32_t page);
 /* A request to a guest's disk, for whose emulation the VMM process needs its own pages. */
 void host_disk_request(struct vms *v, struct vm *vm, bool write, uint64_t position, unsigned pages, uint64_t *t);
-void host_reclaim_in_background(struct vms *v, uint64_t now);
 /* A store to a page that has not changed since it was read in. */
 void host_dirtied(struct vms *v, struct vm *vm, uint64_t *t);
-void host_hold_to_limit(struct vms *v, struct vm *vm, uint64_t *t);
-void host_scan(struct vms *v, uint64_t now);
 /* The accessed flag of a page that has a frame is set. */
 static inline void host_touched(struct vms *v, uint32_t page, struct nw_page *p)
 {
@@ -169,13 +164,32 @@ static inline void host_touched(struct vms *v, uint32_t page, struct nw_page *p)
         v->touched_more = true;
 }
 void host_kill(struct vms *v, struct vm *vm, uint64_t now, enum nw_vms_state state, const char *why);
-uint64_t host_limit_pages(const struct vm *vm);
 
 static inline void host_hit(struct vms *v, const struct vm *vm, const struct nw_frame *f)
 {
     if (f->node != NW_NONE32)
         nw_replacement_hit(v->policy ? v->policy : vm->policy, f->node);
 }
+
+/* One of the VMM process's own pages, behind those of the guests. */
+static inline bool host_is_own(const struct vms *v, uint32_t page) { return nw_hostmem_guest_of(v->h, page) == v->vms; }
+static inline struct vm *host_vm_of(struct vms *v, uint32_t page) { return &v->vm[nw_hostmem_guest_of(v->h, page)]; }
+static inline struct nw_replacement *host_policy_of(struct vms *v, uint32_t page)
+{
+    return v->policy ? v->policy : host_vm_of(v, page)->policy;
+}
+
+/* ---- vms_reclaim.c ---- */
+/* So many free frames, by taking pages where it has to; a guest may be killed for it. */
+void host_ensure(struct vms *v, uint64_t frames, uint64_t *t);
+void host_reclaim_in_background(struct vms *v, uint64_t now);
+uint64_t host_limit_pages(const struct vm *vm);
+void host_hold_to_limit(struct vms *v, struct vm *vm, uint64_t *t);
+void host_scan(struct vms *v, uint64_t now);
+/* A hook of the host's memory: what the slot held is of no interest any more. */
+void reclaim_slot_given(void *context, uint32_t slot);
+/* What was taken from each guest has to be forgotten by its processor: a flush for each batch. */
+void reclaim_charge_flushes(struct vms *v);
 
 /* ---- vms_guest.c ---- */
 enum nw_status guest_begin(struct vms *v, struct vm *vm, struct nw_error *err) NW_MUST_USE;
