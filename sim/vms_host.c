@@ -1,6 +1,5 @@
 /* vms_host.c - the host's side: the faults that it serves, its own pages, and the end of a guest. */
 #include "vms_walk.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

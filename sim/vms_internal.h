@@ -1,5 +1,5 @@
 /* vms_internal.h - the parts of a run of several guests: the host's side (vms_host.c), how it takes pages (vms_reclaim.c), a guest's kernel (vms_guest.c), balloons
- * (vms_balloon.c), khugepaged (vms_collapse.c), monitors (vms_monitor.c), a guest at its works (vms_work.c), the
+ * (vms_balloon.c), khugepaged (vms_collapse.c), monitors (vms_monitor.c), a guest at its works (vms_work.c), its tables (vms_walk.c, vms_tables.c), the
  * loop over time (vms_run.c), and what it leaves (vms_record.c). Times are ns. A function that takes `uint64_t *t` makes whoever waits for it wait: *t goes on. */
 #ifndef NW_SIM_VMS_INTERNAL_H
 #define NW_SIM_VMS_INTERNAL_H

@@ -1,6 +1,5 @@
 /* vms_reclaim.c - how the host takes pages: who goes, where it is written, compressed or not, and what its scans of accessed flags see. */
 #include "vms_walk.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- zswap and zram ---- */
