@@ -7,15 +7,16 @@
 #include <sys/stat.h>
 
 extern const struct nw_command nw_cmd_validate_tlb, nw_cmd_validate_exits, nw_cmd_validate_shadow,
-    nw_cmd_validate_capture;
+    nw_cmd_validate_capture, nw_cmd_validate_programs;
 
 enum { OPT_QUICK, OPT_FULL, OPT_INTO };
 static const struct nw_option options[] = {
     [OPT_QUICK] = { "quick", 'q', NULL, "The quick form of each (default)." },
     [OPT_FULL] = { "full", 'f', NULL, "The full form of each." },
     [OPT_INTO] = { "into", 'd', "DIRECTORY",
-                   "Write there, for each check, NAME.json; and of tlb the page tlb.html, the samples tlb.db and the "
-                   "fitted machine.xml." },
+                   "Write there, for each check, NAME.json; of tlb and programs the pages NAME.html and the samples "
+                   "NAME.db "
+                   "as well, and the fitted machine.xml." },
     { 0 },
 };
 
@@ -35,6 +36,9 @@ static const struct check {
         { "--html", "tlb.html" },
         { "--samples", "tlb.db" },
         { "--profile", "machine.xml" } } },
+    { &nw_cmd_validate_programs,
+      true,
+      { { "--json", "programs.json" }, { "--html", "programs.html" }, { "--samples", "programs.db" } } },
     { &nw_cmd_validate_exits, true, { { "--json", "exits.json" } } },
     { &nw_cmd_validate_shadow, false, { { "--json", "shadow.json" } } },
     { &nw_cmd_validate_capture, false, { { "--json", "capture.json" } } },
@@ -104,7 +108,8 @@ const struct nw_command nw_cmd_validate_all = {
     .synopsis = "[--quick|--full] [--into DIRECTORY]",
     .summary = "every check of the model against this machine, one after the other",
     .details =
-        "Runs `validate tlb`, `validate exits`, `validate shadow` and `validate capture`. What cannot be checked here "
+        "Runs `validate tlb`, `validate programs`, `validate exits`, `validate shadow` and `validate capture`. What "
+        "cannot be checked here "
         "is "
         "said, with the reason, and does not count.\n\n"
         "Exit status 0: everything that could be checked holds; 1: something does not; 4: nothing could be checked.",

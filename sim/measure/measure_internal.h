@@ -3,7 +3,9 @@
 #define NESTWALK_MEASURE_INTERNAL_H
 
 #include <nestwalk/base/bits.h>
+#include <nestwalk/sim/calibrate.h>
 #include <nestwalk/sim/measure.h>
+#include <nestwalk/traces/block.h>
 
 /* Bytes from the start of its region to behind the last element. */
 uint64_t chase_span(const struct nw_chase *c);
@@ -55,5 +57,25 @@ struct chase_run {
 /* Links the elements and times them. The sample's identity is the caller's. */
 void chase_time(const struct nw_chase *c, uint8_t *base, const uint64_t *offset, const uint32_t *next,
                 const struct chase_run *how, struct nw_chase_sample *out);
+
+/* ---- program_time.c ---- */
+enum { CHAINS_MAX = 12 }; /* as many registers are left for them */
+/* Builds the data of a program of programs.h at `base`, and times its run. */
+void program_time(size_t program, uint8_t *base, const struct chase_run *how, struct nw_chase_sample *out);
+/* As chase_time(), with n chains that begin at equal distances of the cycle: 1, 2, 4, 8 or 12. */
+void chains_time(const struct nw_chase *c, unsigned n, uint8_t *base, const uint64_t *offset, const uint32_t *next,
+                 const struct chase_run *how, struct nw_chase_sample *out);
+
+/* ---- predict.c ---- */
+struct replay_part {
+    const uint64_t *address;
+    const uint8_t *kind;
+    size_t warm, counted; /* accesses, one behind the other */
+};
+/* Replays parts over the tables of a chase; *counts: of all counted accesses together, not of each. */
+enum nw_status chase_world_replay(const struct nw_chase_world *w, const struct nw_config *config, size_t chase,
+                                  const struct replay_part *part, size_t parts, struct nw_chase_counts *counts,
+                                  struct nw_error *err) NW_MUST_USE;
+const struct nw_trace_info *chase_world_info(const struct nw_chase_world *w, size_t chase);
 
 #endif

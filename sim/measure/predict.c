@@ -242,10 +242,11 @@ void nw_chase_world_destroy(struct nw_chase_world *w)
 
 /* ---- the replay ---- */
 
-static enum nw_status feed(struct nw_replayer *r, const uint64_t *address, size_t n, struct nw_error *err)
+static enum nw_status feed(struct nw_replayer *r, const uint64_t *address, const uint8_t *kind, size_t n,
+                           struct nw_error *err)
 {
     struct nw_source *source; /* the replayer has the tables already */
-    enum nw_status s = nw_memory_source_create(&source, NULL, address, NULL, n, NULL, 0, 0, err);
+    enum nw_status s = nw_memory_source_create(&source, NULL, address, kind, n, NULL, 0, 0, err);
     if (s)
         return s;
     source->want = NW_WANT_ADDRESSES;
@@ -282,16 +283,41 @@ static enum nw_status replay(const struct nw_trace_info *info, const struct nw_c
     size_t rounds = WARM_ACCESSES / n;
     rounds = rounds < 1 ? 1 : rounds > WARM_ROUNDS ? WARM_ROUNDS : rounds;
     for (size_t i = 0; i < rounds && !s; i++)
-        s = feed(r, address, n, err);
+        s = feed(r, address, NULL, n, err);
     if (!s) {
         replayer_settle(r);
         take_counts(replayer_inside(r)->r, -1, (double)(n * rounds), out);
         for (size_t i = 0; i < rounds && !s; i++)
-            s = feed(r, address, n, err);
+            s = feed(r, address, NULL, n, err);
     }
     if (!s) {
         replayer_settle(r);
         take_counts(replayer_inside(r)->r, 1, (double)(n * rounds), out);
+    }
+    nw_replayer_destroy(r);
+    return s;
+}
+
+const struct nw_trace_info *chase_world_info(const struct nw_chase_world *w, size_t chase) { return &w->info[chase]; }
+
+enum nw_status chase_world_replay(const struct nw_chase_world *w, const struct nw_config *config, size_t chase,
+                                  const struct replay_part *part, size_t parts, struct nw_chase_counts *counts,
+                                  struct nw_error *err)
+{
+    struct nw_replayer *r;
+    *counts = (struct nw_chase_counts){ 0 };
+    enum nw_status s = nw_replayer_create(&r, config, &w->info[chase], err);
+    if (s)
+        return s;
+    for (size_t i = 0; i < parts && !s; i++) {
+        const struct replay_part *p = &part[i];
+        if ((s = feed(r, p->address, p->kind, p->warm, err)))
+            break;
+        replayer_settle(r);
+        take_counts(replayer_inside(r)->r, -1, 1, counts);
+        s = feed(r, p->address + p->warm, p->kind + p->warm, p->counted, err);
+        replayer_settle(r);
+        take_counts(replayer_inside(r)->r, 1, 1, counts);
     }
     nw_replayer_destroy(r);
     return s;

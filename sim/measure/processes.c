@@ -4,6 +4,7 @@
 #include <linux/perf_event.h>
 #include <nestwalk/base/addr.h>
 #include <nestwalk/base/rng.h>
+#include <nestwalk/sim/programs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,7 +110,13 @@ static void measure_one(const struct job *j, struct chase_run *how, const struct
     nw_chase_layout(c, j->seed, offset, next);
     const double before = clock_core_per_tsc();
     how->core_per_tsc = before;
-    chase_time(c, region[c->pages].base, offset, next, how, &s);
+    size_t program;
+    if (nw_chase_is_program(c, &program))
+        program_time(program, region[c->pages].base, how, &s);
+    else if (nw_chase_chains(c) > 1)
+        chains_time(c, nw_chase_chains(c), region[c->pages].base, offset, next, how, &s);
+    else
+        chase_time(c, region[c->pages].base, offset, next, how, &s);
     /* The clock moves with load and heat: the sample is priced by the mean of before and after. */
     const double after = clock_core_per_tsc();
     s.cycles *= (before + after) / (2 * before);
