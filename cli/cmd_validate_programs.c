@@ -17,6 +17,7 @@ enum {
     OPT_FROM,
     OPT_SAMPLES,
     OPT_MACHINE,
+    OPT_PROFILE,
     OPT_TRACES,
     OPT_HTML,
     OPT_JSON
@@ -31,6 +32,7 @@ static const struct nw_option options[] = {
     [OPT_MACHINE] = { "machine", 'm', "PROFILE",
                       "Predict with this profile, as `validate tlb --profile` writes it. Default: one fitted to chases "
                       "that are measured with the programs." },
+    [OPT_PROFILE] = { "profile", 'p', "OUT.xml", "Write the fitted machine as a profile." },
     [OPT_TRACES] = { "traces", 't', "DIRECTORY",
                      "Write there NAME-4K.nwt and NAME-2M.nwt: the accesses that are replayed, with the page tables of "
                      "the first process." },
@@ -55,7 +57,7 @@ enum {
 struct request {
     bool full;
     uint64_t processes, seed;
-    const char *from, *samples, *machine, *traces, *html, *json;
+    const char *from, *samples, *machine, *profile, *traces, *html, *json;
 };
 
 struct work {
@@ -191,8 +193,11 @@ static void print_text(const struct work *w)
                nw_program_name(p->program), nw_program_operation(p->program), p->accesses, p->walks[0], p->walks[1],
                p->latency[0], p->latency[1], 100 * p->exposed);
     }
-    printf("\nThis machine makes %.1f walks at once. %s on %zu chases, mean error %.1f %%.\n", j->walks_at_once,
-           w->fit.value_count ? "Profile fitted" : "Profile as given", w->fit.points, w->fit.error_percent);
+    printf(
+        "\nThis machine makes %.1f walks at once; %.1f MiB of its last cache are left to programs. %s on %zu chases, "
+        "mean error %.1f %%.\n",
+        j->walks_at_once, (double)j->last_cache_bytes / (1 << 20),
+        w->fit.value_count ? "Profile fitted" : "Profile as given", w->fit.points, w->fit.error_percent);
     printf("claim: %s: %s\n", nw_programs_claim, j->holds ? "holds" : "missed");
     for (size_t i = 0; i < w->measurement.note_count; i++)
         printf("left out: %s\n", w->measurement.note[i]);
@@ -202,7 +207,9 @@ static enum nw_status show(const struct work *w, const struct request *r, struct
 {
     char *text;
     enum nw_status s = NW_OK;
-    if (r->html && !(s = nw_programs_html_text(&w->judgement, &w->measurement, &text, err)))
+    if (r->profile)
+        s = nw_machine_save(&w->config, r->profile, err);
+    if (!s && r->html && !(s = nw_programs_html_text(&w->judgement, &w->measurement, &text, err)))
         s = nw_cli_write_text(text, r->html, err);
     if (!s && r->json && !(s = nw_programs_json_text(&w->judgement, &w->measurement, &text, err)))
         s = nw_cli_write_text(text, r->json, err);
@@ -227,6 +234,7 @@ static int parse(const struct nw_command *self, struct nw_cli_parser *parser, st
         case OPT_FROM: r->from = value; break;
         case OPT_SAMPLES: r->samples = value; break;
         case OPT_MACHINE: r->machine = value; break;
+        case OPT_PROFILE: r->profile = value; break;
         case OPT_TRACES: r->traces = value; break;
         case OPT_HTML: r->html = value; break;
         case OPT_JSON: r->json = value; break;
@@ -241,6 +249,8 @@ static int parse(const struct nw_command *self, struct nw_cli_parser *parser, st
     }
     if (r->from && (r->samples || r->processes))
         return nw_cli_usage(self, "--from measures nothing: --samples and --processes have no meaning with it");
+    if (r->machine && r->profile)
+        return nw_cli_usage(self, "--machine gives the profile: there is no fitted one to write with --profile");
     if (r->traces && (stat(r->traces, &st) || !S_ISDIR(st.st_mode)))
         return nw_cli_usage(self, "--traces %s: there is no such directory", r->traces);
     if (nw_cli_is_stdout(r->json) && nw_cli_is_stdout(r->html))
@@ -260,7 +270,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
     nw_cli_parser_init(&parser, self, argc, argv);
     int exit_status = parse(self, &parser, &r);
     if (exit_status < 0) {
-        const char *const outputs[] = { r.samples, r.html, r.json };
+        const char *const outputs[] = { r.samples, r.profile, r.html, r.json };
         enum nw_status s = NW_OK;
         for (size_t i = 0; i < sizeof outputs / sizeof *outputs && !s; i++)
             s = nw_cli_check_writable(outputs[i], &err);
@@ -277,8 +287,8 @@ static int run(const struct nw_command *self, int argc, char **argv)
 
 const struct nw_command nw_cmd_validate_programs = {
     .name = "validate programs",
-    .synopsis = "[--quick|--full] [--processes N] [--machine PROFILE] [--from FILE.db] [--samples FILE.db] "
-                "[--traces DIRECTORY] [--html FILE|-] [--json FILE|-]",
+    .synopsis = "[--quick|--full] [--processes N] [--machine PROFILE|--profile OUT.xml] [--from FILE.db] "
+                "[--samples FILE.db] [--traces DIRECTORY] [--html FILE|-] [--json FILE|-]",
     .summary = "what 4K pages cost programs on this machine, measured and predicted",
     .details =
         "Times searches in a B+tree, a hash join, breadth-first search, random updates (GUPS) and heapsort in fresh "

@@ -1,15 +1,14 @@
 /* cmd_validate_tlb.c - `nestwalk validate tlb`: the model of TLBs and walks against the timing of this machine. */
 #include "cli.h"
+#include "measured_machine.h"
 #include "result_files.h"
 #include <inttypes.h>
 #include <nestwalk/reports/judgement.h>
 #include <nestwalk/reports/measurement_store.h>
 #include <nestwalk/scenarios/machine.h>
-#include <nestwalk/sim/host.h>
 #include <nestwalk/sim/judge.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     OPT_QUICK,
@@ -81,29 +80,6 @@ static bool show_progress(void *context, uint64_t done, uint64_t total)
 
 /* ---- the work ---- */
 
-static uint64_t memory_to_use(void)
-{
-    const long pages = sysconf(_SC_AVPHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
-    return pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes / 4 : 0;
-}
-
-/* What the processor is, and whether its page walks have a second dimension. */
-static enum nw_status describe(struct nw_measurement *m, struct nw_error *err)
-{
-    struct nw_cpuid id = { 0 };
-    struct nw_host host;
-    enum nw_status s = nw_cpuid_read(&id, err);
-    if (s)
-        return s;
-    nw_host_decode(&id, &host);
-    nw_cpuid_fini(&id);
-    m->nested = host.hypervisor[0];
-    snprintf(m->machine, sizeof m->machine, "%s, %s family %u model 0x%x", host.model_name, host.vendor, host.family,
-             host.model);
-    snprintf(m->profile, sizeof m->profile, "%s", host.near ? host.near : "textbook");
-    return NW_OK;
-}
-
 static uint64_t processes_of(const struct request *r)
 {
     return r->processes ? r->processes : r->full ? FULL_PROCESSES : QUICK_PROCESSES;
@@ -114,7 +90,7 @@ static enum nw_status load_for_more(struct nw_measurement *m, const struct reque
 {
     struct nw_measurement here = { 0 };
     enum nw_status s = nw_measurement_load(m, r->samples, err);
-    if (s || (s = describe(&here, err)))
+    if (s || (s = measured_machine_describe(&here, err)))
         return s;
     if (m->process_count + processes_of(r) > PROCESSES_MAX)
         return nw_fail(err, NW_ERR_USAGE, "%s has %zu processes: %" PRIu64 " more would be above %d", r->samples,
@@ -135,7 +111,7 @@ static enum nw_status measure(struct work *w, const struct request *r, struct nw
         .chunk_ms = 0.4,
         .seconds = r->full ? FULL_SECONDS : QUICK_SECONDS,
         .seed = r->seed,
-        .memory_bytes = memory_to_use(),
+        .memory_bytes = measured_machine_memory(),
         .progress = show_progress,
         .context = &w->progress,
     };
@@ -151,7 +127,7 @@ static enum nw_status measure(struct work *w, const struct request *r, struct nw
     if ((s && s != NW_ERR_INTERRUPTED) || w->measurement.process_count == had)
         return s;
     struct nw_error second;
-    enum nw_status kept = had ? NW_OK : describe(&w->measurement, &second);
+    enum nw_status kept = had ? NW_OK : measured_machine_describe(&w->measurement, &second);
     if (!kept && r->samples)
         kept = nw_measurement_save(&w->measurement, r->samples, &second);
     if (kept) {

@@ -74,6 +74,7 @@ enum nw_status nw_programs_json_text(const struct nw_program_judgement *j, const
     ok = ok && json_put(root, "holds", json_boolean(j->holds)) &&
          json_put(root, "claim", json_text(nw_programs_claim)) && json_put(root, "machine", json_text(m->machine)) &&
          json_put(root, "within", json_count(j->within)) &&
+         json_put(root, "last_cache_bytes", json_count(j->last_cache_bytes)) &&
          json_put(root, "walks_at_once", json_number(j->walks_at_once)) &&
          json_put(root, "predicted_processes", json_count(j->predicted_processes)) &&
          !json_object_set(root, "programs", programs) && !json_object_set(root, "regimes", regimes) &&

@@ -3,6 +3,7 @@
 #include "program.h"
 
 #include <math.h>
+#include <nestwalk/base/addr.h>
 #include <nestwalk/sim/programs.h>
 #include <nestwalk/traces/nwt.h>
 #include <stdio.h>
@@ -63,11 +64,13 @@ static bool take_times(const struct nw_measurement *m, size_t program, struct ti
     return true;
 }
 
+static bool is_chained(const struct nw_chase *c) { return !strncmp(c->purpose, "chains ", 7); }
+
 static enum nw_status find_walks_at_once(const struct nw_measurement *m, double *out, struct nw_error *err)
 {
     double one = 0, fastest = 0;
     for (size_t i = 0; i < m->chase_count; i++) {
-        if (strncmp(m->chase[i].purpose, "chains ", 7))
+        if (!is_chained(&m->chase[i]) || m->chase[i].spacing_bytes < NW_PAGE_BYTES)
             continue;
         const struct nw_chase_figure f = nw_chase_figure(m, i, 0, UINT32_MAX);
         if (!f.processes)
@@ -83,6 +86,51 @@ static enum nw_status find_walks_at_once(const struct nw_measurement *m, double 
                        "overlaps is not known");
     *out = one / fastest;
     return NW_OK;
+}
+
+/* Of the last cache, what is left to a program that asks as often as several chains do: the most lines that were found there. A chase of n lines
+ * finds the share of them by which its time lies between the shortest time and that of the longest chase, which finds none. 0: not measured. */
+static uint64_t find_last_cache(const struct nw_measurement *m)
+{
+    double least_cycles = 0, most_cycles = 0, lines = 0;
+    uint32_t largest = 0;
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < m->chase_count; i++) {
+            const struct nw_chase *c = &m->chase[i];
+            const struct nw_chase_figure f = nw_chase_figure(m, i, 0, UINT32_MAX);
+            if (!is_chained(c) || c->spacing_bytes >= NW_PAGE_BYTES || !f.processes)
+                continue;
+            if (pass) {
+                const double found = (most_cycles - f.cycles) / (most_cycles - least_cycles) * (double)c->count;
+                lines = fmax(lines, most_cycles > least_cycles ? found : (double)c->count);
+                continue;
+            }
+            if (least_cycles <= 0 || f.cycles < least_cycles)
+                least_cycles = f.cycles;
+            if (c->count > largest)
+                largest = c->count, most_cycles = f.cycles;
+        }
+    return (uint64_t)(lines * (1 << NW_LINE_LOG2));
+}
+
+/* The machine with that much of its last cache. MODEL: a prime number of sets of 16 ways stands for the hash by which processors choose a set
+ * (as in calibrate.c). */
+static enum nw_status narrow_last_cache(struct nw_config *c, uint64_t bytes, struct nw_error *err)
+{
+    enum { WAYS = 16 };
+    uint64_t sets = bytes / (WAYS << NW_LINE_LOG2);
+    char path[64], value[32];
+    if (!bytes || !c->cache_count)
+        return NW_OK;
+    for (uint64_t d = 2; d * d <= sets; d++)
+        if (!(sets % d))
+            sets--, d = 1;
+    const char *name = c->cache[c->cache_count - 1].name;
+    snprintf(value, sizeof value, "%llu", (unsigned long long)(sets * (WAYS << NW_LINE_LOG2)));
+    snprintf(path, sizeof path, "memory.%s.size", name);
+    enum nw_status s = nw_config_set(c, path, value, "measured by nestwalk validate: chases of several chains", err);
+    snprintf(path, sizeof path, "memory.%s.ways", name);
+    return s ? s : nw_config_set(c, path, "16", "measured by nestwalk validate: chases of several chains", err);
 }
 
 /* ---- replays ---- */
@@ -127,7 +175,7 @@ static void place_at(struct addresses *a, const struct program_record *r, uint64
 
 struct judging {
     const struct nw_measurement *m;
-    const struct nw_config *config;
+    struct nw_config config;
     const struct nw_program_options *options;
     struct nw_program_judgement *j;
     struct program_record record[NW_PROGRAMS];
@@ -162,9 +210,9 @@ static enum nw_status predict(struct judging *g, const struct nw_chase_world *wo
         struct nw_chase_counts counts;
         place_at(a, &g->record[at], g->m->process[process].base[k]);
         if ((s = keep_going(g, err)) ||
-            (s = chase_world_replay(world, g->config, g->timed[at].chase[k], a->part, PROGRAM_WINDOWS, &counts, err)))
+            (s = chase_world_replay(world, &g->config, g->timed[at].chase[k], a->part, PROGRAM_WINDOWS, &counts, err)))
             return s;
-        p->latency[k] = latency_of(g->config, &counts, a->operations);
+        p->latency[k] = latency_of(&g->config, &counts, a->operations);
         p->walks[k] = counts.walks / (double)a->operations;
     }
     const double more = p->latency[0] - p->latency[1];
@@ -227,10 +275,15 @@ enum nw_status nw_programs_judge(const struct nw_measurement *m, const struct nw
     if (!g)
         return nw_fail_nomem(err, "the judging of programs");
     const uint32_t processes = (uint32_t)(m->process_count < PROCESSES_MAX ? m->process_count : PROCESSES_MAX);
-    *g = (struct judging){ .m = m, .config = config, .options = options, .j = out };
+    *g = (struct judging){ .m = m, .options = options, .j = out };
     out->predicted_processes = options->predicted && options->predicted < processes ? options->predicted : processes;
     g->total = NW_PROGRAMS + (uint64_t)NW_PROGRAMS * SIZES * out->predicted_processes;
-    enum nw_status s = prepare(g, err);
+    out->last_cache_bytes = find_last_cache(m);
+    enum nw_status s = nw_config_copy(&g->config, config, err);
+    if (!s)
+        s = narrow_last_cache(&g->config, out->last_cache_bytes, err);
+    if (!s)
+        s = prepare(g, err);
     for (uint32_t p = 0; p < out->predicted_processes && !s; p++)
         s = predict_process(g, p, err);
     if (!s)
@@ -239,6 +292,7 @@ enum nw_status nw_programs_judge(const struct nw_measurement *m, const struct nw
         addresses_fini(&g->addresses[i]);
         program_record_fini(&g->record[i]);
     }
+    nw_config_fini(&g->config);
     free(g);
     return s;
 }

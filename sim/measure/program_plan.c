@@ -8,8 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const unsigned chains[] = { 1, 2, 4, 8, 12 };
-enum { CHAINED_PAGES = 8192 }; /* walks with their tables in the caches: what overlaps is the walking itself */
+static const struct {
+    unsigned chains;
+    enum nw_chase_pages pages;
+    uint32_t count;
+    uint64_t spacing;
+} chained[] = {
+    /* Walks with their tables in the caches: what overlaps is the walking itself. */
+    { 1, NW_CHASE_4K, 8192, NW_PAGE_BYTES },
+    { 2, NW_CHASE_4K, 8192, NW_PAGE_BYTES },
+    { 4, NW_CHASE_4K, 8192, NW_PAGE_BYTES },
+    { 8, NW_CHASE_4K, 8192, NW_PAGE_BYTES },
+    { 12, NW_CHASE_4K, 8192, NW_PAGE_BYTES },
+    /* Lines, in the last cache and beyond it. Who asks more often keeps more of a cache that others use too. */
+    { 8, NW_CHASE_2M, 24000, 192 },
+    { 8, NW_CHASE_2M, 48000, 192 },
+    { 8, NW_CHASE_2M, 96000, 192 },
+    { 8, NW_CHASE_2M, 192000, 192 },
+    { 8, NW_CHASE_2M, 500000, 192 },
+};
 static const char program_prefix[] = "program ", chains_prefix[] = "chains ";
 
 const char *nw_program_name(size_t program) { return program_table[program].name; }
@@ -47,20 +64,20 @@ enum nw_status nw_program_plan(struct nw_chase **out, size_t *count, struct nw_e
 {
     size_t chases, n = 0;
     const struct nw_chase *chase = nw_chase_plan(false, &chases);
-    struct nw_chase *plan = malloc((2 * NW_PROGRAMS + NW_ARRAY_LEN(chains) + chases) * sizeof *plan);
+    struct nw_chase *plan = malloc((2 * NW_PROGRAMS + NW_ARRAY_LEN(chained) + chases) * sizeof *plan);
     if (!plan)
         return nw_fail_nomem(err, "a plan of what to measure");
     for (size_t i = 0; i < NW_PROGRAMS; i++) {
         plan[n++] = arena(i, NW_CHASE_4K);
         plan[n++] = arena(i, NW_CHASE_2M);
     }
-    for (size_t i = 0; i < NW_ARRAY_LEN(chains); i++) {
+    for (size_t i = 0; i < NW_ARRAY_LEN(chained); i++) {
         plan[n] = (struct nw_chase){ .set = NW_CHASE_HOLD_OUT, /* nothing of the profile is fitted to them */
-                                     .pages = NW_CHASE_4K,
-                                     .count = CHAINED_PAGES,
+                                     .pages = chained[i].pages,
+                                     .count = chained[i].count,
                                      .group = 1,
-                                     .spacing_bytes = NW_PAGE_BYTES };
-        snprintf(plan[n].purpose, sizeof plan[n].purpose, "%s%u", chains_prefix, chains[i]);
+                                     .spacing_bytes = chained[i].spacing };
+        snprintf(plan[n].purpose, sizeof plan[n].purpose, "%s%u", chains_prefix, chained[i].chains);
         n++;
     }
     for (size_t i = 0; i < chases; i++)

@@ -1,6 +1,6 @@
 /* programs.h - the slowdown of programs by 4 KiB pages, measured and predicted (sim/programs.h), as JSON and as a page.
  *
- * JSON: { "holds", "claim", "machine", "within", "walks_at_once", "predicted_processes", "programs": [{ "name", "operation", "processes",
+ * JSON: { "holds", "claim", "machine", "within", "last_cache_bytes", "walks_at_once", "predicted_processes", "programs": [{ "name", "operation", "processes",
  * "cycles_4k", "cycles_2m", "slowdown", "slowdown_low", "slowdown_high", "predicted_slowdown", "predicted_low", "predicted_high",
  * "error_percent", "without_model_error_percent", "all_exposed_slowdown", "latency_cycles_4k", "latency_cycles_2m", "walks_4k", "walks_2m",
  * "accesses", "exposed", "within" }], "regimes": [{ "name", "points", "median_error_percent", "max_error_percent", "claim", "holds" }],

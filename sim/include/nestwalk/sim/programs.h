@@ -19,7 +19,8 @@
  *
  *     T4 / T2 = 1 + x * (X4 - X2) / T2
  *
- * Nothing is fitted on a run with 4 KiB pages. */
+ * The last cache is shared with whoever else uses this processor, and who asks more often keeps more of it. Its size, which a profile has from
+ * chases that wait for each load, is taken from chases of 8 chains over lines instead. Nothing is fitted on a run with 4 KiB pages. */
 #ifndef NESTWALK_SIM_PROGRAMS_H
 #define NESTWALK_SIM_PROGRAMS_H
 
@@ -58,6 +59,8 @@ struct nw_program_judgement {
     struct nw_program_judged program[NW_PROGRAMS];
     size_t count, within;
     uint32_t predicted_processes;
+    uint64_t
+        last_cache_bytes; /* what programs find left of it, by chases of 8 chains; 0: not measured, the profile's is used */
     double walks_at_once; /* one chain's cycles over those of the number of chains that is fastest */
     bool holds;           /* NW_PROGRAMS_WITHIN of NW_PROGRAMS are within */
 };
