@@ -64,6 +64,17 @@ static bool take_times(const struct nw_measurement *m, size_t program, struct ti
     return true;
 }
 
+/* Of a chase, the median over processes of the least sample of each; 0: not measured. */
+static double undisturbed(const struct nw_measurement *m, size_t chase)
+{
+    double cycles[PROCESSES_MAX];
+    size_t n = 0;
+    for (uint32_t p = 0; p < m->process_count && n < PROCESSES_MAX; p++)
+        if ((cycles[n] = least(m, chase, p)) >= 0)
+            n++;
+    return n ? nw_median(cycles, n) : 0;
+}
+
 static bool is_chained(const struct nw_chase *c) { return !strncmp(c->purpose, "chains ", 7); }
 
 static enum nw_status find_walks_at_once(const struct nw_measurement *m, double *out, struct nw_error *err)
@@ -72,13 +83,13 @@ static enum nw_status find_walks_at_once(const struct nw_measurement *m, double 
     for (size_t i = 0; i < m->chase_count; i++) {
         if (!is_chained(&m->chase[i]) || m->chase[i].spacing_bytes < NW_PAGE_BYTES)
             continue;
-        const struct nw_chase_figure f = nw_chase_figure(m, i, 0, UINT32_MAX);
-        if (!f.processes)
+        const double cycles = undisturbed(m, i);
+        if (cycles <= 0)
             continue;
         if (nw_chase_chains(&m->chase[i]) == 1)
-            one = f.cycles;
-        if (fastest <= 0 || f.cycles < fastest)
-            fastest = f.cycles;
+            one = cycles;
+        if (fastest <= 0 || cycles < fastest)
+            fastest = cycles;
     }
     if (one <= 0)
         return nw_fail(err, NW_ERR_INPUT,
@@ -97,18 +108,18 @@ static uint64_t find_last_cache(const struct nw_measurement *m)
     for (unsigned pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < m->chase_count; i++) {
             const struct nw_chase *c = &m->chase[i];
-            const struct nw_chase_figure f = nw_chase_figure(m, i, 0, UINT32_MAX);
-            if (!is_chained(c) || c->spacing_bytes >= NW_PAGE_BYTES || !f.processes)
+            const double cycles = undisturbed(m, i);
+            if (!is_chained(c) || c->spacing_bytes >= NW_PAGE_BYTES || cycles <= 0)
                 continue;
             if (pass) {
-                const double found = (most_cycles - f.cycles) / (most_cycles - least_cycles) * (double)c->count;
+                const double found = (most_cycles - cycles) / (most_cycles - least_cycles) * (double)c->count;
                 lines = fmax(lines, most_cycles > least_cycles ? found : (double)c->count);
                 continue;
             }
-            if (least_cycles <= 0 || f.cycles < least_cycles)
-                least_cycles = f.cycles;
+            if (least_cycles <= 0 || cycles < least_cycles)
+                least_cycles = cycles;
             if (c->count > largest)
-                largest = c->count, most_cycles = f.cycles;
+                largest = c->count, most_cycles = cycles;
         }
     return (uint64_t)(lines * (1 << NW_LINE_LOG2));
 }
