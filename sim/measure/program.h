@@ -90,8 +90,13 @@ uint64_t program_recorded_sort(struct program_arena *a);
 
 /* ---- program_windows.c: parts of a run, written down ---- */
 
-enum { PROGRAM_WINDOWS = 3, PROGRAM_WARM_ACCESSES = 400 << 10, PROGRAM_COUNTED_ACCESSES = 150 << 10 };
-/* Windows lie at equal distances; each begins with accesses that only warm. */
+/* Windows lie at equal distances; each begins with accesses that only warm: first all caches, later what has changed between windows. */
+enum {
+    PROGRAM_WINDOWS = 3,
+    PROGRAM_FIRST_WARM_ACCESSES = 400 << 10,
+    PROGRAM_LATER_WARM_ACCESSES = 100 << 10,
+    PROGRAM_COUNTED_ACCESSES = 100 << 10
+};
 struct program_record {
     uint64_t *access; /* offset in bits 0-55, kind above */
     size_t count, room;

@@ -9,6 +9,11 @@ static uint64_t window_start(const struct program_arena *a, size_t n)
     return a->operations * (2 * n + 1) / (2 * PROGRAM_WINDOWS + 1);
 }
 
+static size_t warm_accesses(size_t window)
+{
+    return window ? PROGRAM_LATER_WARM_ACCESSES : PROGRAM_FIRST_WARM_ACCESSES;
+}
+
 /* Windows begin and end with a step, so that what is counted is whole operations. */
 static void tick(struct program_arena *a)
 {
@@ -20,7 +25,7 @@ static void tick(struct program_arena *a)
     if (!r->on && r->operations >= window_start(a, r->now)) {
         r->on = true;
         *w = (struct program_window){ .first = r->count };
-    } else if (r->on && !w->counted && r->count - w->first >= PROGRAM_WARM_ACCESSES) {
+    } else if (r->on && !w->counted && r->count - w->first >= warm_accesses(r->now)) {
         w->counted = r->count;
     } else if (r->on && w->counted) {
         w->counted_operations += a->step;
@@ -38,8 +43,8 @@ enum nw_status program_record_make(const struct program *p, struct program_recor
     enum { SLACK = 128 << 10 };
     struct program_arena a;
     uint8_t *memory = malloc(p->bytes);
-    *out = (struct program_record){ .room = PROGRAM_WINDOWS *
-                                            (size_t)(PROGRAM_WARM_ACCESSES + PROGRAM_COUNTED_ACCESSES + 3 * SLACK) };
+    *out = (struct program_record){ .room = PROGRAM_WINDOWS * (size_t)(PROGRAM_FIRST_WARM_ACCESSES +
+                                                                       PROGRAM_COUNTED_ACCESSES + 3 * SLACK) };
     out->access = malloc(out->room * sizeof *out->access);
     if (!memory || !out->access) {
         free(memory);
