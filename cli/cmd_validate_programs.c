@@ -14,6 +14,7 @@ enum {
     OPT_FULL,
     OPT_PROCESSES,
     OPT_SEED,
+    OPT_PREDICTED,
     OPT_FROM,
     OPT_SAMPLES,
     OPT_MACHINE,
@@ -27,6 +28,8 @@ static const struct nw_option options[] = {
     [OPT_FULL] = { "full", 'f', NULL, "About ten minutes: 20 processes, 3 runs in each." },
     [OPT_PROCESSES] = { "processes", 'n', "N", "So many fresh processes, 1 to 200." },
     [OPT_SEED] = { "seed", 0, "N", "Of the random orders of the chases. Default: 1." },
+    [OPT_PREDICTED] = { "predicted", 0, "N",
+                        "Predict for so many processes, each with its own frames. Default: 2, with --full 4." },
     [OPT_FROM] = { "from", 0, "FILE.db", "Measure nothing: judge these samples again." },
     [OPT_SAMPLES] = { "samples", 's', "FILE.db", "Keep the raw samples, in SQLite." },
     [OPT_MACHINE] = { "machine", 'm', "PROFILE",
@@ -56,7 +59,7 @@ enum {
 
 struct request {
     bool full;
-    uint64_t processes, seed;
+    uint64_t processes, seed, predicted;
     const char *from, *samples, *machine, *profile, *traces, *html, *json;
 };
 
@@ -75,6 +78,18 @@ static bool show_progress(void *context, uint64_t done, uint64_t total)
 }
 
 /* ---- the work ---- */
+
+/* Without 2 MiB pages there is nothing to compare with. */
+static enum nw_status check_pages(const struct nw_measurement *m, struct nw_error *err)
+{
+    for (size_t i = 0; i < m->process_count; i++)
+        if (m->process[i].there[NW_CHASE_2M])
+            return NW_OK;
+    for (size_t i = 0; i < m->note_count; i++)
+        if (strstr(m->note[i], "2 MiB"))
+            return nw_fail(err, NW_ERR_ENV, "programs cannot be timed with large pages here: %s", m->note[i]);
+    return nw_fail(err, NW_ERR_ENV, "programs cannot be timed with large pages here");
+}
 
 static enum nw_status measure(struct work *w, const struct request *r, struct nw_error *err)
 {
@@ -102,6 +117,8 @@ static enum nw_status measure(struct work *w, const struct request *r, struct nw
     nw_cli_progress_finish(&w->progress);
     free(plan);
     if (!s)
+        s = check_pages(&w->measurement, err);
+    if (!s)
         s = measured_machine_describe(&w->measurement, err);
     if (!s && r->samples)
         s = nw_measurement_save(&w->measurement, r->samples, err);
@@ -124,7 +141,9 @@ static enum nw_status fit(struct work *w, const struct request *r, struct nw_err
 
 static enum nw_status judge(struct work *w, const struct request *r, struct nw_error *err)
 {
-    const struct nw_program_options o = { .predicted = r->full ? FULL_PREDICTED : QUICK_PREDICTED,
+    const struct nw_program_options o = { .predicted = (uint32_t)(r->predicted ? r->predicted
+                                                                  : r->full    ? FULL_PREDICTED
+                                                                               : QUICK_PREDICTED),
                                           .progress = show_progress,
                                           .context = &w->progress };
     nw_cli_progress_start(&w->progress, "predict", "replays");
@@ -140,16 +159,20 @@ static enum nw_status write_traces(struct work *w, const struct request *r, stru
     enum nw_status s = NW_OK;
     if (!r->traces)
         return NW_OK;
+    struct nw_chase_world *world = NULL;
     nw_cli_progress_start(&w->progress, "write traces", "traces");
+    s = nw_chase_world_create(&world, &w->measurement, 0, err);
     for (size_t i = 0, n = 0; i < w->measurement.chase_count && !s; i++) {
         const struct nw_chase *c = &w->measurement.chase[i];
-        if (!nw_chase_is_program(c, &program))
+        if (!nw_chase_is_program(c, &program) || !w->measurement.process[0].there[c->pages])
             continue;
         snprintf(path, sizeof path, "%.4000s/%s-%s.nwt", r->traces, nw_program_name(program),
                  nw_chase_pages_name[c->pages]);
-        s = show_progress(&w->progress, n++, 2 * NW_PROGRAMS) ? nw_program_trace_save(&w->measurement, 0, i, path, err)
-                                                              : nw_fail(err, NW_ERR_INTERRUPTED, "interrupted");
+        s = show_progress(&w->progress, n++, (uint64_t)2 * NW_PROGRAMS)
+                ? nw_program_trace_save(world, &w->measurement, 0, i, path, err)
+                : nw_fail(err, NW_ERR_INTERRUPTED, "interrupted");
     }
+    nw_chase_world_destroy(world);
     nw_cli_progress_finish(&w->progress);
     return s;
 }
@@ -242,6 +265,10 @@ static int parse(const struct nw_command *self, struct nw_cli_parser *parser, st
             if (!nw_cli_parse_u64(value, &r->processes) || !r->processes || r->processes > PROCESSES_MAX)
                 return nw_cli_usage(self, "--processes %s: a number from 1 to %d", value, PROCESSES_MAX);
             break;
+        case OPT_PREDICTED:
+            if (!nw_cli_parse_u64(value, &r->predicted) || !r->predicted || r->predicted > PROCESSES_MAX)
+                return nw_cli_usage(self, "--predicted %s: a number from 1 to %d", value, PROCESSES_MAX);
+            break;
         default:
             if (!nw_cli_parse_u64(value, &r->seed))
                 return nw_cli_usage(self, "--seed %s: not a number", value);
@@ -287,8 +314,9 @@ static int run(const struct nw_command *self, int argc, char **argv)
 
 const struct nw_command nw_cmd_validate_programs = {
     .name = "validate programs",
-    .synopsis = "[--quick|--full] [--processes N] [--machine PROFILE|--profile OUT.xml] [--from FILE.db] "
-                "[--samples FILE.db] [--traces DIRECTORY] [--html FILE|-] [--json FILE|-]",
+    .synopsis =
+        "[--quick|--full] [--processes N] [--predicted N] [--machine PROFILE|--profile OUT.xml] [--from FILE.db] "
+        "[--samples FILE.db] [--traces DIRECTORY] [--html FILE|-] [--json FILE|-]",
     .summary = "what 4K pages cost programs on this machine, measured and predicted",
     .details =
         "Times searches in a B+tree, a hash join, breadth-first search, random updates (GUPS) and heapsort in fresh "

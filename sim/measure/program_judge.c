@@ -330,32 +330,42 @@ static enum nw_status write_trace(struct nw_nwt_writer *w, const struct addresse
     return s;
 }
 
-enum nw_status nw_program_trace_save(const struct nw_measurement *m, uint32_t process, size_t chase, const char *path,
-                                     struct nw_error *err)
+static enum nw_status save(const struct nw_chase_world *world, const struct nw_chase *c, size_t chase,
+                           const struct addresses *a, const struct program_record *r, const char *path,
+                           struct nw_error *err)
+{
+    struct nw_nwt_writer *w;
+    struct nw_trace_info info = *chase_world_info(world, chase); /* its tables stay the world's */
+    snprintf(info.origin, sizeof info.origin, "validate programs");
+    snprintf(info.workload, sizeof info.workload, "%s pages=%s", c->purpose + sizeof "program",
+             nw_chase_pages_name[c->pages]);
+    enum nw_status s = nw_nwt_writer_create(&w, path, &info, err);
+    if (s)
+        return s;
+    if ((s = write_trace(w, a, r, err))) {
+        nw_nwt_writer_abandon(w);
+        return s;
+    }
+    return nw_nwt_writer_close(w, err);
+}
+
+enum nw_status nw_program_trace_save(const struct nw_chase_world *world, const struct nw_measurement *m,
+                                     uint32_t process, size_t chase, const char *path, struct nw_error *err)
 {
     size_t program;
-    struct program_record r = { 0 };
-    struct addresses a = { 0 };
-    struct nw_chase_world *world = NULL;
-    struct nw_nwt_writer *w = NULL;
-    enum nw_status s;
-    if (!nw_chase_is_program(&m->chase[chase], &program))
+    struct program_record r;
+    struct addresses a;
+    const struct nw_chase *c = &m->chase[chase];
+    if (!nw_chase_is_program(c, &program))
         return nw_fail(err, NW_ERR_USAGE, "chase %zu is no program", chase);
-    if (!(s = program_record_make(&program_table[program], &r, err)) && !(s = addresses_make(&r, &a, err)) &&
-        !(s = nw_chase_world_create(&world, m, process, err))) {
-        struct nw_trace_info info = *chase_world_info(world, chase); /* its tables stay the world's */
-        place_at(&a, &r, m->process[process].base[m->chase[chase].pages]);
-        snprintf(info.origin, sizeof info.origin, "validate programs");
-        snprintf(info.workload, sizeof info.workload, "%s pages=%s", nw_program_name(program),
-                 nw_chase_pages_name[m->chase[chase].pages]);
-        s = nw_nwt_writer_create(&w, path, &info, err);
+    enum nw_status s = program_record_make(&program_table[program], &r, err);
+    if (s)
+        return s;
+    if (!(s = addresses_make(&r, &a, err))) {
+        place_at(&a, &r, m->process[process].base[c->pages]);
+        s = save(world, c, chase, &a, &r, path, err);
+        addresses_fini(&a);
     }
-    if (w && (s = write_trace(w, &a, &r, err)))
-        nw_nwt_writer_abandon(w);
-    else if (w)
-        s = nw_nwt_writer_close(w, err);
-    nw_chase_world_destroy(world);
-    addresses_fini(&a);
     program_record_fini(&r);
     return s;
 }

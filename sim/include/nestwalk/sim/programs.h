@@ -78,8 +78,10 @@ enum nw_status nw_programs_judge(const struct nw_measurement *m, const struct nw
                                  struct nw_error *err) NW_MUST_USE;
 
 /* The accesses that a program is judged by, as a trace with the page tables of one process: a part before each counted one to warm the caches, with
- * a marker (phase 2 * window, 2 * window + 1) before each part. `chase`: a program's. The file appears whole or not at all. */
-enum nw_status nw_program_trace_save(const struct nw_measurement *m, uint32_t process, size_t chase, const char *path,
+ * a marker (phase 2 * window, 2 * window + 1) before each part. `world`: of that process of `m`; `chase`: a program's. The file appears whole or not at
+ * all. NW_ERR_USAGE: the chase is no program's. */
+enum nw_status nw_program_trace_save(const struct nw_chase_world *world, const struct nw_measurement *m,
+                                     uint32_t process, size_t chase, const char *path,
                                      struct nw_error *err) NW_MUST_USE;
 
 #endif
