@@ -134,7 +134,7 @@ static enum nw_status fit(struct work *w, const struct request *r, struct nw_err
     if (s)
         return s;
     nw_cli_progress_start(&w->progress, r->machine ? "set up" : "fit", "replays");
-    s = nw_calibrate(&w->measurement, (uint32_t)w->measurement.process_count, &w->config, &w->fit, &o, err);
+    s = nw_calibrate(&w->measurement, &w->config, &w->fit, &o, err);
     nw_cli_progress_finish(&w->progress);
     return s;
 }

@@ -42,7 +42,8 @@ struct job {
 enum { REPEATS_LARGE = 3, LARGE_LINES = 8192 };
 static uint32_t repeats_of(const struct job *j, const struct nw_chase *c)
 {
-    return j->options->repeats * (c->count >= LARGE_LINES ? REPEATS_LARGE : 1);
+    size_t program;
+    return j->options->repeats * (c->count >= LARGE_LINES && !nw_chase_is_program(c, &program) ? REPEATS_LARGE : 1);
 }
 
 static double now_seconds(void)
