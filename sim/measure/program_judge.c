@@ -124,8 +124,7 @@ static uint64_t find_last_cache(const struct nw_measurement *m)
     return (uint64_t)(lines * (1 << NW_LINE_LOG2));
 }
 
-/* The machine with that much of its last cache. MODEL: a prime number of sets of 16 ways stands for the hash by which processors choose a set
- * (as in calibrate.c). */
+/* The machine with that much of its last cache. MODEL: a prime number of sets of 16 ways stands for the hash by which processors choose a set. */
 static enum nw_status narrow_last_cache(struct nw_config *c, uint64_t bytes, struct nw_error *err)
 {
     enum { WAYS = 16 };

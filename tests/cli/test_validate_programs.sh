@@ -30,18 +30,18 @@ jq -e '(.programs | length == 5) and .holds == (([.programs[] | select(.within)]
 # What was measured, from the samples alone: of each process the least of its runs, of their ratios the median.
 for program in btree hash-join bfs gups sort; do
   sqlite3 p.db "SELECT s.process, min(CASE c.pages WHEN 0 THEN s.cycles END), min(CASE c.pages WHEN 1 THEN s.cycles END)
-    FROM samples s JOIN chases c ON c.id = s.chase WHERE c.purpose = 'program $program' GROUP BY s.process" >times
-  want=$(awk -F'|' '{ print $2 / $3 }' OFMT=%.9g times | sort -g |
+    FROM samples s JOIN chases c ON c.id = s.chase WHERE c.purpose = 'program $program' GROUP BY s.process;" >times.txt
+  want=$(awk -F'|' '{ print $2 / $3 }' OFMT=%.9g times.txt | sort -g |
     awk '{ v[NR] = $1 } END { printf "%.6f\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }')
   # And what was predicted for the first process, from its run with 2 MiB pages and the two replays.
-  two=$(awk -F'|' 'NR == 1 { printf "%.9g\n", $3 }' times)
+  two=$(awk -F'|' 'NR == 1 { printf "%.9g\n", $3 }' times.txt)
   jq -e --arg p $program --argjson want "$want" --argjson two "$two" '
     def near($x): (. - $x) | . < 1e-5 and . > -1e-5;
     .walks_at_once as $k | .programs[] | select(.name == $p)
-    | (.slowdown | near($want)) and
-      (.exposed | near([1, ([$two / .latency_cycles_2m, 1 / $k] | max)] | min)) and
-      (.predicted_slowdown | near(1 + .exposed * (.latency_cycles_4k - .latency_cycles_2m) / $two)) and
-      (.error_percent | near(100 * (.predicted_slowdown / .slowdown - 1)))' a.json >/dev/null ||
+    | . as $r | (.slowdown | near($want)) and
+      (.exposed | near([1, ([$two / $r.latency_cycles_2m, 1 / $k] | max)] | min)) and
+      (.predicted_slowdown | near(1 + $r.exposed * ($r.latency_cycles_4k - $r.latency_cycles_2m) / $two)) and
+      (.error_percent | near(100 * ($r.predicted_slowdown / $r.slowdown - 1)))' a.json >/dev/null ||
     fail "$program: measured and predicted follow from the samples ($want, $two)"
 done
 
@@ -57,28 +57,24 @@ done <rows
 
 expect 0 "$NESTWALK" trace verify traces/gups-4K.nwt
 expect 0 "$NESTWALK" run --trace traces/gups-2M.nwt --machine ./p.xml --mode nested --json run.json
-jq -e '.runs[0].result.walks.count > 100000' run.json >/dev/null ||
-  jq -e '[.. | .walks? | .count? | select(. != null)] | max > 100000' run.json >/dev/null ||
+jq -e '[.. | .walks? | .count? | select(. != null)] | max > 100000' run.json >/dev/null ||
   fail "the trace that was replayed can be replayed by itself"
 [ "$(find traces -name '*.nwt' | wc -l)" = 10 ] || fail "a trace for each program and size of page"
 
-# Another machine: what was measured with 4K took twice as long. The prediction cannot know.
+# Two programs alone, and what was measured with 4K took twice as long. The prediction cannot know.
 cp p.db slow.db
-sqlite3 slow.db "UPDATE samples SET cycles = 2 * cycles WHERE chase IN (SELECT id FROM chases WHERE purpose LIKE 'program %' AND pages = 0)"
+sqlite3 slow.db "UPDATE samples SET cycles = 2 * cycles WHERE chase IN
+    (SELECT id FROM chases WHERE purpose LIKE 'program %' AND pages = 0);
+  DELETE FROM samples WHERE chase IN (SELECT id FROM chases WHERE purpose IN ('program btree', 'program bfs', 'program sort'))"
 expect 1 "$NESTWALK" validate programs --from slow.db --machine ./p.xml --predicted 1 --json b.json
-jq -e --slurpfile a a.json '(.holds | not) and
-  [.programs[].predicted_slowdown] == [$a[0].programs[].predicted_slowdown]' b.json >/dev/null ||
-  fail "nothing is fitted on the runs with 4K"
+jq -e --slurpfile a a.json '(.holds | not) and (.programs | length == 2) and
+  [.programs[].predicted_slowdown] == [$a[0].programs[] | select(.name == "hash-join" or .name == "gups") | .predicted_slowdown]' \
+  b.json >/dev/null || fail "nothing is fitted on the runs with 4K, and two programs are not four"
 
-# Without any of the program's samples there is nothing to judge; without chains it is not known what overlaps.
 cp p.db none.db
 sqlite3 none.db "DELETE FROM samples WHERE chase IN (SELECT id FROM chases WHERE purpose LIKE 'program %' AND pages = 1)"
 expect 3 "$NESTWALK" validate programs --from none.db --machine ./p.xml
-has err 'no program was timed' "and that is said"
-cp p.db chains.db
-sqlite3 chains.db "DELETE FROM samples WHERE chase IN (SELECT id FROM chases WHERE purpose LIKE 'chains %')"
-expect 3 "$NESTWALK" validate programs --from chains.db --machine ./p.xml
-has err 'chains' "and that is said"
+has err 'no program was timed' "without a size of page there is nothing to judge, and that is said"
 
 # Ctrl-C while it measures: nothing is left running or written.
 env --default-signal=INT "$NESTWALK" validate programs --samples i.db >out 2>err &
