@@ -120,7 +120,7 @@ static void command_lines(FILE *out, const char *group, unsigned width)
         size_t length = group ? strlen(group) : 0;
         if (group && (strncmp((*c)->name, group, length) || (*c)->name[length] != ' '))
             continue;
-        int used = fprintf(out, "  %-16s", (*c)->name);
+        int used = fprintf(out, "  %-17s", (*c)->name);
         nw_cli_wrap(out, (*c)->summary, 20, used > 0 ? (unsigned)used : 0, width);
     }
 }

@@ -28,7 +28,7 @@ lacks() { ! grep -qE -- "$2" "$1" || fail "$3 ($1 has /$2/)"; }
 empty() { [ ! -s "$1" ] || fail "$2 ($1: $(head -1 "$1"))"; }
 
 # All commands, one a line, as --help lists them.
-commands() { "$NESTWALK" --help | awk '/^Commands/{on=1; next} /^$/{on=0} on{name=substr($0,3,16); sub(/ +$/,"",name); if(name!="") print name}'; }
+commands() { "$NESTWALK" --help | awk '/^Commands/{on=1; next} /^$/{on=0} on{name=substr($0,3,17); sub(/ +$/,"",name); if(name!="") print name}'; }
 
 finish() {
   cd "$NW_SOURCE_DIR" || exit 1
