@@ -30,13 +30,6 @@ static bool is_text(const char *path)
 
 static const struct nw_settings_ops ops = { set, get, is_text, NULL };
 
-static enum nw_status load_group(struct nw_loading *l, const char *name)
-{
-    enum nw_status s = NW_OK;
-    const xmlNode *e = nw_loading_only(l, name, &s);
-    return s || !e ? s : nw_loading_attributes(l, e, name, "", l->base, NULL, NULL);
-}
-
 /* A refusal of what the caller did for the element, at its place. */
 static enum nw_status at(struct nw_loading *l, const xmlNode *e, const char *attribute, enum nw_status s,
                          const struct nw_error *inner)
@@ -105,13 +98,13 @@ static enum nw_status load_name(struct nw_loading *l, struct nw_guests_scenario 
     return s;
 }
 
-static enum nw_status load_all(struct nw_loading *l, struct nw_guests_scenario *sc, struct nw_vms_config *probe,
-                               const char *directory)
+static enum nw_status load_all(struct nw_loading *l, const char *directory, void *context)
 {
+    struct nw_guests_scenario *sc = context;
     static const char *const group[] = { "host", "swap", "balloon", "sharing", "monitor" };
     enum nw_status s = load_name(l, sc);
     for (size_t i = 0; i < NW_ARRAY_LEN(group) && !s; i++)
-        s = load_group(l, group[i]);
+        s = nw_loading_group(l, group[i]);
     for (const xmlNode *e = nw_xml_first(l->root); e && !s; e = nw_xml_next(e))
         if (nw_loading_is(e, "vm"))
             s = load_guest(l, e, directory);
@@ -121,7 +114,7 @@ static enum nw_status load_all(struct nw_loading *l, struct nw_guests_scenario *
         if (nw_loading_is(e, "set"))
             s = nw_loading_set(l, e, &sc->base, NULL, NULL);
     if (!s)
-        s = nw_vms_config_copy(probe, &sc->base, l->err);
+        s = nw_vms_config_copy(l->probe, &sc->base, l->err);
     return s ? s : nw_loading_runs(l);
 }
 
@@ -141,41 +134,23 @@ enum nw_status nw_guests_load(const char *path, struct nw_guests_scenario *out, 
     struct nw_guests_scenario sc = { 0 };
     struct nw_vms_config probe = { 0 };
     struct nw_loading l = { .ops = &ops, .base = &sc.base, .probe = &probe, .err = err };
-    enum nw_status s = nw_xml_read(&l.xml, path, err);
-    if (s)
-        return s;
-    const char *slash = strrchr(path, '/');
-    l.file = slash ? slash + 1 : path;
     nw_vms_config_init(&sc.base);
-    char *directory = nw_xml_directory(path);
-    s = directory ? nw_xml_validate(&l.xml, "guests", err) : nw_loading_nomem(&l);
-    if (!s) {
-        l.root = xmlDocGetRootElement(l.xml.doc);
-        s = load_all(&l, &sc, &probe, directory);
-    }
+    const enum nw_status s = nw_loading_file(&l, path, "guests", load_all, &sc);
     sc.run = l.run;
     sc.run_count = l.run_count;
     sc.sweep = l.sweep;
     sc.sweep_count = l.sweep_count;
-    s = nw_xml_verdict(&l.xml, s, err);
     if (s)
         nw_guests_fini(&sc);
     else
         *out = sc;
     nw_vms_config_fini(&probe);
-    nw_xml_free(&l.xml);
-    free(directory);
     return s;
 }
 
 void nw_guests_fini(struct nw_guests_scenario *s)
 {
-    for (size_t i = 0; i < s->run_count; i++)
-        nw_loading_free_run(&s->run[i]);
-    for (size_t i = 0; i < s->sweep_count; i++)
-        nw_loading_free_sweep(&s->sweep[i]);
-    free(s->run);
-    free(s->sweep);
+    nw_loading_free(s->run, s->run_count, s->sweep, s->sweep_count);
     free(s->name);
     nw_vms_config_fini(&s->base);
     *s = (struct nw_guests_scenario){ 0 };
@@ -184,17 +159,11 @@ void nw_guests_fini(struct nw_guests_scenario *s)
 enum nw_status nw_guests_config(const struct nw_guests_scenario *s, size_t index, struct nw_vms_config *out,
                                 struct nw_error *err)
 {
-    if (index > 0 && index >= s->run_count)
-        return nw_fail(err, NW_ERR_USAGE, "scenario %s has %zu runs; there is none with index %zu", s->name,
-                       s->run_count, index);
-    enum nw_status status = nw_vms_config_copy(out, &s->base, err);
-    if (status || !s->run_count)
+    enum nw_status status = nw_loading_check_index(s->name, s->run_count, index, err);
+    if (status || (status = nw_vms_config_copy(out, &s->base, err)) || !s->run_count)
         return status;
-    const struct nw_scenario_run *r = &s->run[index];
-    snprintf(out->label, sizeof out->label, "%s", r->label);
-    for (size_t i = 0; i < r->set_count && !status; i++)
-        status = nw_vms_config_set(out, r->set[i].path, r->set[i].value, r->set[i].source, err);
-    if (status)
+    snprintf(out->label, sizeof out->label, "%s", s->run[index].label);
+    if ((status = nw_loading_apply(&ops, &s->run[index], out, err)))
         nw_vms_config_fini(out);
     return status;
 }

@@ -1,6 +1,7 @@
 /* loading.c - settings, runs and sweeps of scenarios of all kinds. See loading.h. */
 #include "loading.h"
 #include "profile_shape.h"
+#include "xml_value.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,4 +299,61 @@ enum nw_status nw_loading_runs(struct nw_loading *l)
             s = load_sweep(l, e);
     }
     return s ? s : check_sweeps(l);
+}
+
+enum nw_status nw_loading_group(struct nw_loading *l, const char *name)
+{
+    enum nw_status s = NW_OK;
+    const xmlNode *e = nw_loading_only(l, name, &s);
+    return s || !e ? s : nw_loading_attributes(l, e, name, "", l->base, NULL, NULL);
+}
+
+/* ---- a file ---- */
+
+enum nw_status nw_loading_file(struct nw_loading *l, const char *path, const char *schema, nw_loading_fn body,
+                               void *context)
+{
+    enum nw_status s = nw_xml_read(&l->xml, path, l->err);
+    if (s)
+        return s;
+    const char *slash = strrchr(path, '/');
+    l->file = slash ? slash + 1 : path;
+    char *directory = nw_xml_directory(path);
+    s = directory ? nw_xml_validate(&l->xml, schema, l->err) : nw_loading_nomem(l);
+    if (!s) {
+        l->root = xmlDocGetRootElement(l->xml.doc);
+        s = body(l, directory, context);
+    }
+    s = nw_xml_verdict(&l->xml, s, l->err);
+    nw_xml_free(&l->xml);
+    free(directory);
+    return s;
+}
+
+/* ---- what has been loaded ---- */
+
+void nw_loading_free(struct nw_scenario_run *run, size_t runs, struct nw_scenario_sweep *sweep, size_t sweeps)
+{
+    for (size_t i = 0; i < runs; i++)
+        nw_loading_free_run(&run[i]);
+    for (size_t i = 0; i < sweeps; i++)
+        nw_loading_free_sweep(&sweep[i]);
+    free(run);
+    free(sweep);
+}
+
+enum nw_status nw_loading_check_index(const char *name, size_t runs, size_t index, struct nw_error *err)
+{
+    if (index == 0 || index < runs)
+        return NW_OK;
+    return nw_fail(err, NW_ERR_USAGE, "scenario %s has %zu runs; there is none with index %zu", name, runs, index);
+}
+
+enum nw_status nw_loading_apply(const struct nw_settings_ops *ops, const struct nw_scenario_run *run, void *config,
+                                struct nw_error *err)
+{
+    enum nw_status s = NW_OK;
+    for (size_t i = 0; i < run->set_count && !s; i++)
+        s = ops->set(config, run->set[i].path, run->set[i].value, run->set[i].source, err);
+    return s;
 }

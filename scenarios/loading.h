@@ -49,4 +49,21 @@ enum nw_status nw_loading_runs(struct nw_loading *l) NW_MUST_USE;
 void nw_loading_free_run(struct nw_scenario_run *r);
 void nw_loading_free_sweep(struct nw_scenario_sweep *w);
 
+/* The attributes of the only child element of this name, if there is one, as GROUP = NAME. */
+enum nw_status nw_loading_group(struct nw_loading *l, const char *name) NW_MUST_USE;
+
+/* What a kind of scenario does with a file that its schema lets through; files are named relative to `directory`. */
+typedef enum nw_status (*nw_loading_fn)(struct nw_loading *l, const char *directory, void *context);
+/* Reads, validates against the schema of this name, and calls `body`. l->ops, base, probe and err are the caller's. */
+enum nw_status nw_loading_file(struct nw_loading *l, const char *path, const char *schema, nw_loading_fn body,
+                               void *context) NW_MUST_USE;
+
+/* Runs and sweeps that have become a scenario's. */
+void nw_loading_free(struct nw_scenario_run *run, size_t runs, struct nw_scenario_sweep *sweep, size_t sweeps);
+/* There is a run of this index, or none at all and it is 0; NW_ERR_USAGE. */
+enum nw_status nw_loading_check_index(const char *name, size_t runs, size_t index, struct nw_error *err) NW_MUST_USE;
+/* A run's own settings. */
+enum nw_status nw_loading_apply(const struct nw_settings_ops *ops, const struct nw_scenario_run *run, void *config,
+                                struct nw_error *err) NW_MUST_USE;
+
 #endif

@@ -11,6 +11,7 @@ struct loading {
     struct nw_loading l;
     struct nw_scenario s; /* what has been read so far, without runs and sweeps */
     struct nw_config probe;
+    const char *machine; /* of the caller; NULL: the file's */
 };
 
 static enum nw_status set(void *config, const char *path, const char *value, const char *source, struct nw_error *err)
@@ -105,21 +106,6 @@ static enum nw_status load_guest(struct loading *l)
     return s ? s : nw_loading_attributes(&l->l, e, "guest", "paging", &l->s.base, NULL, NULL);
 }
 
-static enum nw_status load_vmm(struct loading *l)
-{
-    enum nw_status s = NW_OK;
-    const xmlNode *e = nw_loading_only(&l->l, "vmm", &s);
-    return s || !e ? s : nw_loading_attributes(&l->l, e, "vmm", "", &l->s.base, NULL, NULL);
-}
-
-/* <iommu/> and <io/> */
-static enum nw_status load_io(struct loading *l, const char *name)
-{
-    enum nw_status s = NW_OK;
-    const xmlNode *e = nw_loading_only(&l->l, name, &s);
-    return s || !e ? s : nw_loading_attributes(&l->l, e, name, "", &l->s.base, NULL, NULL);
-}
-
 /* ---- the whole ---- */
 
 static enum nw_status load_name(struct loading *l)
@@ -132,11 +118,11 @@ static enum nw_status load_name(struct loading *l)
     return nw_loading_setting(&l->l, l->l.root, "name", &l->s.base, "run.scenario", l->s.name, NULL, NULL);
 }
 
-static enum nw_status load_base(struct loading *l, const char *machine, const char *directory)
+static enum nw_status load_base(struct loading *l, const char *directory)
 {
     enum nw_status s = refuse_reserved(l, l->l.root);
     if (!s)
-        s = load_machine(l, machine, directory);
+        s = load_machine(l, l->machine, directory);
     if (!s)
         s = load_name(l);
     if (!s)
@@ -146,61 +132,49 @@ static enum nw_status load_base(struct loading *l, const char *machine, const ch
     if (!s)
         s = load_guest(l);
     if (!s)
-        s = load_vmm(l);
+        s = nw_loading_group(&l->l, "vmm");
     if (!s)
-        s = load_io(l, "iommu");
+        s = nw_loading_group(&l->l, "iommu");
     if (!s)
-        s = load_io(l, "io");
+        s = nw_loading_group(&l->l, "io");
     for (const xmlNode *e = nw_xml_first(l->l.root); e && !s; e = nw_xml_next(e))
         if (nw_loading_is(e, "set"))
             s = nw_loading_set(&l->l, e, &l->s.base, NULL, NULL);
     return s;
 }
 
+static enum nw_status load_all(struct nw_loading *unused, const char *directory, void *context)
+{
+    struct loading *l = context;
+    (void)unused;
+    enum nw_status s = load_base(l, directory);
+    if (!s)
+        s = nw_config_copy(&l->probe, &l->s.base, l->l.err);
+    return s ? s : nw_loading_runs(&l->l);
+}
+
 enum nw_status nw_scenario_load(const char *path, const char *machine, struct nw_scenario *out, struct nw_error *err)
 {
-    struct loading l = { .l = { .ops = &ops, .err = err } };
-    enum nw_status s = nw_xml_read(&l.l.xml, path, err);
-    if (s)
-        return s;
-    const char *slash = strrchr(path, '/');
-    l.l.file = slash ? slash + 1 : path;
+    struct loading l = { .l = { .ops = &ops, .err = err }, .machine = machine };
     nw_config_init(&l.s.base);
     l.l.base = &l.s.base;
     l.l.probe = &l.probe;
-    char *directory = nw_xml_directory(path);
-    s = directory ? nw_xml_validate(&l.l.xml, "scenario", err) : nw_loading_nomem(&l.l);
-    if (!s) {
-        l.l.root = xmlDocGetRootElement(l.l.xml.doc);
-        s = load_base(&l, machine, directory);
-    }
-    if (!s)
-        s = nw_config_copy(&l.probe, &l.s.base, err);
-    if (!s)
-        s = nw_loading_runs(&l.l);
+    const enum nw_status s = nw_loading_file(&l.l, path, "scenario", load_all, &l);
     l.s.run = l.l.run;
     l.s.run_count = l.l.run_count;
     l.s.sweep = l.l.sweep;
     l.s.sweep_count = l.l.sweep_count;
-    s = nw_xml_verdict(&l.l.xml, s, err);
     if (s)
         nw_scenario_fini(&l.s);
     else
         *out = l.s;
     nw_config_fini(&l.probe);
-    nw_xml_free(&l.l.xml);
-    free(directory);
     return s;
 }
 
 void nw_scenario_fini(struct nw_scenario *s)
 {
-    for (size_t i = 0; i < s->run_count; i++)
-        nw_loading_free_run(&s->run[i]);
-    for (size_t i = 0; i < s->sweep_count; i++)
-        nw_loading_free_sweep(&s->sweep[i]);
-    free(s->run);
-    free(s->sweep);
+    nw_loading_free(s->run, s->run_count, s->sweep, s->sweep_count);
     free(s->name);
     free(s->trace);
     nw_config_fini(&s->base);
@@ -210,16 +184,10 @@ void nw_scenario_fini(struct nw_scenario *s)
 enum nw_status nw_scenario_config(const struct nw_scenario *s, size_t index, struct nw_config *out,
                                   struct nw_error *err)
 {
-    if (index > 0 && index >= s->run_count)
-        return nw_fail(err, NW_ERR_USAGE, "scenario %s has %zu runs; there is none with index %zu", s->name,
-                       s->run_count, index);
-    enum nw_status status = nw_config_copy(out, &s->base, err);
-    if (status || !s->run_count)
+    enum nw_status status = nw_loading_check_index(s->name, s->run_count, index, err);
+    if (status || (status = nw_config_copy(out, &s->base, err)) || !s->run_count)
         return status;
-    const struct nw_scenario_run *r = &s->run[index];
-    for (size_t i = 0; i < r->set_count && !status; i++)
-        status = nw_config_set(out, r->set[i].path, r->set[i].value, r->set[i].source, err);
-    if (status)
+    if ((status = nw_loading_apply(&ops, &s->run[index], out, err)))
         nw_config_fini(out);
     return status;
 }
