@@ -252,9 +252,42 @@ static const struct slot {
     { "script", add_script },
 };
 
+/* Several guests on one host have a page of their own: they have no walks. */
+static bool are_guests(const struct nw_page *page)
+{
+    for (size_t i = 0; i < page->run_count; i++)
+        if (strcmp(page->runs[i].mode, "guests") != 0)
+            return false;
+    return true;
+}
+
+/* What the frame around a page's own parts says: other templates, whose slots are filled as its are. NULL: `name` is none of them. */
+static const char *part_of(const struct page_context *p, const char *name, size_t length)
+{
+    const struct {
+        const char *name, *charts, *guests;
+    } part[] = {
+        { "body", (const char *)nw_asset_template, (const char *)nw_asset_guests },
+        { "scripts", (const char *)nw_asset_scripts, "" },
+        { "script_source", "script-src 'unsafe-inline'; ", "" },
+        { "credit", " Charts are drawn by Chart.js (MIT licence).", "" },
+        { "parameters_heading", "Scenario and machine, with where each value comes from",
+          "Scenario, with where each value comes from" },
+    };
+    for (size_t i = 0; i < NW_ARRAY_LEN(part); i++)
+        if (strlen(part[i].name) == length && !strncmp(part[i].name, name, length))
+            return are_guests(p->page) ? part[i].guests : part[i].charts;
+    return NULL;
+}
+
+static enum nw_status expand(struct text *t, const struct page_context *p, const char *rest, struct nw_error *err);
+
 static enum nw_status add_slot(struct text *t, const struct page_context *p, const char *name, size_t length,
                                struct nw_error *err)
 {
+    const char *part = part_of(p, name, length);
+    if (part)
+        return expand(t, p, part, err);
     if (length == strlen("pictures") && !strncmp(name, "pictures", length))
         return html_pictures(t, p->page, err);
     for (size_t i = 0; i < NW_ARRAY_LEN(slots); i++)
@@ -265,18 +298,8 @@ static enum nw_status add_slot(struct text *t, const struct page_context *p, con
     return nw_fail(err, NW_ERR_INTERNAL, "the page's template names an unknown slot \"%.*s\"", (int)length, name);
 }
 
-/* Several guests on one host have a page of their own: they have no walks. */
-static bool are_guests(const struct nw_page *page)
+static enum nw_status expand(struct text *t, const struct page_context *p, const char *rest, struct nw_error *err)
 {
-    for (size_t i = 0; i < page->run_count; i++)
-        if (strcmp(page->runs[i].mode, "guests") != 0)
-            return false;
-    return true;
-}
-
-static enum nw_status expand(struct text *t, const struct page_context *p, struct nw_error *err)
-{
-    const char *rest = (const char *)(are_guests(p->page) ? nw_asset_guests : nw_asset_template);
     for (const char *open; (open = strstr(rest, "{{")) != NULL;) {
         const char *close = strstr(open, "}}");
         if (!close)
@@ -299,7 +322,7 @@ static enum nw_status make_page(const struct nw_page *page, char **out, struct n
         return s;
     struct page_context p = { .page = page, .heading = headings.heading };
     struct text t = { 0 };
-    s = expand(&t, &p, err);
+    s = expand(&t, &p, (const char *)nw_asset_frame, err);
     if (s)
         text_free(&t);
     else

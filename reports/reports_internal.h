@@ -54,8 +54,8 @@ bool run_add_series(struct nw_run *run, const char *path, const char *x_unit, co
 bool run_add_point(struct nw_run *run, double x, double y);
 
 /* ---- assets, made from reports/html/ and the chart library at build time (html/embed.cmake); NUL-terminated */
-extern const unsigned char nw_asset_template[], nw_asset_guests[], nw_asset_style[], nw_asset_script[],
-    nw_asset_chart[], nw_asset_checkstyle[], nw_asset_checkscript[];
+extern const unsigned char nw_asset_frame[], nw_asset_template[], nw_asset_guests[], nw_asset_scripts[],
+    nw_asset_style[], nw_asset_script[], nw_asset_chart[], nw_asset_checkstyle[], nw_asset_checkscript[];
 extern const size_t nw_asset_chart_bytes;
 
 /* proof_json.c: what was proved of an intent; the request that shows a finding. NULL when out of memory. */
