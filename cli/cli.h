@@ -47,6 +47,8 @@ int nw_cli_next(struct nw_cli_parser *p, const char **value);
 
 /* Prints "nestwalk NAME: text" to stderr and returns the status's exit code. */
 int nw_cli_fail(const struct nw_command *command, enum nw_status status, const struct nw_error *err);
+/* What it was called with last, for a command that runs others; "" when it was not. */
+const char *nw_cli_last_failure(void);
 /* "nestwalk NAME: formatted text (see nestwalk NAME --help)"; returns 2. */
 int nw_cli_usage(const struct nw_command *command, const char *format, ...) NW_PRINTF(2, 3);
 

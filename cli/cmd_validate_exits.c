@@ -1,11 +1,12 @@
 /* cmd_validate_exits.c - `nestwalk validate exits`: what exits cost on this machine's KVM, measured from a guest of ours. */
 #include "cli.h"
+#include "measured_machine.h"
 #include "result_files.h"
 #include <inttypes.h>
 #include <nestwalk/reports/exit_check.h>
 #include <nestwalk/scenarios/machine.h>
-#include <nestwalk/sim/host.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { OPT_QUICK, OPT_FULL, OPT_MACHINES, OPT_FROM, OPT_SAMPLES, OPT_MACHINE, OPT_PROFILE, OPT_JSON };
 static const struct nw_option options[] = {
@@ -68,21 +69,6 @@ struct request {
     const char *from, *samples, *machine, *profile, *json;
 };
 
-static enum nw_status describe(struct nw_exit_samples *m, struct nw_error *err)
-{
-    struct nw_cpuid id = { 0 };
-    struct nw_host host;
-    enum nw_status s = nw_cpuid_read(&id, err);
-    if (s)
-        return s;
-    nw_host_decode(&id, &host);
-    nw_cpuid_fini(&id);
-    snprintf(m->processor, sizeof m->processor, "%s, %s family %u model 0x%x", host.model_name, host.vendor,
-             host.family, host.model);
-    snprintf(m->profile, sizeof m->profile, "%s", host.near ? host.near : "textbook");
-    return NW_OK;
-}
-
 static enum nw_status measure(struct nw_exit_samples *m, const struct request *r, struct nw_error *err)
 {
     struct nw_cli_progress progress;
@@ -100,8 +86,11 @@ static enum nw_status measure(struct nw_exit_samples *m, const struct request *r
     nw_cli_progress_start(&progress, "validate exits", "virtual machines");
     enum nw_status s = nw_exit_samples_measure(m, &o, err);
     nw_cli_progress_finish(&progress);
-    if (!s)
-        s = describe(m, err);
+    struct nw_measurement here = { 0 };
+    if (!s && !(s = measured_machine_describe(&here, err))) {
+        memcpy(m->processor, here.machine, sizeof m->processor);
+        memcpy(m->profile, here.profile, sizeof m->profile);
+    }
     return s ? s : r->samples ? nw_exit_samples_save(m, r->samples, err) : NW_OK;
 }
 

@@ -123,9 +123,15 @@ static void say(const struct nw_command *command, const char *text)
             command ? command->name : "", colour ? "\033[0m" : "", text);
 }
 
+static char last_failure[1024];
+
+const char *nw_cli_last_failure(void) { return last_failure; }
+
 int nw_cli_fail(const struct nw_command *command, enum nw_status status, const struct nw_error *err)
 {
-    say(command, err && err->text[0] ? err->text : "failed, and no part of it said why");
+    snprintf(last_failure, sizeof last_failure, "%s",
+             err && err->text[0] ? err->text : "failed, and no part of it said why");
+    say(command, last_failure);
     return nw_status_exit_code(status);
 }
 
