@@ -13,6 +13,35 @@ if [ "$(uname -m)" = x86_64 ]; then
   jq -e '.core_mhz > 100 and (.not_read | type) == "array"' out >/dev/null || fail "the JSON has the core clock and what was not read"
   jq -e '.features.linear_address_bits >= 48 and (.caches | type) == "array" and .tsc_mhz > 0' out >/dev/null || fail "the JSON has features, caches and a clock"
 fi
+# What is missing is said, with what that costs; the rest is there.
+without() { # WHAT PATTERN COMMAND...
+  local what=$1 pattern=$2
+  shift 2
+  expect 0 "$@"
+  has out "^not read: $pattern" "without $what it says so"
+  has out '; .*(validate|chases|known)' "and what that costs"
+  has out '^(TLB level|CPUID tells of no TLB)' "without $what the rest is told"
+}
+if [ "$(uname -m)" = x86_64 ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+  # shellcheck disable=SC2016  # $0 is the inner shell's
+  empty_at() { echo 'mount -t tmpfs none '"$1"' && exec "$0" host'; }
+  without /dev/kvm 'KVM: /dev/kvm: No such file' unshare -m sh -c "$(empty_at /dev)" "$NESTWALK"
+  has out '^KVM below: none' "and that there is none"
+  without /proc 'frame numbers: /proc/self/pagemap: No such file' unshare -m sh -c "$(empty_at /proc)" "$NESTWALK"
+  without /sys 'transparent huge pages: .*enabled: No such file' unshare -m sh -c "$(empty_at /sys)" "$NESTWALK"
+  has out '^not read: pool of 2M pages' "pools too"
+  has out '^not read: hardware counters' "counters too"
+  without CAP_SYS_ADMIN 'frame numbers: /proc/self/pagemap: hidden' setpriv --bounding-set=-sys_admin "$NESTWALK" host
+  if setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$NESTWALK" && [ "$(stat -c %a /dev/kvm 2>/dev/null)" = 600 ]; then
+    without 'root' 'KVM: /dev/kvm: Permission denied' setpriv --reuid=65534 --regid=65534 --clear-groups "$NESTWALK" host
+    has out '^not read: frame numbers: .*hidden' "an ordinary user is told of frame numbers too"
+  fi
+fi
+if grep -q '\[' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null; then
+  expect 0 "$NESTWALK" host
+  has out "^huge pages: transparent: $(sed 's/.*\[\(.*\)\].*/\1/' /sys/kernel/mm/transparent_hugepage/enabled), defrag .*, khugepaged: $(cat /sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan) pages each" \
+    "the state of transparent huge pages is told, and what khugepaged does"
+fi
 cat >leaves <<'LEAVES'
 CPU:
    0x00000000 0x00: eax=0x0000000b ebx=0x756e6547 ecx=0x6c65746e edx=0x49656e69

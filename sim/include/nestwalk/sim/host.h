@@ -36,7 +36,7 @@ struct nw_cpuid_leaf nw_cpuid_find(const struct nw_cpuid *id, uint32_t leaf, uin
 
 /* ---- what they say ---- */
 
-enum { NW_HOST_TLBS_MAX = 32, NW_HOST_CACHES_MAX = 16, NW_HOST_TEXT = 160, NW_HOST_LINES = 8 };
+enum { NW_HOST_TLBS_MAX = 32, NW_HOST_CACHES_MAX = 16, NW_HOST_TEXT = 256, NW_HOST_LINES = 12 };
 
 struct nw_host_tlb {
     unsigned level, entries, ways; /* ways == entries: fully associative */
@@ -66,11 +66,11 @@ struct nw_host {
     const char *near;      /* shipped profile that describes this model; NULL: none */
     /* nw_host_look_around(): "" or what could not be read, and why */
     char kvm[NW_HOST_TEXT];        /* "pvm", "vmx, ept=Y, vpid=Y", "svm, npt=1"; "none: ..." */
-    char huge_pages[NW_HOST_TEXT]; /* "transparent: madvise; 2M pool: 0 pages" */
+    char huge_pages[NW_HOST_TEXT]; /* "transparent: madvise, defrag madvise, khugepaged: ...; pool of 2M pages: ..." */
     double tsc_mhz;                /* measured against the monotonic clock, 0: not measured */
     double core_mhz;               /* of this processor while busy: a chain of multiplications against the counter */
     char capability[NW_HOST_LINES][NW_HOST_TEXT]; /* "IA32_VMX_EPT_VPID_CAP: 4-level EPT, 2M, ..." */
-    char unread[NW_HOST_LINES][NW_HOST_TEXT];     /* what could not be read, and why */
+    char unread[NW_HOST_LINES][NW_HOST_TEXT];     /* what could not be read, why, and what that costs */
     size_t capabilities, unreads;
 };
 
