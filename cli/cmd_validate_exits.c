@@ -53,7 +53,7 @@ static void print_text(const struct nw_exit_check *c)
     nw_cli_table_print(t, stdout);
     printf("\nKVM backend %s, core clock %.2f GHz (measured), %u virtual machines an operation, half of them to "
            "predict from.\n"
-           "%s\n",
+           "claim: %s\n",
            c->backend, c->core_ghz, c->machines, nw_exit_check_claim);
     printf("median error %.1f %%, worst %.1f %%; the mix, predicted as the sum of its parts: %+.1f %%: %s\n",
            c->median_error_percent, c->max_error_percent, c->figure[NW_EXIT_COST_MIX].error_percent,

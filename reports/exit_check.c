@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char nw_exit_check_claim[] =
-    "claim: each operation's cost is within 25 % of that in other virtual machines, and a mix "
-    "within 25 % of the sum of its parts";
+const char nw_exit_check_claim[] = "each operation's cost is within 25 % of that in other virtual machines, and a mix "
+                                   "within 25 % of the sum of its parts";
 enum { WITHIN_PERCENT = 25 };
 
 static double sample_of(const struct nw_exit_samples *m, unsigned operation, uint32_t machine)
