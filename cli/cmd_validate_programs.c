@@ -211,7 +211,7 @@ static void print_text(const struct work *w)
     printf("\n");
     for (size_t i = 0; i < j->count; i++) {
         const struct nw_program_judged *p = &j->program[i];
-        printf("%s, of a %s: %.1f accesses, %.2f walks with 4K and %.2f with 2M; %.0f and %.0f cycles of latency, "
+        printf("%s, one %s: %.1f accesses, %.2f walks with 4K and %.2f with 2M; %.0f and %.0f cycles of latency, "
                "%.0f %% of it exposed\n",
                nw_program_name(p->program), nw_program_operation(p->program), p->accesses, p->walks[0], p->walks[1],
                p->latency[0], p->latency[1], 100 * p->exposed);

@@ -63,20 +63,35 @@ static void picture(struct text *t, const struct nw_program_judgement *j)
 
 static void figures(struct text *t, const struct nw_program_judgement *j)
 {
-    text_add(t, "<table><thead><tr><th>program</th><th>cycles an operation, 4K</th><th>2M</th><th>slowdown</th>"
-                "<th>range</th><th>predicted</th><th>error</th><th>error of \"no difference\"</th><th>if nothing "
-                "overlapped</th><th>walks, 4K</th><th>2M</th><th>latency exposed</th><th>within 15 %</th></tr></thead>"
+    text_add(t, "<table><thead><tr><th>program</th><th>slowdown</th><th>range</th><th>predicted</th><th>error</th>"
+                "<th>error of \"no difference\"</th><th>if nothing overlapped</th><th>within 15 %</th></tr></thead>"
                 "<tbody>\n");
     for (size_t i = 0; i < j->count; i++) {
         const struct nw_program_judged *p = &j->program[i];
         text_printf(t,
-                    "<tr><td>%s, a %s</td><td>%.1f</td><td>%.1f</td><td>%.3f</td><td>%.3f to %.3f</td><td>%.3f</td>"
-                    "<td>%+.1f %%</td><td>%+.1f %%</td><td>%.3f</td><td>%.2f</td><td>%.2f</td><td>%.0f %%</td>"
-                    "<td>%s</td></tr>\n",
+                    "<tr><td>%s</td><td>%.3f</td><td>%.3f to %.3f</td><td>%.3f</td><td>%+.1f %%</td><td>%+.1f %%</td>"
+                    "<td>%.3f</td><td>%s</td></tr>\n",
+                    nw_program_name(p->program), p->ratio.middle, p->ratio.low, p->ratio.high, p->predicted.middle,
+                    p->error_percent, p->without_error_percent, p->all_exposed,
+                    p->within ? "yes" : "<strong>no</strong>");
+    }
+    text_add(t, "</tbody></table>\n");
+}
+
+/* What the prediction is made of, for one operation. */
+static void operations(struct text *t, const struct nw_program_judgement *j)
+{
+    text_add(t, "<table><thead><tr><th>program</th><th>operation</th><th>core cycles, 4K</th><th>2M</th>"
+                "<th>accesses</th><th>walks, 4K</th><th>2M</th><th>cycles of latency, 4K</th><th>2M</th>"
+                "<th>of it exposed</th></tr></thead><tbody>\n");
+    for (size_t i = 0; i < j->count; i++) {
+        const struct nw_program_judged *p = &j->program[i];
+        text_printf(t,
+                    "<tr><td>%s</td><td>%s</td><td>%.1f</td><td>%.1f</td><td>%.1f</td><td>%.2f</td><td>%.2f</td>"
+                    "<td>%.0f</td><td>%.0f</td><td>%.0f %%</td></tr>\n",
                     nw_program_name(p->program), nw_program_operation(p->program), p->cycles[NW_CHASE_4K].middle,
-                    p->cycles[NW_CHASE_2M].middle, p->ratio.middle, p->ratio.low, p->ratio.high, p->predicted.middle,
-                    p->error_percent, p->without_error_percent, p->all_exposed, p->walks[NW_CHASE_4K],
-                    p->walks[NW_CHASE_2M], 100 * p->exposed, p->within ? "yes" : "<strong>no</strong>");
+                    p->cycles[NW_CHASE_2M].middle, p->accesses, p->walks[NW_CHASE_4K], p->walks[NW_CHASE_2M],
+                    p->latency[NW_CHASE_4K], p->latency[NW_CHASE_2M], 100 * p->exposed);
     }
     text_add(t, "</tbody></table>\n");
 }
@@ -94,10 +109,15 @@ enum nw_status nw_programs_html_text(const struct nw_program_judgement *j, const
     text_add_html(&t, m->machine);
     text_printf(&t, "</p></header><main><section><h2>The claim %s</h2><p>", j->holds ? "holds" : "is missed");
     text_add_html(&t, nw_programs_claim);
-    text_printf(&t, ": %zu of %zu. This machine makes %.1f walks at once.</p>\n", j->within, j->count,
-                j->walks_at_once);
+    text_printf(
+        &t,
+        ": %zu of %zu. This machine makes %.1f walks at once, and %.1f MiB of its last cache are left to programs."
+        "</p>\n",
+        j->within, j->count, j->walks_at_once, (double)j->last_cache_bytes / (1 << 20));
     picture(&t, j);
     figures(&t, j);
+    text_add(&t, "</section><section><h2>An operation</h2>\n");
+    operations(&t, j);
     text_add(&t, m->note_count ? "</section><section><h2>What was left out</h2><ul>\n" : "");
     for (size_t i = 0; i < m->note_count; i++) {
         text_add(&t, "<li>");
