@@ -373,6 +373,13 @@ static enum nw_status wrong_page_count(const struct columns *c, struct nw_error 
     return nwt_fail_at(err, c->at, "the touch bitmap contradicts the count of pages");
 }
 
+/* Of a class: the pages behind the first, which is where its accesses begin; NULL when it has none. */
+static const uint64_t *pages_of(const struct nwt_decoder *d, unsigned class)
+{
+    const uint64_t *page = (const uint64_t *)(const void *)d->page[class].bytes;
+    return page ? page + 1 : NULL;
+}
+
 static enum nw_status set_touches(struct nwt_decoder *d, const struct columns *c, const uint64_t *crossing,
                                   const uint64_t *first_is_touch, struct nw_block *b, struct nw_error *err)
 {
@@ -384,7 +391,7 @@ static enum nw_status set_touches(struct nwt_decoder *d, const struct columns *c
     struct nw_touch *touch = (struct nw_touch *)(void *)d->touch.bytes;
     const uint64_t *page[NWT_CLASSES];
     for (unsigned k = 0; k < NWT_CLASSES; k++)
-        page[k] = (const uint64_t *)(const void *)d->page[k].bytes + 1;
+        page[k] = pages_of(d, k);
     b->touch = touch;
     if (!crossing && !h->column[NWT_CLASS].raw_bytes) {
         unsigned k = h->fetches ? NWT_FETCH : NWT_DATA;
@@ -413,7 +420,7 @@ static enum nw_status set_addresses(struct nwt_decoder *d, const struct columns 
     }
     const uint64_t *page[NWT_CLASSES];
     for (unsigned k = 0; k < NWT_CLASSES; k++)
-        page[k] = (const uint64_t *)(const void *)d->page[k].bytes + 1;
+        page[k] = pages_of(d, k);
     uint32_t used[NWT_CLASSES] = { 0 };
     addresses_of_any(c, page, crossing, used, address);
     return used[0] == h->page_entries[0] && used[1] == h->page_entries[1] ? NW_OK : wrong_page_count(c, err);

@@ -63,7 +63,11 @@ static enum nw_status flush(struct nw_nwt_writer *w, struct nw_error *err)
         return NW_OK;
     const uint64_t *word = w->word;
     for (uint32_t i = 0; i < w->event_count; i++) {
-        w->event[i].data = w->event[i].data_words ? word : NULL;
+        if (!w->event[i].data_words) {
+            w->event[i].data = NULL;
+            continue; /* there may be no words at all */
+        }
+        w->event[i].data = word;
         word += w->event[i].data_words;
     }
     const struct nw_block block = {

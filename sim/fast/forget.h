@@ -136,10 +136,9 @@ static void forget_in_assoc(struct packed_assoc *a, uint64_t mask, uint64_t tag)
     for (unsigned place = 0; a->ring && place < a->entries; place++)
         if (a->ring->tag[place] != RING_EMPTY && !((a->ring->tag[place] ^ tag) & mask))
             ring_remove(a->ring, place);
-    if (a->ring)
+    if (a->ring || !a->entries)
         return;
-    for (uint64_t *order = a->order, *end = order + a->sets.divisor * a->lanes; a->entries && order < end;
-         order += a->lanes)
+    for (uint64_t *order = a->order, *end = order + a->sets.divisor * a->lanes; order < end; order += a->lanes)
         for (unsigned at = a->ways; at-- > 0;) {
             uint64_t word = order[at], has = word >> SLOT_BITS, empty = TAG_EMPTY << SLOT_BITS | (word & SLOT_MASK);
             if (order_is_empty(word) || ((has ^ tag) & mask))
