@@ -67,7 +67,7 @@ static void physmem__byte_writes_change_those_bytes_only(void **state)
 static void physmem__memory_that_cannot_be_had_is_an_error(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_ADDRESS__)
+#if NW_SANITIZED
     skip(); /* the sanitizer's own address space does not fit under a limit */
 #else
     struct nw_physmem *pm;

@@ -78,14 +78,7 @@ static uint64_t environment_number(const char *name, uint64_t otherwise)
     return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#    define SANITIZED 1
-#elif defined(__has_feature)
-#    define SANITIZED __has_feature(address_sanitizer)
-#else
-#    define SANITIZED 0
-#endif
-enum { CASES = SANITIZED ? 1000 : 5000 }; /* each is replayed five times or more, and a sanitizer makes that slow */
+enum { CASES = NW_SANITIZED ? 1000 : 5000 }; /* each is replayed five times or more, and a sanitizer makes that slow */
 
 /* NW_TEST_SEED and NW_TEST_CASES in the environment choose other cases. */
 static void engines__agree_on_every_counter(void **state)

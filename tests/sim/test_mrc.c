@@ -200,7 +200,7 @@ static void compare_with_lists(bool few_ways)
             for (unsigned i = 1; i < NW_ARRAY_LEN(sets); i++)
                 array[arrays++] =
                     (struct nw_mrc_array){ (enum nw_tlb_class)stream, nw_mrc_page_log2[k], sets[i], few_ways };
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= (NW_SANITIZED ? 20 : 60); seed++) {
         make_trace(t, seed);
         uint64_t window = seed % 5 ? 1 + seed * 37 % 900 : 2;
         static const uint32_t block[] = { 0, 1, 7, 100, 1000 };

@@ -15,11 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { SEEDS = 20 }; /* a sanitized build looks for other mistakes, and is slow */
-#else
-enum { SEEDS = 200 };
-#endif
+enum { SEEDS = NW_SANITIZED ? 10 : 200 }; /* a sanitized build looks for other mistakes, and is slow */
 enum { FIGURES = 96 };
 
 static const char *const shipped[] = { "btree", "gups", "vmchurn" };
