@@ -198,7 +198,6 @@ static void option__each_changes_what_comes_out(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        fprintf(stderr, "%s\n", options[i].row);
         struct nw_vms_config before = small(&options[i], false), after = small(&options[i], true);
         struct nw_vms_result a = run(&before), b = run(&after);
         check_sound(&a, options[i].row);
