@@ -127,7 +127,7 @@ static enum nw_status grow(void **array, size_t *capacity, size_t needed, size_t
 /* One to one on each aligned block of 2^SCATTER_LOG2 frames: multiplication by an odd number and a shift that folds the upper half onto the lower. */
 static uint64_t scatter(uint64_t pfn)
 {
-    enum { SCATTER_LOG2 = 22 };
+    enum { SCATTER_LOG2 = 18 };
     const uint64_t mask = (UINT64_C(1) << SCATTER_LOG2) - 1;
     uint64_t x = pfn & mask;
     for (unsigned round = 0; round < 3; round++) {

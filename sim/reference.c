@@ -414,6 +414,8 @@ static enum lookup look_up(struct reference_engine *e, unsigned class, uint64_t 
                 drop_page(e, gva);
                 break; /* the arrays below no longer hold it either */
             }
+            e->data_gva = gva + 1;
+            e->data_hpa = t.hpa;
             p->r->tlb[i].hits++;
             count_misses(e, class, level, t.size);
             detect_stale(e, gva, kind, false, &t);
@@ -485,6 +487,8 @@ static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t ki
                 return NW_OK;
             }
             struct translation t = translation_of(&w);
+            e->data_gva = gva + 1;
+            e->data_hpa = t.hpa;
             note_if_splintered(p, class, gva, &w);
             detect_stale(e, gva, kind, true, &t);
             count_misses(e, class, p->levels, t.size);
@@ -514,13 +518,17 @@ static enum nw_status touch(struct reference_engine *e, uint64_t gva, uint8_t ki
  * its price is a part of base, at every fidelity the same. */
 static void touch_data_line(struct reference_engine *e, uint64_t gva)
 {
-    struct nw_walk_result w;
-    struct nw_access access = { .kind = NW_ACCESS_READ, .ac = true };
-    static const struct nw_walk_hooks plain = { .load = hook_load };
-    machine_walk_run(&plain, e, &e->p->m, nw_gva(gva), &access, &w);
-    if (w.outcome != NW_WALK_OK)
-        return;
-    const int found = caches_touch(e, 0, w.hpa.v >> NW_LINE_LOG2);
+    uint64_t hpa = e->data_hpa;
+    if (e->data_gva != gva + 1) {
+        struct nw_walk_result w;
+        struct nw_access access = { .kind = NW_ACCESS_READ, .ac = true };
+        static const struct nw_walk_hooks plain = { .load = hook_load };
+        machine_walk_run(&plain, e, &e->p->m, nw_gva(gva), &access, &w);
+        if (w.outcome != NW_WALK_OK)
+            return;
+        hpa = w.hpa.v;
+    }
+    const int found = caches_touch(e, 0, hpa >> NW_LINE_LOG2);
     const size_t passed = found < 0 ? e->p->config->cache_count : (size_t)found;
     for (size_t i = 0; i < passed; i++)
         e->p->r->data_cache[i].misses++;

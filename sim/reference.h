@@ -29,6 +29,7 @@ struct reference_engine {
     uint64_t walk_cycles, *references, *references_guest,
         *references_nested; /* of the walk under way: where it counts */
     uint64_t ignored;
+    uint64_t data_gva, data_hpa; /* the last address that was translated, plus 1, and to what */
     reference_watch_fn watch;
     reference_lookup_fn lookup;
     void *watch_context;

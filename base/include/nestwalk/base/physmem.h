@@ -79,7 +79,7 @@ enum nw_status nw_physmem_write_bytes(struct nw_physmem *pm, hpa_t address, unsi
  * Deterministic allocator of base pages and aligned runs of them in [start, end) of a physical address space. It hands
  * out ascending addresses, and freed base pages again in last-in first-out order. A larger run is aligned to its size; the
  * gap left below it is kept and used for base pages later. With `scattered`, set after nw_frames_init(), base pages come in an order without neighbours
- * instead, as from a memory long in use: a fixed permutation of each 16 GiB. No larger run may then be asked for. */
+ * instead, as from a memory long in use: a fixed permutation of each 1 GiB. No larger run may then be asked for. */
 struct nw_frames {
     uint64_t next_pfn, end_pfn;
     uint64_t *free_pfn; /* stack of freed base pages */
