@@ -46,6 +46,18 @@ static json_t *regime_json(const struct nw_judged_regime *r)
     return NULL;
 }
 
+/* Null where the point is not one of walks. */
+static bool put_walk(json_t *row, const struct nw_judged_point *p)
+{
+    const struct nw_chase_figure *m = &p->walk_measured;
+    if (!p->walks)
+        return json_put(row, "walk_measured_cycles", json_null());
+    return json_put(row, "walk_measured_cycles", json_number(m->cycles)) &&
+           json_put(row, "walk_low_cycles", json_number(m->low)) &&
+           json_put(row, "walk_high_cycles", json_number(m->high)) &&
+           put_models(row, "walk_predicted_cycles", p->walk_predicted);
+}
+
 static json_t *point_json(const struct nw_judged_point *p, const struct nw_chase *c)
 {
     json_t *row = json_object();
@@ -63,6 +75,7 @@ static json_t *point_json(const struct nw_judged_point *p, const struct nw_chase
         json_put(row, "error_percent", json_number(nw_judged_error_percent(p, NW_JUDGED_OURS))) &&
         json_put(row, "predicted_walks", json_number(p->counts.walks)) &&
         json_put(row, "predicted_references", json_number(p->counts.references)) &&
+        json_put(row, "predicted_nested_references", json_number(p->counts.references_nested)) && put_walk(row, p) &&
         json_put(row, "capacity_edge", json_text(p->edge)))
         return row;
     json_decref(row);
@@ -129,9 +142,12 @@ static json_t *fit_json(const struct nw_judgement *j, const struct nw_measuremen
 enum nw_status nw_judgement_json_text(const struct nw_judgement *j, const struct nw_measurement *m, char **out,
                                       struct nw_error *err)
 {
-    json_t *root = json_object(), *regimes = json_array(), *points = json_array(), *notes = json_array();
+    json_t *root = json_object(), *regimes = json_array(), *walks = json_array(), *points = json_array(),
+           *notes = json_array();
     struct text t = { 0 };
-    bool ok = root && regimes && points && notes;
+    bool ok = root && regimes && walks && points && notes;
+    for (size_t i = 0; i < j->walk_regime_count && ok; i++)
+        ok = !json_array_append_new(walks, regime_json(&j->walk_regime[i]));
     for (size_t i = 0; i < j->regime_count && ok; i++)
         ok = !json_array_append_new(regimes, regime_json(&j->regime[i]));
     for (size_t i = 0; i < j->point_count && ok; i++)
@@ -139,6 +155,7 @@ enum nw_status nw_judgement_json_text(const struct nw_judgement *j, const struct
     for (size_t i = 0; i < m->note_count && ok; i++)
         ok = !json_array_append_new(notes, json_text(m->note[i]));
     ok = ok && json_put(root, "holds", json_boolean(j->holds)) && !json_object_set(root, "regimes", regimes) &&
+         json_put(root, "walks_hold", json_boolean(j->walks_hold)) && !json_object_set(root, "walk_regimes", walks) &&
          !json_object_set(root, "points", points) && json_put(root, "fit", fit_json(j, m)) &&
          json_put(root, "judged_processes", json_count(j->judged_processes)) &&
          json_put(root, "predicted_processes", json_count(j->predicted_processes)) &&
@@ -147,6 +164,7 @@ enum nw_status nw_judgement_json_text(const struct nw_judgement *j, const struct
         json_write(&t, root);
     json_decref(notes);
     json_decref(points);
+    json_decref(walks);
     json_decref(regimes);
     json_decref(root);
     return ok ? text_take(&t, out, "the judgement's JSON", err) : nw_fail_nomem(err, "the judgement's JSON");

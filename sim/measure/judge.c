@@ -1,5 +1,6 @@
 /* Predictions for the held-out chases, and whether what is claimed of them holds. */
 #include "measure_internal.h"
+#include <assert.h>
 #include <math.h>
 #include <nestwalk/base/addr.h>
 #include <nestwalk/sim/judge.h>
@@ -37,7 +38,7 @@ struct judging {
     const struct nw_measurement *m;
     const struct nw_judge_options *options;
     struct nw_judgement *j;
-    double *predicted; /* [point][model][process] */
+    double *predicted, *walk; /* [point][model][process] */
     uint64_t done, total;
 };
 
@@ -55,8 +56,9 @@ static enum nw_status predict_process(struct judging *g, uint32_t nth, struct nw
                 s = nw_fail(err, NW_ERR_INTERRUPTED, "interrupted");
             if (s || (s = nw_chase_predict(world, &j->model[model], p->chase, &counts, err)))
                 break;
-            g->predicted[(i * NW_JUDGED_MODELS + model) * PREDICTED_MAX + nth] =
-                nw_chase_cycles(&j->model[model], &counts);
+            const size_t at = (i * NW_JUDGED_MODELS + model) * PREDICTED_MAX + nth;
+            g->predicted[at] = nw_chase_cycles(&j->model[model], &counts);
+            g->walk[at] = nw_chase_walk_cycles(&j->model[model], &counts);
             if (model == NW_JUDGED_OURS) {
                 p->counts = counts;
                 p->regime = nw_chase_regime(&j->model[model], &counts);
@@ -84,20 +86,39 @@ static enum nw_status choose_points(struct judging *g, struct nw_error *err)
     return j->point_count ? NW_OK : nw_fail(err, NW_ERR_INPUT, "no chase of the held-out set was measured");
 }
 
+static void take_data_away(struct nw_judged_point *p)
+{
+    const double data = p->predicted[NW_JUDGED_OURS] - p->walk_predicted[NW_JUDGED_OURS];
+    p->walks = p->counts.walks >= NW_JUDGED_WALKS;
+    p->walk_measured = p->measured;
+    p->walk_measured.cycles -= data;
+    p->walk_measured.low -= data;
+    p->walk_measured.high -= data;
+    p->walks &= p->walk_measured.cycles > 0;
+}
+
 static enum nw_status predict(struct judging *g, struct nw_error *err)
 {
     struct nw_judgement *j = g->j;
     enum nw_status s = NW_OK;
-    if (!(g->predicted = calloc(j->point_count * NW_JUDGED_MODELS * PREDICTED_MAX, sizeof *g->predicted)))
-        return nw_fail_nomem(err, "predictions");
+    const size_t room = j->point_count * NW_JUDGED_MODELS * PREDICTED_MAX;
+    g->predicted = calloc(room, sizeof *g->predicted);
+    g->walk = calloc(room, sizeof *g->walk);
+    if (!g->predicted || !g->walk)
+        s = nw_fail_nomem(err, "predictions");
     g->total = (uint64_t)j->point_count * NW_JUDGED_MODELS * j->predicted_processes;
     for (uint32_t i = 0; i < j->predicted_processes && !s; i++)
         s = predict_process(g, i, err);
     for (size_t i = 0; i < j->point_count && !s; i++)
-        for (unsigned model = 0; model < NW_JUDGED_MODELS; model++)
-            j->point[i].predicted[model] =
-                nw_median(&g->predicted[(i * NW_JUDGED_MODELS + model) * PREDICTED_MAX], j->predicted_processes);
+        for (unsigned model = 0; model < NW_JUDGED_MODELS; model++) {
+            const size_t at = (i * NW_JUDGED_MODELS + model) * PREDICTED_MAX;
+            j->point[i].predicted[model] = nw_median(&g->predicted[at], j->predicted_processes);
+            j->point[i].walk_predicted[model] = nw_median(&g->walk[at], j->predicted_processes);
+        }
+    for (size_t i = 0; i < j->point_count && !s; i++)
+        take_data_away(&j->point[i]);
     free(g->predicted);
+    free(g->walk);
     return s;
 }
 
@@ -148,6 +169,7 @@ static bool beats_both(const struct nw_judged_regime *r)
            r->median_error_percent[NW_JUDGED_OURS] < r->median_error_percent[NW_JUDGED_ONE_DIMENSION];
 }
 
+#define BEATS_BOTH "median error below that of the textbook and of the one-dimensional model"
 static const struct regime {
     const char *name, *claim;
     bool excludes_edges, nested_only;
@@ -163,16 +185,61 @@ static const struct regime {
       mostly_inside },
     { "L1 TLB", "", false, false, in_l1_tlb, NULL },
     { "L2 TLB", "", false, false, in_l2_tlb, NULL },
-    { "walk in cache", "median error below that of the textbook and of the one-dimensional model", false, true,
-      in_cache, beats_both },
-    { "walk in memory", "median error below that of the textbook and of the one-dimensional model", false, true,
-      in_memory, beats_both },
+    { "walk in cache", BEATS_BOTH, false, true, in_cache, beats_both },
+    { "walk in memory", BEATS_BOTH, false, true, in_memory, beats_both },
 };
 
-static enum nw_status judge_regime(struct judging *g, const struct regime *rule, struct nw_error *err)
+/* ---- the same of walks ---- */
+
+static bool has_4k(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    (void)p;
+    return c->pages == NW_CHASE_4K;
+}
+static bool has_2m(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    (void)p;
+    return c->pages == NW_CHASE_2M;
+}
+static double references_of(const struct nw_judged_point *p) { return p->counts.references / p->counts.walks; }
+static bool is_short(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    (void)c;
+    return references_of(p) <= 2.2;
+}
+static bool is_medium(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    return !is_short(c, p) && references_of(p) <= 3.2;
+}
+static bool is_long(const struct nw_chase *c, const struct nw_judged_point *p)
+{
+    return !is_short(c, p) && !is_medium(c, p);
+}
+static const struct regime walk_regimes[] = {
+    { "walk in cache", BEATS_BOTH, false, true, in_cache, beats_both },
+    { "walk in memory", BEATS_BOTH, false, true, in_memory, beats_both },
+    { "guest pages of 4K", "", false, false, has_4k, NULL },
+    { "guest pages of 2M", "", false, false, has_2m, NULL },
+    { "about two references a walk", "", false, false, is_short, NULL },
+    { "about three", "", false, false, is_medium, NULL },
+    { "more", "", false, false, is_long, NULL },
+};
+static_assert(NW_ARRAY_LEN(walk_regimes) <= NW_JUDGED_WALK_REGIMES, "a judgement has a place for each");
+
+/* What is judged of a point: all of its cycles, or those of its walks. */
+static const struct nw_chase_figure *measured_of(const struct nw_judged_point *p, bool walks)
+{
+    return walks ? &p->walk_measured : &p->measured;
+}
+static double predicted_of(const struct nw_judged_point *p, bool walks, unsigned model)
+{
+    return walks ? p->walk_predicted[model] : p->predicted[model];
+}
+
+static enum nw_status judge_regime(struct judging *g, const struct regime *rule, bool walks, struct nw_judged_regime *r,
+                                   struct nw_error *err)
 {
     struct nw_judgement *j = g->j;
-    struct nw_judged_regime *r = &j->regime[j->regime_count];
     double *error = malloc(j->point_count * sizeof *error);
     if (!error)
         return nw_fail_nomem(err, "a regime");
@@ -184,14 +251,16 @@ static enum nw_status judge_regime(struct judging *g, const struct regime *rule,
         r->points = r->excluded = r->inside = 0;
         for (size_t i = 0; i < j->point_count; i++) {
             const struct nw_judged_point *p = &j->point[i];
-            if (!rule->has(&g->m->chase[p->chase], p))
+            if ((walks && !p->walks) || !rule->has(&g->m->chase[p->chase], p))
                 continue;
+            const struct nw_chase_figure *measured = measured_of(p, walks);
+            const double ours = predicted_of(p, walks, NW_JUDGED_OURS);
             if (rule->excludes_edges && p->edge[0]) {
                 r->excluded++;
                 continue;
             }
-            r->inside += p->predicted[0] >= p->measured.low && p->predicted[0] <= p->measured.high;
-            error[r->points++] = fabs(nw_judged_error_percent(p, model));
+            r->inside += ours >= measured->low && ours <= measured->high;
+            error[r->points++] = fabs(100 * (predicted_of(p, walks, model) / measured->cycles - 1));
         }
         if (r->points) {
             r->median_error_percent[model] = nw_median(error, r->points); /* sorts */
@@ -201,8 +270,6 @@ static enum nw_status judge_regime(struct judging *g, const struct regime *rule,
     free(error);
     if (r->claim[0] && r->points)
         r->holds = rule->holds(r);
-    j->holds &= r->holds;
-    j->regime_count += r->points || r->excluded;
     return NW_OK;
 }
 
@@ -227,11 +294,23 @@ enum nw_status nw_judge(const struct nw_measurement *m, const struct nw_config *
     enum nw_status s;
     (void)((s = nw_config_copy(&model[NW_JUDGED_OURS], start, err)) ||
            (s = nw_calibrate(m, &model[NW_JUDGED_OURS], &j->fit, &fit, err)) ||
-           (s = nw_calibrate_textbook(m, start, &model[NW_JUDGED_OURS], &model[NW_JUDGED_TEXTBOOK], err)) ||
+           (s = nw_calibrate_textbook(m, options->textbook ? options->textbook : start, &model[NW_JUDGED_OURS],
+                                      &model[NW_JUDGED_TEXTBOOK], err)) ||
            (s = nw_calibrate_one_dimensional(&model[NW_JUDGED_OURS], &model[NW_JUDGED_ONE_DIMENSION], err)) ||
            (s = choose_points(&g, err)) || (s = predict(&g, err)));
-    for (size_t i = 0; i < NW_ARRAY_LEN(regimes) && !s; i++)
-        s = judge_regime(&g, &regimes[i], err);
+    for (size_t i = 0; i < NW_ARRAY_LEN(regimes) && !s; i++) {
+        struct nw_judged_regime *r = &j->regime[j->regime_count];
+        s = judge_regime(&g, &regimes[i], false, r, err);
+        j->holds &= r->holds;
+        j->regime_count += r->points || r->excluded;
+    }
+    j->walks_hold = true;
+    for (size_t i = 0; i < NW_ARRAY_LEN(walk_regimes) && !s; i++) {
+        struct nw_judged_regime *r = &j->walk_regime[j->walk_regime_count];
+        s = judge_regime(&g, &walk_regimes[i], true, r, err);
+        j->walks_hold &= r->holds;
+        j->walk_regime_count += r->points > 0;
+    }
     if (s)
         nw_judgement_fini(j);
     return s;

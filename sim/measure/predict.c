@@ -266,6 +266,7 @@ static void take_counts(const struct nw_result *r, double sign, double accesses,
         out->tlb[i] += each * (double)r->tlb[i].hits;
     out->walks += each * (double)r->walks.count;
     out->references += each * (double)r->walks.references;
+    out->references_nested += each * (double)r->walks.references_nested;
     for (size_t i = 0; i < caches; i++) {
         out->table_line[i] += each * (double)r->cache[i].hits;
         out->data_line[i] += each * (double)r->data_cache[i].hits;
@@ -349,16 +350,26 @@ enum nw_status nw_chase_predict(const struct nw_chase_world *w, const struct nw_
     return s;
 }
 
+static double latency_of(const struct nw_config *c, size_t cache)
+{
+    return (double)(cache < c->cache_count ? c->cache[cache].latency_cycles : c->memory.dram_latency_cycles);
+}
+
+double nw_chase_walk_cycles(const struct nw_config *c, const struct nw_chase_counts *n)
+{
+    double cycles = n->references * (double)c->walker.level_cycles;
+    for (size_t i = 0; i <= c->cache_count; i++)
+        cycles += n->table_line[i] * latency_of(c, i);
+    return cycles / c->walker.overlap;
+}
+
 double nw_chase_cycles(const struct nw_config *c, const struct nw_chase_counts *n)
 {
-    double cycles = n->references * (double)c->walker.level_cycles / c->walker.overlap;
+    double cycles = nw_chase_walk_cycles(c, n);
     for (size_t i = 0; i < c->tlb_count; i++)
         cycles += n->tlb[i] * (double)c->tlb[i].hit_cycles;
-    for (size_t i = 0; i <= c->cache_count; i++) {
-        const double latency =
-            (double)(i < c->cache_count ? c->cache[i].latency_cycles : c->memory.dram_latency_cycles);
-        cycles += (n->data_line[i] + n->table_line[i] / c->walker.overlap) * latency;
-    }
+    for (size_t i = 0; i <= c->cache_count; i++)
+        cycles += n->data_line[i] * latency_of(c, i);
     return cycles;
 }
 

@@ -71,10 +71,22 @@ has a.html 'Measured against predicted' "the page has the picture"
 expect 0 "$NESTWALK" gen uniform --accesses 1000 -o t.nwt
 expect 0 "$NESTWALK" run --trace t.nwt --machine ./a.xml
 got=0
-"$NESTWALK" validate tlb --from zen4.db --machine ./a.xml --frozen --json b.json >out 2>err || got=$?
+"$NESTWALK" validate walk --from zen4.db --machine ./a.xml --frozen --json b.json >out 2>err || got=$?
 [ $got -le 1 ] || fail "judging by a frozen profile is exit 0 or 1, not $got: $(cat err)"
 jq -e --slurpfile a a.json '[.points[].predicted_cycles] == [$a[0].points[].predicted_cycles]' b.json >/dev/null ||
   fail "the profile that was written predicts what the fit predicted"
+jq -e --argjson got $got '.walks_hold == ($got == 0) and .walks_hold == ([.walk_regimes[].holds] | all)' b.json >/dev/null ||
+  fail "validate walk ends by what is claimed of walks"
+# What walks take, from the points alone: the access without what the model has of data is what the walk has left.
+jq -e 'def abs: if . < 0 then -. else . end;
+       def median: sort | if length % 2 == 1 then .[(length - 1) / 2] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
+       [.points[] | select(.walk_measured_cycles != null)] as $walks
+       | [$walks[] | select(.regime == "walk in cache") | 100 * (.walk_predicted_cycles / .walk_measured_cycles - 1) | abs] as $e
+       | (.walk_regimes[] | select(.name == "walk in cache")) as $r
+       | ($walks | length) >= 10 and $r.points == ($e | length) and (($r.median_error_percent - ($e | median)) | abs) < 1e-6
+         and all($walks[]; .predicted_walks >= 0.9 and .predicted_nested_references < .predicted_references and
+                 (((.predicted_cycles - .walk_predicted_cycles) - (.measured_cycles - .walk_measured_cycles)) | abs) < 1e-6)' \
+  b.json >/dev/null || fail "the figures of walks follow from the points"
 
 # A machine that is not the one that was fitted: twice as slow in what was held out. No claim of closeness can hold.
 cp zen4.db slow.db
@@ -90,6 +102,10 @@ cp zen4.db few.db
 sqlite3 few.db "DELETE FROM samples WHERE process > 0; DELETE FROM frames WHERE process > 0; DELETE FROM processes WHERE id > 0"
 expect 3 "$NESTWALK" validate tlb --from few.db
 has err 'one process' "one process is too few"
+
+# What the machine has is the same after all that follows.
+machine_state() { cat /proc/sys/vm/nr_hugepages /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null; taskset -p $$; }
+machine_state >before
 
 # Ctrl-C while it measures: nothing is left running; what was measured is kept, and can be added to.
 interrupt_after() { # PROCESSES-THAT-ENDED
@@ -118,4 +134,20 @@ expect 0 "$NESTWALK" validate tlb --processes 1 --samples i.db --append --only-m
 sqlite3 i.db "UPDATE session SET value = 'another machine' WHERE name = 'machine'"
 expect 3 "$NESTWALK" validate tlb --processes 2 --samples i.db --append --only-measure
 has err 'of another machine' "samples of two machines are not mixed"
+
+# A user who may not look at frames measures all the same, and is told what that costs.
+dir=$(mktemp -d)
+chmod 777 "$dir"
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$@"; }
+if [ "$(id -u)" = 0 ] && as_nobody test -x "$NESTWALK" 2>/dev/null; then
+  got=0
+  as_nobody "$NESTWALK" validate tlb --processes 2 --samples "$dir/n.db" --only-measure >out 2>err || got=$?
+  [ $got = 0 ] || fail "an ordinary user can measure: $(cat err)"
+  sqlite3 "$dir/n.db" 'SELECT text FROM notes' >notes
+  has notes '/proc/self/pagemap needs CAP_SYS_ADMIN' "it is said that frames are hidden, and what that costs"
+  has notes '/proc/kpageflags needs CAP_SYS_ADMIN' "it is said that tables are hidden, and what that costs"
+fi
+rm -rf "$dir"
+machine_state >after
+cmp -s before after || fail "pools, policies and affinity are as before: $(diff before after)"
 finish

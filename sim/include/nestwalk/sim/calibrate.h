@@ -27,12 +27,16 @@ void nw_chase_world_destroy(struct nw_chase_world *w);
  * configuration, and behind the last cache DRAM. */
 struct nw_chase_counts {
     double tlb[NW_TLB_ARRAYS_MAX], walks, references;
+    double references_nested; /* of these, in tables of the second stage */
     double table_line[NW_CACHES_MAX + 1], data_line[NW_CACHES_MAX + 1];
 };
 enum nw_status nw_chase_predict(const struct nw_chase_world *w, const struct nw_config *config, size_t chase,
                                 struct nw_chase_counts *out, struct nw_error *err) NW_MUST_USE;
 /* Cycles an access, at the configuration's latencies. */
 double nw_chase_cycles(const struct nw_config *config, const struct nw_chase_counts *counts);
+
+/* Of these, the cycles of page walks: what is left are data and hits in TLBs. */
+double nw_chase_walk_cycles(const struct nw_config *config, const struct nw_chase_counts *counts);
 
 /* Where a chase's translations are answered, by the counts: the regime that most accesses are in. */
 enum nw_regime {

@@ -19,7 +19,12 @@ struct nw_judged_point {
     double predicted[NW_JUDGED_MODELS]; /* cycles an access; the median over the processes that were predicted */
     enum nw_regime regime;
     struct nw_chase_counts counts; /* ours, in the last process */
-    char edge[48];                 /* the capacity that its size is near ("the 64 entries of l1d"); "": none */
+    /* Of points at which at least NW_JUDGED_WALKS of the accesses walk, by our model (`walks`): cycles of walks an access. Measured: what is left of the
+     * access when data and TLB hits are taken away as our model has them. */
+    bool walks;
+    struct nw_chase_figure walk_measured;
+    double walk_predicted[NW_JUDGED_MODELS];
+    char edge[48]; /* the capacity that its size is near ("the 64 entries of l1d"); "": none */
 };
 double nw_judged_error_percent(const struct nw_judged_point *p, enum nw_judged_model model); /* signed */
 
@@ -31,7 +36,8 @@ struct nw_judged_regime {
     bool holds;
 };
 
-enum { NW_JUDGED_REGIMES = 8 };
+enum { NW_JUDGED_REGIMES = 8, NW_JUDGED_WALK_REGIMES = 8 };
+#define NW_JUDGED_WALKS 0.9
 struct nw_judgement {
     struct nw_config model[NW_JUDGED_MODELS];
     struct nw_fit fit;
@@ -41,11 +47,17 @@ struct nw_judgement {
     struct nw_judged_regime regime[NW_JUDGED_REGIMES];
     size_t regime_count;
     bool holds;
+    /* The same of the cycles of walks: by where they are answered, by the guest's pages, and by references a walk. */
+    struct nw_judged_regime walk_regime[NW_JUDGED_WALK_REGIMES];
+    size_t walk_regime_count;
+    bool walks_hold;
 };
 
 struct nw_judge_options {
-    bool nested;        /* a hypervisor is above */
-    bool frozen;        /* nothing is fitted: `start` is judged as it is */
+    bool nested; /* a hypervisor is above */
+    bool frozen; /* nothing is fitted: `start` is judged as it is */
+    const struct nw_config
+        *textbook;      /* what the textbook model is made of: the processor as its documents have it; NULL: `start` */
     uint32_t predicted; /* judged processes to predict for, each with its own frames; 0: all */
     bool (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;
