@@ -131,23 +131,27 @@ has err 'i.db has the 1 process ' "it is said what was kept"
 [ "$(sqlite3 i.db 'SELECT count(*) FROM processes')" = 1 ] || fail "the process that came to its end is kept"
 expect 0 "$NESTWALK" validate tlb --processes 1 --samples i.db --append --only-measure
 [ "$(sqlite3 i.db 'SELECT count(DISTINCT process) FROM samples')" = 2 ] || fail "more processes are added to it"
-sqlite3 i.db "UPDATE session SET value = 'another machine' WHERE name = 'machine'"
-expect 3 "$NESTWALK" validate tlb --processes 2 --samples i.db --append --only-measure
-has err 'of another machine' "samples of two machines are not mixed"
 
 # A user who may not look at frames measures all the same, and is told what that costs.
 dir=$(mktemp -d)
 chmod 777 "$dir"
+cp i.db "$dir/n.db"
+chmod 666 "$dir/n.db"
+sqlite3 "$dir/n.db" "DELETE FROM notes"
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$@"; }
 if [ "$(id -u)" = 0 ] && as_nobody test -x "$NESTWALK" 2>/dev/null; then
   got=0
-  as_nobody "$NESTWALK" validate tlb --processes 2 --samples "$dir/n.db" --only-measure >out 2>err || got=$?
+  as_nobody "$NESTWALK" validate tlb --processes 1 --samples "$dir/n.db" --append --only-measure >out 2>err || got=$?
   [ $got = 0 ] || fail "an ordinary user can measure: $(cat err)"
   sqlite3 "$dir/n.db" 'SELECT text FROM notes' >notes
   has notes '/proc/self/pagemap needs CAP_SYS_ADMIN' "it is said that frames are hidden, and what that costs"
   has notes '/proc/kpageflags needs CAP_SYS_ADMIN' "it is said that tables are hidden, and what that costs"
 fi
 rm -rf "$dir"
+sqlite3 i.db "UPDATE session SET value = 'another machine' WHERE name = 'machine'"
+expect 3 "$NESTWALK" validate tlb --processes 2 --samples i.db --append --only-measure
+has err 'of another machine' "samples of two machines are not mixed"
+
 machine_state >after
 cmp -s before after || fail "pools, policies and affinity are as before: $(diff before after)"
 finish
