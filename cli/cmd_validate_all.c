@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern const struct nw_command nw_cmd_validate_tlb, nw_cmd_validate_programs, nw_cmd_validate_exits,
-    nw_cmd_validate_shadow, nw_cmd_validate_capture, nw_cmd_validate_reclaim;
+extern const struct nw_command nw_cmd_validate_tlb, nw_cmd_validate_walk, nw_cmd_validate_programs,
+    nw_cmd_validate_exits, nw_cmd_validate_shadow, nw_cmd_validate_capture, nw_cmd_validate_reclaim;
 
 enum { OPT_QUICK, OPT_FULL, OPT_INTO, OPT_JSON };
 static const struct nw_option options[] = {
@@ -33,28 +33,35 @@ static const struct check {
     const char *quick[EXTENT_WORDS], *full[EXTENT_WORDS];
     struct {
         const char *option, *file;
-        bool input; /* only when it is there */
+        bool input;     /* only when it is there */
+        bool handed_on; /* between checks, without --into too */
     } file[FILES_MAX];
 } checks[] = {
     { &nw_cmd_validate_tlb,
       { "--quick" },
       { "--full" },
-      { { "--html", "tlb.html", false }, { "--samples", "tlb.db", false }, { "--profile", "machine.xml", false } } },
+      { { "--html", "tlb.html", false, false },
+        { "--samples", "tlb.db", false, true },
+        { "--profile", "machine.xml", false, true } } },
+    { &nw_cmd_validate_walk,
+      { "--quick" },
+      { "--full" },
+      { { "--from", "tlb.db", true, true }, { "--machine", "machine.xml", true, true } } },
     { &nw_cmd_validate_programs,
       { "--quick" },
       { "--full" },
-      { { "--html", "programs.html", false },
-        { "--samples", "programs.db", false },
-        { "--machine", "machine.xml", true } } },
+      { { "--html", "programs.html", false, false },
+        { "--samples", "programs.db", false, false },
+        { "--machine", "machine.xml", true, false } } },
     { &nw_cmd_validate_exits,
       { "--quick" },
       { "--full" },
-      { { "--samples", "exits.db", false },
-        { "--machine", "machine.xml", true },
-        { "--profile", "machine.xml", false } } },
+      { { "--samples", "exits.db", false, false },
+        { "--machine", "machine.xml", true, false },
+        { "--profile", "machine.xml", false, false } } },
     { &nw_cmd_validate_shadow, { NULL }, { NULL }, { { 0 } } },
     { &nw_cmd_validate_capture, { NULL }, { NULL }, { { 0 } } },
-    { &nw_cmd_validate_reclaim, { "--runs", "1" }, { "--runs", "3" }, { { "--directory", ".", true } } },
+    { &nw_cmd_validate_reclaim, { "--runs", "1" }, { "--runs", "3" }, { { "--directory", ".", true, false } } },
 };
 enum { CHECKS = NW_ARRAY_LEN(checks) };
 
@@ -108,11 +115,11 @@ static enum nw_status options_of(const struct work *w, size_t i, struct words *o
         s = add(out, NULL, extent[k], err);
     if (!s && !(s = add(out, NULL, "--json", err)))
         s = add(out, w->directory, w->document_file[i], err);
-    for (size_t k = 0; w->into && k < FILES_MAX && c->file[k].option && !s; k++) {
-        if (c->file[k].input && !there(w->into, c->file[k].file))
+    for (size_t k = 0; k < FILES_MAX && c->file[k].option && !s; k++) {
+        if ((!w->into && !c->file[k].handed_on) || (c->file[k].input && !there(w->directory, c->file[k].file)))
             continue;
         if (!(s = add(out, NULL, c->file[k].option, err)))
-            s = add(out, w->into, c->file[k].file, err);
+            s = add(out, w->directory, c->file[k].file, err);
     }
     return s;
 }
@@ -251,6 +258,11 @@ static void directory_close(struct work *w)
     for (size_t i = 0; i < CHECKS; i++) {
         snprintf(path, sizeof path, "%s/%s.json", w->directory, short_name(&checks[i]));
         unlink(path);
+        for (size_t k = 0; k < FILES_MAX && checks[i].file[k].option; k++) {
+            snprintf(path, sizeof path, "%s/%s", w->directory, checks[i].file[k].file);
+            if (checks[i].file[k].handed_on)
+                unlink(path);
+        }
     }
     rmdir(w->directory);
 }
@@ -307,7 +319,8 @@ const struct nw_command nw_cmd_validate_all = {
     .synopsis = "[--quick|--full] [--into DIRECTORY] [--json FILE|-]",
     .summary = "every check of the model against this machine, one after the other",
     .details =
-        "Runs `validate tlb`, `validate programs`, `validate exits`, `validate shadow`, `validate capture` and "
+        "Runs `validate tlb`, `validate walk` on its samples, `validate programs`, `validate exits`, `validate "
+        "shadow`, `validate capture` and "
         "`validate reclaim`. What "
         "cannot be checked here is said, with the reason, and does not count. The profile in DIRECTORY has what tlb "
         "fitted and what exits measured.\n\n"

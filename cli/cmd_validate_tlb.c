@@ -265,6 +265,10 @@ static void print_text(const struct work *w, bool walk)
                    j->fit.value[i].low, j->fit.value[i].high);
         else
             printf("  %s = %s\n", j->fit.value[i].path, j->fit.value[i].value);
+    const struct nw_splinter_map map = nw_splinter_map(&w->measurement);
+    if (map.mappings)
+        printf("host pages: %zu of %zu large pages of the guest are backed by smaller ones\n", map.splintered,
+               map.mappings);
     for (size_t i = 0; i < w->measurement.note_count; i++)
         printf("left out: %s\n", w->measurement.note[i]);
 }

@@ -122,7 +122,10 @@ static json_t *fit_json(const struct nw_judgement *j, const struct nw_measuremen
         ok = !json_array_append_new(values, json_pack("{s:s, s:s, s:f, s:f}", "path", v->path, "value", v->value, "low",
                                                       v->low, "high", v->high));
     }
-    ok = ok && json_put(fit, "points", json_count(j->fit.points)) &&
+    const struct nw_splinter_map map = nw_splinter_map(m);
+    ok = ok && json_put(fit, "large_mappings", json_count(map.mappings)) &&
+         json_put(fit, "splintered_mappings", json_count(map.splintered)) &&
+         json_put(fit, "points", json_count(j->fit.points)) &&
          json_put(fit, "error_percent", json_number(j->fit.error_percent)) &&
          json_put(fit, "processes", json_count(j->fitted_processes)) &&
          json_put(fit, "two_dimensional", json_boolean(j->fit.nested)) &&

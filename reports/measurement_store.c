@@ -22,6 +22,8 @@ static const char schema[] =
     "  PRIMARY KEY (process, chase, repeat)) WITHOUT ROWID;"
     "CREATE TABLE frames (process INTEGER NOT NULL, pages INTEGER NOT NULL, page INTEGER NOT NULL,"
     "  pfn INTEGER NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (process, pages, page)) WITHOUT ROWID;"
+    "CREATE TABLE mappings (process INTEGER NOT NULL, number INTEGER NOT NULL, cycles REAL NOT NULL,"
+    "  PRIMARY KEY (process, number)) WITHOUT ROWID;"
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL);";
 
 struct file {
@@ -71,6 +73,7 @@ ROWS_OF(chase_rows, chase_count)
 ROWS_OF(process_rows, process_count)
 ROWS_OF(sample_rows, sample_count)
 ROWS_OF(frame_rows, frame_count)
+ROWS_OF(mapping_rows, mapping_count)
 ROWS_OF(note_rows, note_count)
 #define PUT_ROW(whole_, real_, text_)                                                                                  \
     put_row(f, st, whole_, (int)NW_ARRAY_LEN(whole_), real_, (int)NW_ARRAY_LEN(real_), text_, err)
@@ -110,6 +113,13 @@ static enum nw_status put_frames(const struct file *f, sqlite3_stmt *st, const s
     const int64_t whole[] = { r->process, (int64_t)r->pages, (int64_t)r->page, (int64_t)r->pfn, (int64_t)r->length };
     return put_row(f, st, whole, (int)NW_ARRAY_LEN(whole), NULL, 0, NULL, err);
 }
+static enum nw_status put_mapping(const struct file *f, sqlite3_stmt *st, const struct nw_measurement *m, size_t i,
+                                  struct nw_error *err)
+{
+    const struct nw_mapping_sample *x = &m->mapping[i];
+    const int64_t whole[] = { x->process, x->number };
+    return put_row(f, st, whole, (int)NW_ARRAY_LEN(whole), &x->cycles, 1, NULL, err);
+}
 static enum nw_status put_note(const struct file *f, sqlite3_stmt *st, const struct nw_measurement *m, size_t i,
                                struct nw_error *err)
 {
@@ -126,6 +136,7 @@ static const struct table_writer writers[] = {
     { "INSERT INTO samples (process, chase, repeat, chunks, dropped, cycles, dtlb_misses) VALUES (?,?,?,?,?,?,?)",
       sample_rows, put_sample },
     { "INSERT INTO frames (process, pages, page, pfn, length) VALUES (?,?,?,?,?)", frame_rows, put_frames },
+    { "INSERT INTO mappings (process, number, cycles) VALUES (?,?,?)", mapping_rows, put_mapping },
     { "INSERT INTO notes (id, text) VALUES (?,?)", note_rows, put_note },
 };
 
@@ -287,6 +298,16 @@ static enum nw_status get_frames(struct reader *r, sqlite3_stmt *st)
         (struct nw_frame_run){ (uint32_t)process, (uint32_t)pages, (uint64_t)page, (uint64_t)pfn, (uint64_t)length };
     return NW_OK;
 }
+static enum nw_status get_mapping(struct reader *r, sqlite3_stmt *st)
+{
+    int64_t process, number;
+    struct nw_mapping_sample *x = &r->m->mapping[r->row];
+    if (!whole_in(st, 0, 0, (int64_t)r->m->process_count - 1, &process) || !whole_in(st, 1, 0, 1 << 24, &number) ||
+        !real_in(st, 2, 0.01, 1e9, &x->cycles))
+        return bad(r, "a process that exists, number to 2^24, cycles 0.01 to 10^9");
+    x->process = (uint32_t)process, x->number = (uint32_t)number;
+    return NW_OK;
+}
 static enum nw_status get_note(struct reader *r, sqlite3_stmt *st)
 {
     const unsigned char *text = sqlite3_column_text(st, 0);
@@ -365,6 +386,16 @@ static enum nw_status read_session(struct reader *r)
                : nw_fail(r->err, NW_ERR_INPUT, "%s: table session: seed is a number, nested 0 or 1", r->f.path);
 }
 
+static bool has_table(const struct reader *r, const char *name)
+{
+    sqlite3_stmt *st = NULL;
+    const bool found =
+        !sqlite3_prepare_v2(r->f.db, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", -1, &st, NULL) &&
+        !sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC) && sqlite3_step(st) == SQLITE_ROW;
+    sqlite3_finalize(st);
+    return found;
+}
+
 static enum nw_status read_all(struct reader *r)
 {
     struct nw_measurement *m = r->m;
@@ -386,6 +417,9 @@ static enum nw_status read_all(struct reader *r)
            (s = read_table(r, "frames",
                            "SELECT process, pages, page, pfn, length FROM frames ORDER BY process, pages, page",
                            ROWS_MAX, (void **)&m->frames, &m->frame_count, sizeof *m->frames, get_frames)) ||
+           (has_table(r, "mappings") && /* later than the others */
+            (s = read_table(r, "mappings", "SELECT process, number, cycles FROM mappings ORDER BY process, number",
+                            ROWS_MAX, (void **)&m->mapping, &m->mapping_count, sizeof *m->mapping, get_mapping))) ||
            (s = read_table(r, "notes", "SELECT text FROM notes ORDER BY id", NW_MEASURE_NOTES, NULL, NULL, 0,
                            get_note)));
     if (!s && (!m->chase_count || !m->process_count))

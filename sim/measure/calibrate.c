@@ -401,9 +401,12 @@ static enum nw_status keep_all(struct search *f, struct nw_error *err)
     return s;
 }
 
-/* A chase of 128 pages within one 2 MiB page: with a translation of that size in the first-level TLB it costs no more than two pages do. */
+/* By most of the splinter map; samples without one have a chase of 128 pages within one 2 MiB page: with a translation of that size in the first-level TLB it costs no more than two pages do. */
 static bool is_splintered(const struct search *f)
 {
+    const struct nw_splinter_map map = nw_splinter_map(f->m);
+    if (map.mappings)
+        return 2 * map.splintered > map.mappings;
     double few = 0, many = 0;
     for (size_t i = 0; i < f->m->chase_count; i++) {
         const struct nw_chase *c = &f->m->chase[i];

@@ -19,8 +19,11 @@
 enum { POLL_NS = 50 * 1000 * 1000, CHILD_NOTES = NW_CHASE_PAGES + 4 };
 
 /* What a child writes and its parent reads after it has ended. */
+enum { MAPPINGS_MAX = 512 };
 struct hand_over {
     bool done;
+    struct nw_mapping_sample mapping[MAPPINGS_MAX];
+    size_t mapping_count;
     struct nw_measure_process process;
     size_t sample_count, frame_count, frame_room, note_count;
     char note[CHILD_NOTES][NW_MEASURE_NOTE];
@@ -150,6 +153,26 @@ static size_t fill_small_pages(const struct job *j, const struct region *r, stru
     return 0;
 }
 
+static void map_splinters(const struct job *j, struct chase_run *how, const struct region *r)
+{
+    static const struct nw_chase c = { .set = NW_CHASE_CALIBRATE,
+                                       .pages = NW_CHASE_2M,
+                                       .count = 128,
+                                       .group = 1,
+                                       .spacing_bytes = NW_PAGE_BYTES,
+                                       .purpose = "splinter map" };
+    uint64_t offset[128];
+    uint32_t next[128];
+    nw_chase_layout(&c, j->seed, offset, next);
+    how->core_per_tsc = clock_core_per_tsc();
+    for (uint32_t i = 0; i < r->bytes >> NW_PAGE_2M_LOG2 && i < MAPPINGS_MAX; i++) {
+        struct nw_chase_sample s = { 0 };
+        chase_time(&c, r->base + ((uint64_t)i << NW_PAGE_2M_LOG2), offset, next, how, &s);
+        if (s.chunks)
+            j->out->mapping[j->out->mapping_count++] = (struct nw_mapping_sample){ .number = i, .cycles = s.cycles };
+    }
+}
+
 static void measure_all(const struct job *j)
 {
     struct hand_over *h = j->out;
@@ -186,6 +209,8 @@ static void measure_all(const struct job *j)
             if (r < repeats_of(j, &j->chase[order[i]]))
                 measure_one(j, &how, region, order[i], r, offset, next);
     }
+    if (!j->nth && region[NW_CHASE_2M].base)
+        map_splinters(j, &how, &region[NW_CHASE_2M]);
     h->process.tsc_ghz = how.tsc_ghz;
     h->process.core_ghz = how.tsc_ghz * clock_core_per_tsc();
     for (unsigned p = 0; p < NW_CHASE_PAGES; p++) {
@@ -240,7 +265,8 @@ static enum nw_status take(struct nw_measurement *m, const struct hand_over *h, 
 {
     if (!grow((void **)&m->process, m->process_count, 1, sizeof *m->process) ||
         !grow((void **)&m->sample, m->sample_count, h->sample_count, sizeof *m->sample) ||
-        !grow((void **)&m->frames, m->frame_count, h->frame_count, sizeof *m->frames))
+        !grow((void **)&m->frames, m->frame_count, h->frame_count, sizeof *m->frames) ||
+        !grow((void **)&m->mapping, m->mapping_count, h->mapping_count, sizeof *m->mapping))
         return nw_fail_nomem(err, "samples");
     const uint32_t process = (uint32_t)m->process_count;
     for (size_t i = 0; i < h->sample_count; i++) {
@@ -250,6 +276,10 @@ static enum nw_status take(struct nw_measurement *m, const struct hand_over *h, 
     for (size_t i = 0; i < h->frame_count; i++) {
         m->frames[m->frame_count] = h->frames[i];
         m->frames[m->frame_count++].process = process;
+    }
+    for (size_t i = 0; i < h->mapping_count; i++) {
+        m->mapping[m->mapping_count] = h->mapping[i];
+        m->mapping[m->mapping_count++].process = process;
     }
     m->process[m->process_count++] = h->process;
     for (size_t i = 0; i < h->note_count; i++)

@@ -128,6 +128,8 @@ interrupt_after 0
 [ ! -e i.db ] || fail "when no process came to its end there is nothing to keep"
 interrupt_after 1
 has err 'i.db has the 1 process ' "it is said what was kept"
+[ "$(sqlite3 i.db "SELECT count(*) = (SELECT (max(count * spacing_bytes) + (2 << 20) - 1) / (2 << 20) FROM chases WHERE pages = 1)
+  OR NOT (SELECT there & 2 FROM processes) FROM mappings WHERE cycles > 1")" = 1 ] || fail "each large page of the guest was looked into"
 [ "$(sqlite3 i.db 'SELECT count(*) FROM processes')" = 1 ] || fail "the process that came to its end is kept"
 expect 0 "$NESTWALK" validate tlb --processes 1 --samples i.db --append --only-measure
 [ "$(sqlite3 i.db 'SELECT count(DISTINCT process) FROM samples')" = 2 ] || fail "more processes are added to it"

@@ -63,6 +63,13 @@ struct nw_frame_run {
     uint64_t page, pfn, length; /* page number within the region; 4 KiB units */
 };
 
+/* A chase of 128 pages within one of the guest's 2 MiB pages, of the region for those: with a translation of that size in the first-level TLB it costs
+ * what a few pages cost, so one that costs more is splintered, backed by smaller pages of the host. Of the first process of a run. */
+struct nw_mapping_sample {
+    uint32_t process, number; /* of the 2 MiB page within the region */
+    double cycles;            /* core cycles an access */
+};
+
 struct nw_measure_process {
     double core_ghz, tsc_ghz;
     uint64_t base[NW_CHASE_PAGES]; /* address of each region */
@@ -84,6 +91,8 @@ struct nw_measurement {
     size_t sample_count;
     struct nw_frame_run *frames; /* by process, pages, page */
     size_t frame_count;
+    struct nw_mapping_sample *mapping; /* by process, number */
+    size_t mapping_count;
     char note[NW_MEASURE_NOTES][NW_MEASURE_NOTE]; /* what was left out, why, and what that costs */
     size_t note_count;
 };
@@ -124,6 +133,12 @@ struct nw_chase_figure {
     uint32_t processes;
 };
 struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, enum nw_measure_part part);
+
+/* The splinter map in two numbers; 0 of 0: there is none. */
+struct nw_splinter_map {
+    size_t mappings, splintered;
+};
+struct nw_splinter_map nw_splinter_map(const struct nw_measurement *m);
 
 /* ---- for other timings ---- */
 
