@@ -75,7 +75,9 @@ struct nw_cli_table;
 struct nw_cli_table *nw_cli_table_new(const char *const *heading, const bool *numeric, unsigned columns);
 void nw_cli_table_row(struct nw_cli_table *t, const char *const *cell);
 void nw_cli_table_rule(struct nw_cli_table *t);             /* a separating line */
+bool nw_cli_table_fits(const struct nw_cli_table *t);       /* a line, without cutting any text? */
 void nw_cli_table_print(struct nw_cli_table *t, FILE *out); /* and frees it */
+void nw_cli_table_free(struct nw_cli_table *t);
 
 /* True when colours may be used on this stream: a terminal, and NO_COLOR is unset or empty. */
 bool nw_cli_colour(FILE *stream);

@@ -4,8 +4,8 @@
 
 enum { COLUMNS_MAX = 2 + 2 * NW_COMPARISON_OTHERS_MAX };
 
-/* The base and the runs first .. first + others - 1 beside it, each with its change against the base. */
-static void print_slice(const struct nw_comparison *c, size_t first, size_t others, FILE *out)
+/* The base and the runs first .. first + others - 1 beside it, each with its change against the base. NULL when memory is short, as nw_cli_table_new. */
+static struct nw_cli_table *slice_of(const struct nw_comparison *c, size_t first, size_t others)
 {
     const char *cell[COLUMNS_MAX] = { "", c->heading[0] };
     bool numeric[COLUMNS_MAX] = { false, true };
@@ -30,7 +30,20 @@ static void print_slice(const struct nw_comparison *c, size_t first, size_t othe
         }
         nw_cli_table_row(t, cell);
     }
+    return t;
+}
+
+/* As many runs as a line has room for, one at least. Returns how many. */
+static size_t print_slice(const struct nw_comparison *c, size_t first, FILE *out)
+{
+    size_t left = c->run_count - first, others = left < NW_COMPARISON_OTHERS_MAX ? left : NW_COMPARISON_OTHERS_MAX;
+    struct nw_cli_table *t = slice_of(c, first, others);
+    while (others > 1 && !nw_cli_table_fits(t)) {
+        nw_cli_table_free(t);
+        t = slice_of(c, first, --others);
+    }
     nw_cli_table_print(t, out);
+    return others;
 }
 
 enum nw_status nw_cli_print_comparison(const struct nw_run *runs, size_t count, enum nw_compare_scope scope, FILE *out,
@@ -42,12 +55,10 @@ enum nw_status nw_cli_print_comparison(const struct nw_run *runs, size_t count, 
         return s;
     size_t first = 1;
     do {
-        size_t left = c.run_count - first;
-        size_t others = left < NW_COMPARISON_OTHERS_MAX ? left : NW_COMPARISON_OTHERS_MAX;
         if (first > 1)
             putc('\n', out);
-        print_slice(&c, first, others, out);
-        first += NW_COMPARISON_OTHERS_MAX;
+        size_t others = print_slice(&c, first, out);
+        first += others ? others : 1;
     } while (first < c.run_count);
     nw_comparison_fini(&c);
     return NW_OK;

@@ -14,7 +14,7 @@ struct nw_cli_table {
     bool incomplete;
 };
 
-static void table_free(struct nw_cli_table *t)
+void nw_cli_table_free(struct nw_cli_table *t)
 {
     if (!t)
         return;
@@ -93,18 +93,31 @@ struct nw_cli_table *nw_cli_table_new(const char *const *heading, const bool *nu
     return t;
 }
 
+/* What column c takes when nothing is cut. */
+static unsigned column_width(const struct nw_cli_table *t, unsigned c)
+{
+    unsigned width = 0;
+    for (size_t r = 0; r < t->rows; r++) {
+        const char *cell = t->cell[r * t->columns + c];
+        unsigned w = cell ? text_width(cell) : 0;
+        width = w > width ? w : width;
+    }
+    return width;
+}
+
+bool nw_cli_table_fits(const struct nw_cli_table *t)
+{
+    unsigned total = t && t->columns ? (t->columns - 1) * GAP : 0;
+    for (unsigned c = 0; t && c < t->columns; c++)
+        total += column_width(t, c);
+    return total <= TABLE_WIDTH_MAX;
+}
+
 static void widths_of(const struct nw_cli_table *t, unsigned *width)
 {
     unsigned total = (t->columns - 1) * GAP;
-    for (unsigned c = 0; c < t->columns; c++) {
-        width[c] = 0;
-        for (size_t r = 0; r < t->rows; r++) {
-            const char *cell = t->cell[r * t->columns + c];
-            unsigned w = cell ? text_width(cell) : 0;
-            width[c] = w > width[c] ? w : width[c];
-        }
-        total += width[c];
-    }
+    for (unsigned c = 0; c < t->columns; c++)
+        total += width[c] = column_width(t, c);
     while (total > TABLE_WIDTH_MAX) {
         unsigned widest = t->columns;
         for (unsigned c = 0; c < t->columns; c++)
@@ -163,7 +176,7 @@ void nw_cli_table_print(struct nw_cli_table *t, FILE *out)
             print_row(t, width, r, out);
     }
     free(width);
-    table_free(t);
+    nw_cli_table_free(t);
 }
 
 bool nw_cli_colour(FILE *stream)

@@ -67,7 +67,8 @@ static void format_change(double percent, char *out, size_t out_size)
 
 /* ---- which rows ---- */
 
-/* The figures of interest, in the order shown; a "*" stands for one name. Rows that are 0 or absent everywhere are left out unless `always`. */
+/* The figures of interest, in the order shown; a "*" stands for one name. Rows that are 0 or absent everywhere are left out unless `always`: what a replay is
+   asked for. Several guests are replayed for other figures, and none is theirs always. */
 static const struct interest {
     const char *path, *label; /* %s in the label: the name that the star stood for */
     bool rule_above, always;
@@ -208,9 +209,17 @@ static bool all_zero(const struct nw_run *runs, size_t count, const char *path)
     return true;
 }
 
+static bool only_guests(const struct nw_run *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(runs[i].mode, "guests") != 0)
+            return false;
+    return true;
+}
+
 static bool add_interest(struct nw_comparison *c, size_t *capacity, const struct nw_run *runs)
 {
-    bool rule = false;
+    bool rule = false, guests = only_guests(runs, c->run_count);
     for (size_t p = 0; p < NW_ARRAY_LEN(interest); p++) {
         const struct interest *want = interest + p;
         rule = rule || want->rule_above;
@@ -219,7 +228,7 @@ static bool add_interest(struct nw_comparison *c, size_t *capacity, const struct
                 char name[64];
                 const char *path = runs[r].metric[i].path;
                 if (!path_fits(want->path, path, name, sizeof name) || row_exists(c, path) ||
-                    (!want->always && all_zero(runs, c->run_count, path)))
+                    ((!want->always || guests) && all_zero(runs, c->run_count, path)))
                     continue;
                 if (!add_row(c, capacity, runs, path))
                     return false;
