@@ -4,9 +4,8 @@
 
 static void print_points(const struct nw_overcommit_policy *p)
 {
-    static const char *const heading[] = {
-        "run", "overcommitment", "saved %", "slowdown, mean", "slowdown, worst", ""
-    };
+    static const char *const heading[] = { "run",  "overcommitment", "saved %", "slowdown, mean", "slowdown, worst",
+                                           "it is" };
     static const bool numeric[] = { false, true, true, true, true, false };
     struct nw_cli_table *t = nw_cli_table_new(heading, numeric, NW_ARRAY_LEN(heading));
     for (size_t k = 0; k < p->points; k++) {
@@ -16,9 +15,10 @@ static void print_points(const struct nw_overcommit_policy *p)
         snprintf(cell[1], sizeof cell[1], "%.1f", at->saved_percent);
         snprintf(cell[2], sizeof cell[2], "%.3f", at->slowdown_mean);
         snprintf(cell[3], sizeof cell[3], "%.3f", at->slowdown_worst);
-        snprintf(note, sizeof note, "%s%s%s", at->whole ? "" : "out of memory ", at->efficient ? "efficient " : "",
-                 k == p->knee ? "knee" : "");
-        nw_cli_table_row(t, (const char *const[]){ nw_run_title(at->run), cell[0], cell[1], cell[2], cell[3], note });
+        snprintf(note, sizeof note, "%s%s%s", at->whole ? "" : ", out of memory", at->efficient ? ", efficient" : "",
+                 k == p->knee ? ", knee" : "");
+        nw_cli_table_row(t, (const char *const[]){ nw_run_title(at->run), cell[0], cell[1], cell[2], cell[3],
+                                                   note[0] ? note + 2 : "" });
     }
     nw_cli_table_print(t, stdout);
 }

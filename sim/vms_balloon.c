@@ -71,10 +71,10 @@ void balloon_report_stats(struct vms *v)
 
 static double slowdown_since(struct vm *vm, uint64_t now)
 {
-    const double alone = alone_ns(vm, vm->counters.accesses - vm->decided_accesses);
+    const double alone = vm->alone_ns - vm->decided_alone_ns;
     const double elapsed = (double)(now - vm->decided_ns);
     vm->decided_ns = now;
-    vm->decided_accesses = vm->counters.accesses;
+    vm->decided_alone_ns = vm->alone_ns;
     return alone > 0 && elapsed > alone ? elapsed / alone : 1;
 }
 

@@ -90,7 +90,8 @@ struct vm {
     size_t samples;
     struct nw_wss_average average;
     double active;
-    uint64_t decided_ns, decided_accesses, shown_ns, shown_accesses;
+    uint64_t decided_ns, shown_ns;
+    double decided_alone_ns, shown_alone_ns; /* alone_ns then */
 
     struct nw_replacement *policy; /* swap.scope=vm */
     struct contents *contents;     /* vms_contents.c; NULL: the work's trace says nothing of its pages */

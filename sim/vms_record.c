@@ -45,8 +45,9 @@ void record_samples(struct vms *v, uint64_t now)
     for (unsigned i = 0; i < v->vms; i++) {
         struct vm *vm = &v->vm[i];
         const struct nw_hostmem_guest *g = &v->h->guest[i];
-        const double alone = alone_ns(vm, vm->counters.accesses - vm->shown_accesses);
-        const double elapsed = now > vm->shown_ns ? (double)(now - vm->shown_ns) : 0;
+        const double alone = vm->alone_ns - vm->shown_alone_ns;
+        const uint64_t until = vm->done && vm->ended_ns < now ? vm->ended_ns : now;
+        const double elapsed = until > vm->shown_ns ? (double)(until - vm->shown_ns) : 0;
         r->sample[r->samples++] =
             (struct nw_vms_sample){ .time_ns = now,
                                     .guest = i,
@@ -61,7 +62,7 @@ void record_samples(struct vms *v, uint64_t now)
                                     .active = vm->active,
                                     .slowdown = alone > 0 ? elapsed / alone : 0 };
         vm->shown_ns = now;
-        vm->shown_accesses = vm->counters.accesses;
+        vm->shown_alone_ns = vm->alone_ns;
     }
 }
 

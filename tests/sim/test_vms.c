@@ -280,6 +280,30 @@ static void limit__is_kept(void **state)
     nw_vms_config_fini(&c);
 }
 
+static void timeline__slowdown_ends_with_the_guest(void **state)
+{
+    (void)state;
+    struct nw_vms_config c;
+    nw_vms_config_init(&c);
+    set(&c, "host.memory", "64M");
+    set(&c, "host.cores", "2");
+    set(&c, "host.timeline_ns", "200000000");
+    guest(&c, "a", "zipf", "1M", "50000"); /* 500 ms: half of the third interval */
+    guest(&c, "b", "zipf", "1M", "100000");
+    set(&c, "vm.a.work.access_ns", "10000");
+    set(&c, "vm.b.work.access_ns", "10000");
+    struct nw_vms_result r = run(&c);
+    unsigned working = 0;
+    check_sound(&r, "timeline");
+    for (size_t i = 0; i < r.samples; i++) {
+        assert_true(r.sample[i].slowdown < 1.2); /* first touches */
+        working += !r.sample[i].guest && r.sample[i].slowdown >= 0.99;
+    }
+    assert_int_equal(working, 3);
+    nw_vms_result_fini(&r);
+    nw_vms_config_fini(&c);
+}
+
 /* ---- configurations ---- */
 
 static void config__every_default_is_allowed(void **state)
@@ -830,6 +854,7 @@ int main(void)
         cmocka_unit_test(memory__that_runs_out_is_an_event),
         cmocka_unit_test(reservation__is_kept),
         cmocka_unit_test(limit__is_kept),
+        cmocka_unit_test(timeline__slowdown_ends_with_the_guest),
         cmocka_unit_test(zram__is_full_when_its_share_of_the_frames_is),
         cmocka_unit_test(zram__packs_as_the_trace_says),
         cmocka_unit_test(swap__pages_taken_together_are_written_together),
