@@ -104,7 +104,7 @@ static enum nw_status compare_pages(const struct request *r, struct outcome *out
     nw_cli_progress_start(&progress, "compare pages", "instructions");
     enum nw_status s = nw_same_pages(&o, &out->pages, err);
     nw_cli_progress_finish(&progress);
-    return s;
+    return s && nw_cli_interrupted() ? nw_fail(err, NW_ERR_INTERRUPTED, "interrupted") : s;
 }
 
 /* KVMs without tracepoints of their walks are many; what can be checked without them is. */
