@@ -238,6 +238,42 @@ static void print_regimes(const struct nw_judged_regime *regime, size_t count)
             printf("claim, %s: %s: %s\n", regime[i].name, regime[i].claim, regime[i].holds ? "holds" : "missed");
 }
 
+/* What the processor counted beside what the model has; nothing when nothing was counted, which the notes say. */
+static void print_counters(const struct work *w)
+{
+    const struct nw_judgement *j = &w->judgement;
+    static const char *const unit[NW_COUNTED] = { "misses", "walks", "cycles", "references" };
+    size_t counted = 0;
+    for (unsigned q = 0; q < NW_COUNTED; q++)
+        counted += j->counter[q].points;
+    if (!counted)
+        return;
+    struct nw_cli_table *t =
+        nw_cli_table_new((const char *const[]){ "chase", "dTLB misses", "model", "walks", "model", "walk cycles",
+                                                "model", "references", "model" },
+                         (const bool[]){ true, true, true, true, true, true, true, true, true }, 1 + 2 * NW_COUNTED);
+    for (size_t i = 0; i < j->point_count; i++) {
+        const struct nw_judged_point *p = &j->point[i];
+        char name[40], cell[2 * NW_COUNTED][32];
+        const char *row[1 + 2 * NW_COUNTED] = { name };
+        nw_judged_point_name(&w->measurement.chase[p->chase], name, sizeof name);
+        for (unsigned q = 0; q < NW_COUNTED; q++) {
+            snprintf(cell[2 * q], sizeof *cell, "%.2f", p->measured.counted[q]);
+            snprintf(cell[2 * q + 1], sizeof *cell, "%.2f", nw_judged_counted(p, q));
+            row[1 + 2 * q] = p->measured.counted[q] < 0 ? "-" : cell[2 * q];
+            row[2 + 2 * q] = cell[2 * q + 1];
+        }
+        nw_cli_table_row(t, row);
+    }
+    printf("\nCounted by the processor, an access, beside what the model has (%s):\n", w->measurement.counters);
+    nw_cli_table_print(t, stdout);
+    for (unsigned q = 0; q < NW_COUNTED; q++)
+        if (j->counter[q].points)
+            printf("counted, %s: %zu points, model apart by %.3f %s an access in the median, %.3f at worst\n",
+                   nw_counted_name[q], j->counter[q].points, j->counter[q].median_difference, unit[q],
+                   j->counter[q].max_difference);
+}
+
 static void print_text(const struct work *w, bool walk)
 {
     const struct nw_judgement *j = &w->judgement;
@@ -257,6 +293,7 @@ static void print_text(const struct work *w, bool walk)
         print_regimes(j->walk_regime, j->walk_regime_count);
     else
         print_regimes(j->regime, j->regime_count);
+    print_counters(w);
     printf("\n%s on %zu chases of %u other processes, mean error %.1f %%\n",
            j->fit.value_count ? "Fitted" : "Not fitted", j->fit.points, j->fitted_processes, j->fit.error_percent);
     for (size_t i = 0; i < j->fit.value_count; i++)

@@ -123,6 +123,36 @@ static void points(struct text *t, const struct nw_judgement *j, const struct nw
     text_add(t, "</tbody></table>\n");
 }
 
+static bool was_counted(const struct nw_judgement *j)
+{
+    for (unsigned q = 0; q < NW_COUNTED; q++)
+        if (j->counter[q].points)
+            return true;
+    return false;
+}
+
+static void counted(struct text *t, const struct nw_judgement *j, const struct nw_measurement *m)
+{
+    text_add(t,
+             "<p>An access, counted by the processor / predicted by this model. Nothing is claimed of these. Source: ");
+    text_add_html(t, m->counters);
+    text_add(t, "</p><table><thead><tr><th>chase</th><th>dTLB misses</th><th>walks</th><th>walk cycles</th>"
+                "<th>walk references</th></tr></thead><tbody>\n");
+    for (size_t i = 0; i < j->point_count; i++) {
+        const struct nw_judged_point *p = &j->point[i];
+        char name[64];
+        nw_judged_point_name(&m->chase[p->chase], name, sizeof name);
+        text_printf(t, "<tr><td>%s</td>", name);
+        for (unsigned q = 0; q < NW_COUNTED; q++)
+            if (p->measured.counted[q] < 0)
+                text_add(t, "<td>not counted</td>");
+            else
+                text_printf(t, "<td>%.3f / %.3f</td>", p->measured.counted[q], nw_judged_counted(p, q));
+        text_add(t, "</tr>\n");
+    }
+    text_add(t, "</tbody></table>\n");
+}
+
 static void fitted(struct text *t, const struct nw_judgement *j)
 {
     text_printf(
@@ -154,6 +184,10 @@ enum nw_status nw_judgement_html_text(const struct nw_judgement *j, const struct
     text_add(&t, "</section><section><h2>Measured against predicted</h2>\n");
     picture(&t, j, m);
     points(&t, j, m);
+    if (was_counted(j)) {
+        text_add(&t, "</section><section><h2>Counted by the processor</h2>\n");
+        counted(&t, j, m);
+    }
     text_add(&t, "</section><section><h2>Fitted values</h2>\n");
     fitted(&t, j);
     text_add(&t, "</section>\n");

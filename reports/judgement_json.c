@@ -58,6 +58,40 @@ static bool put_walk(json_t *row, const struct nw_judged_point *p)
            put_models(row, "walk_predicted_cycles", p->walk_predicted);
 }
 
+/* Of each quantity that processors count: what was counted and what was predicted, an access; null where nothing counted it. */
+static json_t *point_counters_json(const struct nw_judged_point *p)
+{
+    json_t *all = json_object();
+    bool ok = all;
+    for (unsigned q = 0; q < NW_COUNTED && ok; q++)
+        ok = json_put(all, nw_counted_name[q],
+                      p->measured.counted[q] < 0 ? json_null()
+                                                 : json_pack("{s:f, s:f}", "counted", p->measured.counted[q],
+                                                             "predicted", nw_judged_counted(p, q)));
+    if (ok)
+        return all;
+    json_decref(all);
+    return NULL;
+}
+
+/* The same over all points, null where nothing counted a quantity. */
+static json_t *counters_json(const struct nw_judgement *j, const struct nw_measurement *m)
+{
+    json_t *all = json_object();
+    bool ok = all && json_put(all, "source", m->counters[0] ? json_text(m->counters) : json_null());
+    for (unsigned q = 0; q < NW_COUNTED && ok; q++) {
+        const struct nw_judged_counter *c = &j->counter[q];
+        ok = json_put(all, nw_counted_name[q],
+                      c->points ? json_pack("{s:I, s:f, s:f}", "points", (json_int_t)c->points, "median_difference",
+                                            c->median_difference, "max_difference", c->max_difference)
+                                : json_null());
+    }
+    if (ok)
+        return all;
+    json_decref(all);
+    return NULL;
+}
+
 static json_t *point_json(const struct nw_judged_point *p, const struct nw_chase *c)
 {
     json_t *row = json_object();
@@ -70,13 +104,15 @@ static json_t *point_json(const struct nw_judged_point *p, const struct nw_chase
         json_put(row, "high_cycles", json_number(p->measured.high)) &&
         json_put(row, "processes", json_count(p->measured.processes)) &&
         json_put(row, "measured_dtlb_misses",
-                 p->measured.dtlb_misses < 0 ? json_null() : json_number(p->measured.dtlb_misses)) &&
+                 p->measured.counted[NW_COUNTED_DTLB_MISSES] < 0
+                     ? json_null()
+                     : json_number(p->measured.counted[NW_COUNTED_DTLB_MISSES])) &&
         put_models(row, "predicted_cycles", p->predicted) &&
         json_put(row, "error_percent", json_number(nw_judged_error_percent(p, NW_JUDGED_OURS))) &&
         json_put(row, "predicted_walks", json_number(p->counts.walks)) &&
         json_put(row, "predicted_references", json_number(p->counts.references)) &&
         json_put(row, "predicted_nested_references", json_number(p->counts.references_nested)) && put_walk(row, p) &&
-        json_put(row, "capacity_edge", json_text(p->edge)))
+        json_put(row, "counters", point_counters_json(p)) && json_put(row, "capacity_edge", json_text(p->edge)))
         return row;
     json_decref(row);
     return NULL;
@@ -160,6 +196,7 @@ enum nw_status nw_judgement_json_text(const struct nw_judgement *j, const struct
     ok = ok && json_put(root, "holds", json_boolean(j->holds)) && !json_object_set(root, "regimes", regimes) &&
          json_put(root, "walks_hold", json_boolean(j->walks_hold)) && !json_object_set(root, "walk_regimes", walks) &&
          !json_object_set(root, "points", points) && json_put(root, "fit", fit_json(j, m)) &&
+         json_put(root, "counters", counters_json(j, m)) &&
          json_put(root, "judged_processes", json_count(j->judged_processes)) &&
          json_put(root, "predicted_processes", json_count(j->predicted_processes)) &&
          !json_object_set(root, "notes", notes);

@@ -24,6 +24,8 @@ static const char schema[] =
     "  pfn INTEGER NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (process, pages, page)) WITHOUT ROWID;"
     "CREATE TABLE mappings (process INTEGER NOT NULL, number INTEGER NOT NULL, cycles REAL NOT NULL,"
     "  PRIMARY KEY (process, number)) WITHOUT ROWID;"
+    "CREATE TABLE counts (process INTEGER NOT NULL, chase INTEGER NOT NULL, repeat INTEGER NOT NULL,"
+    "  walks REAL, walk_cycles REAL, walk_references REAL, PRIMARY KEY (process, chase, repeat)) WITHOUT ROWID;"
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL);";
 
 struct file {
@@ -98,13 +100,24 @@ static enum nw_status put_process(const struct file *f, sqlite3_stmt *st, const 
     }
     return PUT_ROW(whole, real, NULL);
 }
+static double or_null(double count) { return count < 0 ? NAN : count; } /* NaN is NULL */
 static enum nw_status put_sample(const struct file *f, sqlite3_stmt *st, const struct nw_measurement *m, size_t i,
                                  struct nw_error *err)
 {
     const struct nw_chase_sample *x = &m->sample[i];
     const int64_t whole[] = { x->process, x->chase, x->repeat, x->chunks, x->dropped };
-    const double real[] = { x->cycles, x->dtlb_misses < 0 ? NAN : x->dtlb_misses };
+    const double real[] = { x->cycles, or_null(x->counted[NW_COUNTED_DTLB_MISSES]) };
     return PUT_ROW(whole, real, NULL);
+}
+/* Of samples of which something was counted. */
+static enum nw_status put_counts(const struct file *f, sqlite3_stmt *st, const struct nw_measurement *m, size_t i,
+                                 struct nw_error *err)
+{
+    const struct nw_chase_sample *x = &m->sample[i];
+    const int64_t whole[] = { x->process, x->chase, x->repeat };
+    const double real[] = { or_null(x->counted[NW_COUNTED_WALKS]), or_null(x->counted[NW_COUNTED_WALK_CYCLES]),
+                            or_null(x->counted[NW_COUNTED_WALK_REFERENCES]) };
+    return isnan(real[0]) && isnan(real[1]) && isnan(real[2]) ? NW_OK : PUT_ROW(whole, real, NULL);
 }
 static enum nw_status put_frames(const struct file *f, sqlite3_stmt *st, const struct nw_measurement *m, size_t i,
                                  struct nw_error *err)
@@ -135,6 +148,8 @@ static const struct table_writer writers[] = {
       process_rows, put_process },
     { "INSERT INTO samples (process, chase, repeat, chunks, dropped, cycles, dtlb_misses) VALUES (?,?,?,?,?,?,?)",
       sample_rows, put_sample },
+    { "INSERT INTO counts (process, chase, repeat, walks, walk_cycles, walk_references) VALUES (?,?,?,?,?,?)",
+      sample_rows, put_counts },
     { "INSERT INTO frames (process, pages, page, pfn, length) VALUES (?,?,?,?,?)", frame_rows, put_frames },
     { "INSERT INTO mappings (process, number, cycles) VALUES (?,?,?)", mapping_rows, put_mapping },
     { "INSERT INTO notes (id, text) VALUES (?,?)", note_rows, put_note },
@@ -144,9 +159,11 @@ static enum nw_status put_session(const struct file *f, const struct nw_measurem
 {
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)m->seed);
-    const char *const value[][2] = {
-        { "seed", seed }, { "nested", m->nested ? "1" : "0" }, { "machine", m->machine }, { "profile", m->profile }
-    };
+    const char *const value[][2] = { { "seed", seed },
+                                     { "nested", m->nested ? "1" : "0" },
+                                     { "machine", m->machine },
+                                     { "profile", m->profile },
+                                     { "counters", m->counters } };
     sqlite3_stmt *st = NULL;
     enum nw_status s = NW_OK;
     if (sqlite3_prepare_v2(f->db, "INSERT INTO session VALUES (?,?)", -1, &st, NULL))
@@ -234,6 +251,13 @@ static bool real_in(sqlite3_stmt *st, int column, double first, double last, dou
     return (type == SQLITE_FLOAT || type == SQLITE_INTEGER) && *out >= first && *out <= last;
 }
 
+/* A count of an access, below 0 for NULL. */
+static bool count_in(sqlite3_stmt *st, int column, double *out)
+{
+    *out = -1;
+    return sqlite3_column_type(st, column) == SQLITE_NULL || real_in(st, column, 0, 1e6, out);
+}
+
 static enum nw_status get_chase(struct reader *r, sqlite3_stmt *st)
 {
     int64_t id, calibrates, pages, count, group, spacing;
@@ -281,10 +305,37 @@ static enum nw_status get_sample(struct reader *r, sqlite3_stmt *st)
         return bad(r, "a process and a chase that exist, repeat, chunks above 0, dropped, cycles 0.01 to 10^9");
     x->process = (uint32_t)process, x->chase = (uint32_t)chase, x->repeat = (uint32_t)repeat;
     x->chunks = (uint32_t)chunks, x->dropped = (uint32_t)dropped;
-    if (sqlite3_column_type(st, 6) == SQLITE_NULL)
-        x->dtlb_misses = -1;
-    else if (!real_in(st, 6, 0, 1e6, &x->dtlb_misses))
-        return bad(r, "dtlb_misses is NULL or 0 to 10^6");
+    for (unsigned q = 0; q < NW_COUNTED; q++)
+        x->counted[q] = -1; /* table counts may have them */
+    return count_in(st, 6, &x->counted[NW_COUNTED_DTLB_MISSES]) ? NW_OK : bad(r, "dtlb_misses is NULL or 0 to 10^6");
+}
+
+/* By process, chase, repeat, as samples were read. */
+static int by_identity(const void *a, const void *b)
+{
+    const struct nw_chase_sample *x = a, *y = b;
+    const uint32_t left[] = { x->process, x->chase, x->repeat }, right[] = { y->process, y->chase, y->repeat };
+    for (size_t i = 0; i < NW_ARRAY_LEN(left); i++)
+        if (left[i] != right[i])
+            return left[i] < right[i] ? -1 : 1;
+    return 0;
+}
+static enum nw_status get_counts(struct reader *r, sqlite3_stmt *st)
+{
+    int64_t process, chase, repeat;
+    if (!whole_in(st, 0, 0, UINT32_MAX, &process) || !whole_in(st, 1, 0, UINT32_MAX, &chase) ||
+        !whole_in(st, 2, 0, UINT32_MAX, &repeat))
+        return bad(r, "process, chase and repeat are whole numbers");
+    const struct nw_chase_sample wanted = { .process = (uint32_t)process,
+                                            .chase = (uint32_t)chase,
+                                            .repeat = (uint32_t)repeat };
+    struct nw_chase_sample *x =
+        r->m->sample_count ? bsearch(&wanted, r->m->sample, r->m->sample_count, sizeof *x, by_identity) : NULL;
+    if (!x)
+        return bad(r, "there is no such sample");
+    for (unsigned q = NW_COUNTED_WALKS; q < NW_COUNTED; q++)
+        if (!count_in(st, 3 + (int)(q - NW_COUNTED_WALKS), &x->counted[q]))
+            return bad(r, "walks, walk_cycles and walk_references are NULL or 0 to 10^6");
     return NW_OK;
 }
 static enum nw_status get_frames(struct reader *r, sqlite3_stmt *st)
@@ -357,18 +408,24 @@ static enum nw_status read_table(struct reader *r, const char *table, const char
     return s;
 }
 
-static enum nw_status session_value(struct reader *r, const char *name, char *out, size_t size)
+static bool session_has(const struct reader *r, const char *name, char *out, size_t size)
 {
     sqlite3_stmt *st = NULL;
-    bool found = !sqlite3_prepare_v2(r->f.db, "SELECT value FROM session WHERE name = ?", -1, &st, NULL) &&
-                 !sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC) && sqlite3_step(st) == SQLITE_ROW &&
-                 sqlite3_column_text(st, 0);
+    const bool found = !sqlite3_prepare_v2(r->f.db, "SELECT value FROM session WHERE name = ?", -1, &st, NULL) &&
+                       !sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC) && sqlite3_step(st) == SQLITE_ROW &&
+                       sqlite3_column_text(st, 0);
     if (found)
         utf8_copy(out, size, (const char *)sqlite3_column_text(st, 0));
     sqlite3_finalize(st);
-    return found ? NW_OK
-                 : nw_fail(r->err, NW_ERR_INPUT, "%s: table session has no value named %s: it is no file of samples",
-                           r->f.path, name);
+    return found;
+}
+
+static enum nw_status session_value(struct reader *r, const char *name, char *out, size_t size)
+{
+    return session_has(r, name, out, size)
+               ? NW_OK
+               : nw_fail(r->err, NW_ERR_INPUT, "%s: table session has no value named %s: it is no file of samples",
+                         r->f.path, name);
 }
 
 static enum nw_status read_session(struct reader *r)
@@ -379,6 +436,7 @@ static enum nw_status read_session(struct reader *r)
         (s = session_value(r, "machine", r->m->machine, sizeof r->m->machine)) ||
         (s = session_value(r, "profile", r->m->profile, sizeof r->m->profile)))
         return s;
+    (void)session_has(r, "counters", r->m->counters, sizeof r->m->counters); /* later than the others */
     r->m->seed = strtoull(seed, &end, 10);
     r->m->nested = !strcmp(nested, "1");
     return *seed && !*end && (r->m->nested || !strcmp(nested, "0"))
@@ -414,6 +472,10 @@ static enum nw_status read_all(struct reader *r)
                            "SELECT process, chase, repeat, chunks, dropped, cycles, dtlb_misses FROM samples "
                            "ORDER BY process, chase, repeat",
                            ROWS_MAX, (void **)&m->sample, &m->sample_count, sizeof *m->sample, get_sample)) ||
+           (has_table(r, "counts") && /* later than the others */
+            (s = read_table(r, "counts",
+                            "SELECT process, chase, repeat, walks, walk_cycles, walk_references FROM counts", ROWS_MAX,
+                            NULL, NULL, 0, get_counts))) ||
            (s = read_table(r, "frames",
                            "SELECT process, pages, page, pfn, length FROM frames ORDER BY process, pages, page",
                            ROWS_MAX, (void **)&m->frames, &m->frame_count, sizeof *m->frames, get_frames)) ||

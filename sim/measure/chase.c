@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 enum { CHUNKS_MIN = 24, CHUNKS_MAX = 160, UNROLL = 8 };
 
@@ -29,11 +28,17 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void sample_uncounted(struct nw_chase_sample *s)
+{
+    for (unsigned q = 0; q < NW_COUNTED; q++)
+        s->counted[q] = -1;
+}
+
 void chase_time(const struct nw_chase *c, uint8_t *base, const uint64_t *offset, const uint32_t *next,
                 const struct chase_run *how, struct nw_chase_sample *out)
 {
     double chunk[CHUNKS_MAX];
-    uint64_t counted = 0, steps_counted = 0;
+    struct nw_counter_sums sums = { { 0 }, { 0 } };
     for (uint32_t i = 0; i < c->count; i++)
         *(void **)(void *)(base + offset[i]) = base + offset[next[i]];
     /* Once around warms what can be warm, and says how many steps make a chunk. */
@@ -47,22 +52,25 @@ void chase_time(const struct nw_chase *c, uint8_t *base, const uint64_t *offset,
     uint64_t chunks = 2 * (uint64_t)c->count / steps;
     chunks = chunks < CHUNKS_MIN ? CHUNKS_MIN : chunks > CHUNKS_MAX ? CHUNKS_MAX : chunks;
     for (uint64_t i = 0; i < chunks; i++) {
-        uint64_t before = 0, after = 0;
+        struct nw_counter_reading before, after;
         const long switches = preemptions();
-        bool counts = how->counter >= 0 && read(how->counter, &before, sizeof before) == sizeof before;
+        nw_counters_read(how->counters, &before);
         const uint64_t begin = tsc_now();
         p = follow(p, steps);
         const uint64_t took = tsc_now() - begin;
-        counts = counts && read(how->counter, &after, sizeof after) == sizeof after;
+        nw_counters_read(how->counters, &after);
         if (preemptions() != switches) {
             out->dropped++;
             continue;
         }
         chunk[out->chunks++] = (double)took / (double)steps * how->core_per_tsc;
-        counted += counts ? after - before : 0;
-        steps_counted += counts ? steps : 0;
+        if (nw_counters_add(how->counters, &before, &after, steps, &sums))
+            *how->counters_shared = true;
     }
     qsort(chunk, out->chunks, sizeof *chunk, by_value);
     out->cycles = out->chunks ? chunk[out->chunks / 10] : -1;
-    out->dtlb_misses = steps_counted ? (double)counted / (double)steps_counted : -1;
+    sample_uncounted(out);
+    for (unsigned q = 0; q < NW_COUNTED; q++)
+        if (sums.steps[q])
+            out->counted[q] = (double)sums.count[q] / (double)sums.steps[q];
 }

@@ -273,6 +273,36 @@ static enum nw_status judge_regime(struct judging *g, const struct regime *rule,
     return NW_OK;
 }
 
+/* ---- counters ---- */
+
+double nw_judged_counted(const struct nw_judged_point *p, enum nw_counted quantity)
+{
+    switch (quantity) {
+    case NW_COUNTED_WALK_CYCLES: return p->walk_predicted[NW_JUDGED_OURS];
+    case NW_COUNTED_WALK_REFERENCES: return p->counts.references - p->counts.references_nested;
+    default: return p->counts.walks; /* a miss of the last TLB is a walk */
+    }
+}
+
+static enum nw_status compare_counts(struct nw_judgement *j, struct nw_error *err)
+{
+    double *apart = malloc(j->point_count * sizeof *apart);
+    if (!apart)
+        return nw_fail_nomem(err, "what was counted");
+    for (unsigned q = 0; q < NW_COUNTED; q++) {
+        struct nw_judged_counter *c = &j->counter[q];
+        for (size_t i = 0; i < j->point_count; i++)
+            if (j->point[i].measured.counted[q] >= 0)
+                apart[c->points++] = fabs(nw_judged_counted(&j->point[i], q) - j->point[i].measured.counted[q]);
+        if (c->points) {
+            c->median_difference = nw_median(apart, c->points); /* sorts */
+            c->max_difference = apart[c->points - 1];
+        }
+    }
+    free(apart);
+    return NW_OK;
+}
+
 enum nw_status nw_judge(const struct nw_measurement *m, const struct nw_config *start,
                         const struct nw_judge_options *options, struct nw_judgement *j, struct nw_error *err)
 {
@@ -297,7 +327,7 @@ enum nw_status nw_judge(const struct nw_measurement *m, const struct nw_config *
            (s = nw_calibrate_textbook(m, options->textbook ? options->textbook : start, &model[NW_JUDGED_OURS],
                                       &model[NW_JUDGED_TEXTBOOK], err)) ||
            (s = nw_calibrate_one_dimensional(&model[NW_JUDGED_OURS], &model[NW_JUDGED_ONE_DIMENSION], err)) ||
-           (s = choose_points(&g, err)) || (s = predict(&g, err)));
+           (s = choose_points(&g, err)) || (s = predict(&g, err)) || (s = compare_counts(j, err)));
     for (size_t i = 0; i < NW_ARRAY_LEN(regimes) && !s; i++) {
         struct nw_judged_regime *r = &j->regime[j->regime_count];
         s = judge_regime(&g, &regimes[i], false, r, err);

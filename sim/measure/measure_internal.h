@@ -4,6 +4,7 @@
 
 #include <nestwalk/base/bits.h>
 #include <nestwalk/sim/calibrate.h>
+#include <nestwalk/sim/counters.h>
 #include <nestwalk/sim/measure.h>
 #include <nestwalk/traces/block.h>
 
@@ -52,8 +53,11 @@ size_t table_frames_since(struct table_frames *before, struct nw_frame_run *out,
 /* ---- chase.c ---- */
 struct chase_run {
     double chunk_ms, core_per_tsc, tsc_ghz;
-    int counter; /* perf event of dTLB misses; -1: none */
+    const struct nw_counters *counters; /* NULL: none */
+    bool *counters_shared;              /* set when a chunk is not in a count, as others had the counters */
 };
+/* No count of anything, until there is one. */
+void sample_uncounted(struct nw_chase_sample *s);
 /* Links the elements and times them. The sample's identity is the caller's. */
 void chase_time(const struct nw_chase *c, uint8_t *base, const uint64_t *offset, const uint32_t *next,
                 const struct chase_run *how, struct nw_chase_sample *out);

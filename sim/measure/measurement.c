@@ -56,10 +56,24 @@ uint32_t nw_measure_part_size(const struct nw_measurement *m, enum nw_measure_pa
     return part == NW_PART_FIT ? processes - processes / 2 : processes / 2;
 }
 
+/* The median of a quantity's counts in all samples of a part. */
+static double counted_median(const struct nw_measurement *m, size_t chase, enum nw_measure_part part, unsigned quantity)
+{
+    double v[PROCESSES_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < m->sample_count && n < PROCESSES_MAX; i++) {
+        const struct nw_chase_sample *s = &m->sample[i];
+        if (s->chase == chase && nw_measure_part_of(s->process) == part && s->counted[quantity] >= 0)
+            v[n++] = s->counted[quantity];
+    }
+    return n ? nw_median(v, n) : -1;
+}
+
 struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, enum nw_measure_part part)
 {
-    double of_process[PROCESSES_MAX], misses[PROCESSES_MAX];
-    size_t processes = 0, counted = 0;
+    double of_process[PROCESSES_MAX];
+    size_t processes = 0;
+    struct nw_chase_figure f = { 0 };
     for (uint32_t p = 0; p < m->process_count && processes < PROCESSES_MAX; p++) {
         if (nw_measure_part_of(p) != part)
             continue;
@@ -67,22 +81,20 @@ struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t ch
         size_t n = 0;
         for (size_t i = 0; i < m->sample_count; i++) {
             const struct nw_chase_sample *s = &m->sample[i];
-            if (s->chase != chase || s->process != p || n == REPEATS_MAX)
-                continue;
-            v[n++] = s->cycles;
-            if (s->dtlb_misses >= 0 && counted < PROCESSES_MAX)
-                misses[counted++] = s->dtlb_misses;
+            if (s->chase == chase && s->process == p && n < REPEATS_MAX)
+                v[n++] = s->cycles;
         }
         if (n)
             of_process[processes++] = least(v, n);
     }
+    for (unsigned q = 0; q < NW_COUNTED; q++)
+        f.counted[q] = counted_median(m, chase, part, q);
     if (!processes)
-        return (struct nw_chase_figure){ .dtlb_misses = -1 };
-    struct nw_chase_figure f = { .cycles = nw_median(of_process, processes),
-                                 .low = of_process[0],
-                                 .high = of_process[processes - 1],
-                                 .dtlb_misses = counted ? nw_median(misses, counted) : -1,
-                                 .processes = (uint32_t)processes };
+        return f;
+    f.cycles = nw_median(of_process, processes); /* sorts */
+    f.low = of_process[0];
+    f.high = of_process[processes - 1];
+    f.processes = (uint32_t)processes;
     return f;
 }
 

@@ -4,6 +4,7 @@
 #include <linux/perf_event.h>
 #include <nestwalk/base/addr.h>
 #include <nestwalk/base/rng.h>
+#include <nestwalk/sim/host.h>
 #include <nestwalk/sim/programs.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,12 +12,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_NS = 50 * 1000 * 1000, CHILD_NOTES = NW_CHASE_PAGES + 4 };
+enum { POLL_NS = 50 * 1000 * 1000, CHILD_NOTES = NW_CHASE_PAGES + 5 + NW_COUNTED };
 
 /* What a child writes and its parent reads after it has ended. */
 enum { MAPPINGS_MAX = 512 };
@@ -36,6 +36,7 @@ struct job {
     const struct nw_chase *chase;
     size_t count;
     const struct nw_measure_options *options;
+    const struct nw_walk_events *events; /* of this processor; NULL: none are known */
     uint64_t seed;
     uint32_t nth, process; /* of this run; of the measurement */
     struct hand_over *out;
@@ -64,23 +65,64 @@ static void child_note(struct hand_over *h, const char *text)
         snprintf(h->note[h->note_count++], NW_MEASURE_NOTE, "%s", text);
 }
 
-static int counter_open(struct hand_over *h)
+/* Why a quantity is not counted: of its events the first that could not be had. */
+struct counter_failures {
+    const struct nw_counter_event *event[NW_COUNTED];
+    int error[NW_COUNTED];
+};
+static void counter_failed(void *context, const struct nw_counter_event *event, int error)
 {
-    struct perf_event_attr a = { .type = PERF_TYPE_HW_CACHE,
-                                 .size = sizeof a,
-                                 .config = PERF_COUNT_HW_CACHE_DTLB | PERF_COUNT_HW_CACHE_OP_READ << 8 |
-                                           PERF_COUNT_HW_CACHE_RESULT_MISS << 16,
-                                 .exclude_kernel = 1,
-                                 .exclude_hv = 1 };
-    int fd = (int)syscall(SYS_perf_event_open, &a, 0, -1, -1, 0);
-    if (fd < 0) {
+    struct counter_failures *f = context;
+    if (f->event[event->counted])
+        return;
+    f->event[event->counted] = event;
+    f->error[event->counted] = error;
+}
+
+static const char *const counted_words[NW_COUNTED] = { "dTLB misses", "walks", "cycles of walks",
+                                                       "references of walks" };
+
+static void note_uncounted(struct hand_over *h, const struct nw_walk_events *events, const struct counter_failures *f,
+                           unsigned q)
+{
+    char text[NW_MEASURE_NOTE];
+    if (f->event[q])
+        snprintf(text, sizeof text, "%s are not counted (%s: %s): they are the model's alone", counted_words[q],
+                 f->event[q]->name, f->error[q] ? strerror(f->error[q]) : "others use the counters that it needs");
+    else if (events)
+        snprintf(text, sizeof text, "%s are not counted (no event of %s is known): they are the model's alone",
+                 counted_words[q], events->processor);
+    else
+        snprintf(text, sizeof text,
+                 "%s are not counted (no events of this processor are known): they are the model's alone",
+                 counted_words[q]);
+    child_note(h, text);
+}
+
+static struct nw_counters *counters_open(struct hand_over *h, const struct nw_walk_events *events)
+{
+    enum { EVENTS_MAX = 1 + NW_COUNTER_GROUPS * NW_COUNTER_EVENTS };
+    struct nw_counter_event wanted[EVENTS_MAX] = { { "perf_event_open, dTLB read misses", PERF_TYPE_HW_CACHE,
+                                                     PERF_COUNT_HW_CACHE_DTLB | PERF_COUNT_HW_CACHE_OP_READ << 8 |
+                                                         PERF_COUNT_HW_CACHE_RESULT_MISS << 16,
+                                                     NW_COUNTED_DTLB_MISSES, 0 } };
+    struct counter_failures failures = { { NULL }, { 0 } };
+    size_t count = 1;
+    for (size_t i = 0; events && i < events->count && count < EVENTS_MAX; i++)
+        wanted[count++] = events->event[i];
+    struct nw_counters *c = nw_counters_open(wanted, count, counter_failed, &failures);
+    for (unsigned q = 0; q < NW_COUNTED && c; q++)
+        if (!nw_counters_has(c, q))
+            note_uncounted(h, events, &failures, q);
+    if (!c) {
         char text[NW_MEASURE_NOTE];
         snprintf(text, sizeof text,
-                 "no hardware counters (perf_event_open, dTLB read misses: %s): regimes are the model's, not counted",
-                 strerror(errno));
+                 "no hardware counters (perf_event_open, dTLB read misses: %s): regimes, walks, their cycles and "
+                 "references are the model's, not counted",
+                 strerror(failures.error[NW_COUNTED_DTLB_MISSES]));
         child_note(h, text);
     }
-    return fd;
+    return c;
 }
 
 static uint64_t region_bytes(const struct job *j, enum nw_chase_pages pages)
@@ -202,7 +244,11 @@ static void measure_all(const struct job *j)
     }
     const size_t table_runs =
         region[NW_CHASE_4K].base ? fill_small_pages(j, &region[NW_CHASE_4K], tables, offset, next) : 0;
-    struct chase_run how = { .chunk_ms = j->options->chunk_ms, .tsc_ghz = clock_tsc_ghz(), .counter = counter_open(h) };
+    struct nw_counters *counters = counters_open(h, j->events);
+    bool shared = false;
+    struct chase_run how = {
+        .chunk_ms = j->options->chunk_ms, .tsc_ghz = clock_tsc_ghz(), .counters = counters, .counters_shared = &shared
+    };
     for (uint32_t r = 0; r < j->options->repeats * REPEATS_LARGE; r++) {
         shuffle(order, j->count, &rng);
         for (size_t i = 0; i < j->count; i++)
@@ -211,6 +257,10 @@ static void measure_all(const struct job *j)
     }
     if (!j->nth && region[NW_CHASE_2M].base)
         map_splinters(j, &how, &region[NW_CHASE_2M]);
+    nw_counters_close(counters);
+    if (shared)
+        child_note(h, "others had some of the hardware counters during some chunks: these are not in the counts, and a "
+                      "chase of which all are so has none");
     h->process.tsc_ghz = how.tsc_ghz;
     h->process.core_ghz = how.tsc_ghz * clock_core_per_tsc();
     for (unsigned p = 0; p < NW_CHASE_PAGES; p++) {
@@ -345,18 +395,54 @@ static enum nw_status choose(struct nw_measurement *m, const struct nw_chase *pl
     return NW_OK;
 }
 
+/* NULL: none are known, or it is not known which processor this is. */
+static const struct nw_walk_events *events_here(void)
+{
+    struct nw_cpuid id = { 0 };
+    struct nw_host host;
+    struct nw_error ignored;
+    if (nw_cpuid_read(&id, &ignored))
+        return NULL;
+    nw_host_decode(&id, &host);
+    nw_cpuid_fini(&id);
+    return nw_walk_events_of(host.vendor, host.family, host.model);
+}
+
+/* Where the counts are from. */
+static void describe_counters(struct nw_measurement *m, const struct nw_walk_events *events)
+{
+    bool any[NW_COUNTED] = { false }, raw = false;
+    for (size_t i = 0; i < m->sample_count; i++)
+        for (unsigned q = 0; q < NW_COUNTED; q++)
+            any[q] |= m->sample[i].counted[q] >= 0;
+    for (unsigned q = NW_COUNTED_WALKS; q < NW_COUNTED; q++)
+        raw |= any[q];
+    if (raw && events)
+        snprintf(m->counters, sizeof m->counters, "%s: %s%s%s", events->processor, events->source,
+                 events->remark[0] ? "; " : "", events->remark);
+    else if (any[NW_COUNTED_DTLB_MISSES])
+        snprintf(m->counters, sizeof m->counters, "dTLB read misses of perf_event_open(2)");
+}
+
 enum nw_status nw_measure_chases(struct nw_measurement *out, const struct nw_chase *plan, size_t count,
                                  const struct nw_measure_options *options, struct nw_error *err)
 {
     const double begin = now_seconds();
     const size_t had = out->process_count;
+    const struct nw_walk_events *events = events_here();
     enum nw_status s = NW_OK;
     if (!had) {
         *out = (struct nw_measurement){ .seed = options->seed };
         s = choose(out, plan, count, options->memory_bytes, err);
     }
     for (uint32_t p = 0; p < options->processes && !s; p++) {
-        struct job j = { out->chase, out->chase_count, options, out->seed, p, (uint32_t)out->process_count, NULL };
+        struct job j = { .chase = out->chase,
+                         .count = out->chase_count,
+                         .options = options,
+                         .events = events,
+                         .seed = out->seed,
+                         .nth = p,
+                         .process = (uint32_t)out->process_count };
         if (options->seconds > 0 && p && now_seconds() - begin > options->seconds) {
             nw_measurement_note(out, "%u of %u processes: the time was over", p, options->processes);
             break;
@@ -365,6 +451,7 @@ enum nw_status nw_measure_chases(struct nw_measurement *out, const struct nw_cha
     }
     if (!s && out->process_count == had)
         s = nw_fail(err, NW_ERR_ENV, "no process came to its end: nothing was measured");
+    describe_counters(out, events);
     if (s && s != NW_ERR_INTERRUPTED)
         nw_measurement_fini(out);
     return s;

@@ -47,7 +47,7 @@ void program_time(size_t program, uint8_t *base, const struct chase_run *how, st
     __asm__ volatile("" ::"r"(sum));
     out->chunks = t.chunks;
     out->dropped = t.dropped;
-    out->dtlb_misses = -1;
+    sample_uncounted(out);
     out->cycles = t.chunks ? (double)t.kept / (double)t.chunks / (double)p->step * how->core_per_tsc : -1;
 }
 
@@ -112,5 +112,5 @@ void chains_time(const struct nw_chase *c, unsigned n, uint8_t *base, const uint
     }
     qsort(chunk, out->chunks, sizeof *chunk, by_value);
     out->cycles = out->chunks ? chunk[out->chunks / 10] : -1;
-    out->dtlb_misses = -1;
+    sample_uncounted(out);
 }

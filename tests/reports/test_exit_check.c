@@ -196,7 +196,7 @@ static void file__keeps_chases_that_are_in_it(void **state)
     char path[64];
     struct nw_chase chase = { .count = 64, .group = 1, .spacing_bytes = 4096, .purpose = "a chase" };
     struct nw_measure_process process = { .core_ghz = 3, .tsc_ghz = 2 };
-    struct nw_chase_sample sample = { .chunks = 9, .cycles = 4, .dtlb_misses = -1 };
+    struct nw_chase_sample sample = { .chunks = 9, .cycles = 4, .counted = { -1, -1, -1, -1 } };
     struct nw_measurement chases = { .machine = "m",
                                      .profile = "textbook",
                                      .chase = &chase,

@@ -36,6 +36,15 @@ struct nw_judged_regime {
     bool holds;
 };
 
+/* What our model says of a quantity that processors count, an access; of references those of the first dimension, as the counters have it. */
+double nw_judged_counted(const struct nw_judged_point *p, enum nw_counted quantity);
+
+/* Of one such quantity over the points at which it was counted: how far apart counted and predicted are, as absolute differences an access. */
+struct nw_judged_counter {
+    size_t points; /* 0: counted at none */
+    double median_difference, max_difference;
+};
+
 enum { NW_JUDGED_REGIMES = 8, NW_JUDGED_WALK_REGIMES = 8 };
 #define NW_JUDGED_WALKS 0.9
 struct nw_judgement {
@@ -51,6 +60,7 @@ struct nw_judgement {
     struct nw_judged_regime walk_regime[NW_JUDGED_WALK_REGIMES];
     size_t walk_regime_count;
     bool walks_hold;
+    struct nw_judged_counter counter[NW_COUNTED]; /* nothing is claimed of these */
 };
 
 struct nw_judge_options {

@@ -15,11 +15,14 @@
  * which reach into a cache shared with others, have three times as many samples): a
  * chain of dependent multiplications, 3 cycles each on every x86 processor since 2008, is timed before and after and gives the clock.
  *
+ * Counters (counters.h) are read before and after each chunk, outside of what is timed.
+ *
  * Nothing is changed on the machine: memory, affinity and counters are the children's own and end with them. */
 #ifndef NESTWALK_SIM_MEASURE_H
 #define NESTWALK_SIM_MEASURE_H
 
 #include <nestwalk/base/status.h>
+#include <nestwalk/sim/counters.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,8 +52,9 @@ void nw_chase_layout(const struct nw_chase *chase, uint64_t seed, uint64_t *offs
 struct nw_chase_sample {
     uint32_t process, chase, repeat;
     uint32_t chunks, dropped;
-    double cycles;      /* core cycles an access */
-    double dtlb_misses; /* an access, by the processor's counter; below 0: there is none */
+    double cycles; /* core cycles an access */
+    double counted
+        [NW_COUNTED]; /* an access, by the processor's counters; below 0: there is none, or it had always to share */
 };
 
 /* Which frame a page of a region had in one process; of a run of neighbours that lie in neighbouring frames, the first. `pages` may also be
@@ -77,11 +81,12 @@ struct nw_measure_process {
     bool frames_known;             /* pagemap could be read */
 };
 
-enum { NW_MEASURE_NOTES = 12, NW_MEASURE_NOTE = 200 };
+enum { NW_MEASURE_NOTES = 24, NW_MEASURE_NOTE = 200 };
 struct nw_measurement {
-    char machine[160]; /* what was measured, in words: set by who knows, as are the next two */
-    char profile[64];  /* shipped profile that a fit begins with */
-    bool nested;       /* a hypervisor is above */
+    char machine[160];  /* what was measured, in words: set by who knows, as are the next two */
+    char profile[64];   /* shipped profile that a fit begins with */
+    char counters[400]; /* whose events were counted, the document that has them, and what is known of them; "": none */
+    bool nested;        /* a hypervisor is above */
     uint64_t seed;
     struct nw_chase *chase;
     size_t chase_count;
@@ -129,7 +134,8 @@ uint32_t nw_measure_part_size(const struct nw_measurement *m, enum nw_measure_pa
  * disturbs a chase (interrupts, a neighbour that takes lines of a shared cache) only ever makes it slower.
  * `processes` 0: none has a sample. */
 struct nw_chase_figure {
-    double cycles, low, high, dtlb_misses;
+    double cycles, low, high;
+    double counted[NW_COUNTED]; /* an access, the median of all samples; below 0: none has it */
     uint32_t processes;
 };
 struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, enum nw_measure_part part);
