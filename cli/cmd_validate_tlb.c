@@ -420,15 +420,18 @@ const struct nw_command nw_cmd_validate_tlb = {
     .name = "validate tlb",
     .synopsis = SYNOPSIS,
     .summary = "the model of TLBs and page walks against the timing of this machine",
-    .details = "Times dependent pointer chases in fresh processes: pages of 4K and 2M (1G where the pool has some), "
-               "dense and at "
-               "strides, and cache lines. Every other process and a part of the chases are what a machine profile is "
-               "fitted to; it is then frozen, and the other chases of the other processes are predicted, with the "
-               "guest frames "
-               "that pagemap reported for each. Beside it: a textbook model, and the guest's walk alone.\n\n"
-               "Nothing on the machine is changed. Without pagemap, large pages or hardware counters the rest is done, "
-               "and what was "
-               "left out is listed. Exit status 0: every claim holds; 1: some do not; 4: it cannot be measured here.",
+    .details =
+        "Times dependent pointer chases in fresh processes: pages of 4K and 2M (1G where the pool has some), "
+        "dense and at "
+        "strides, and cache lines. Every other process and a part of the chases are what a machine profile is "
+        "fitted to; it is then frozen, and the other chases of the other processes are predicted, with the "
+        "guest frames "
+        "that pagemap reported for each. Beside it: a textbook model, and the guest's walk alone.\n\n"
+        "Where the processor's counters of dTLB misses, walks, their cycles and references can be read, they are shown "
+        "beside what the model has; nothing is claimed of them.\n\n"
+        "Nothing on the machine is changed. Without pagemap, large pages or hardware counters the rest is done, "
+        "and what was "
+        "left out is listed. Exit status 0: every claim holds; 1: some do not; 4: it cannot be measured here.",
     .examples = "nestwalk validate tlb\n"
                 "nestwalk validate tlb --full --samples full.db --profile here.xml --html here.html\n"
                 "nestwalk validate tlb --samples full.db --append --only-measure\n"

@@ -80,6 +80,10 @@ jq -e --slurpfile a a.json '[.points[].predicted_cycles] == [$a[0].points[].pred
   fail "the profile that was written predicts what the fit predicted"
 jq -e --argjson got $got '.walks_hold == ($got == 0) and .walks_hold == ([.walk_regimes[].holds] | all)' b.json >/dev/null ||
   fail "validate walk ends by what is claimed of walks"
+jq -e '([.counters | .source, .dtlb_misses, .walks, .walk_cycles, .walk_references] | all(. == null)) and
+       ([.points[].counters[]] | length > 0 and all(. == null)) and all(.points[]; .measured_dtlb_misses == null)' \
+  b.json >/dev/null || fail "what nothing counted is null"
+grep -q 'Counted by the processor' out a.html && fail "nothing was counted, and nothing is shown of it"
 # What walks take, from the points alone: the access without what the model has of data is what the walk has left.
 jq -e 'def abs: if . < 0 then -. else . end;
        def median: sort | if length % 2 == 1 then .[(length - 1) / 2] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
@@ -90,6 +94,45 @@ jq -e 'def abs: if . < 0 then -. else . end;
          and all($walks[]; .predicted_walks >= 0.9 and .predicted_nested_references < .predicted_references and
                  (((.predicted_cycles - .walk_predicted_cycles) - (.measured_cycles - .walk_measured_cycles)) | abs) < 1e-6)' \
   b.json >/dev/null || fail "the figures of walks follow from the points"
+
+# Samples with counts: made up, as it takes a processor that lets them be read. They are compared with the model, and change nothing else.
+cp zen4.db counted.db
+sqlite3 counted.db "DELETE FROM samples WHERE chase IN (SELECT id FROM chases WHERE count > 1600);
+  CREATE TABLE IF NOT EXISTS counts (process INTEGER NOT NULL, chase INTEGER NOT NULL, repeat INTEGER NOT NULL,
+    walks REAL, walk_cycles REAL, walk_references REAL, PRIMARY KEY (process, chase, repeat)) WITHOUT ROWID"
+cp counted.db uncounted.db
+sqlite3 counted.db "INSERT INTO counts SELECT process, chase, repeat, 0.25, CASE WHEN chase % 2 = 0 THEN 40 END, NULL FROM samples;
+  UPDATE samples SET dtlb_misses = 0.5; INSERT OR REPLACE INTO session VALUES ('counters', 'a made up <processor>')"
+for command in tlb walk; do
+  got=0
+  "$NESTWALK" validate $command --from counted.db --machine ./a.xml --frozen --json d.json --html d.html >out 2>err || got=$?
+  [ $got -le 1 ] || fail "samples with counts are judged: $(cat err)"
+  has out 'Counted by the processor, an access, beside what the model has .a made up <processor>' "counts are shown, and where they are from"
+  has out "counted, walks: $(jq '.points | length' d.json) points" "and how far the model is from them"
+done
+has d.html 'a made up &lt;processor&gt;' "the page has them too"
+jq -e 'def abs: if . < 0 then -. else . end;
+       def median: sort | if length % 2 == 1 then .[(length - 1) / 2] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
+       [.points[] | (.predicted_walks - 0.25) | abs] as $apart
+       | (.counters.walks.points == ($apart | length)) and ((.counters.walks.max_difference - ($apart | max)) | abs) < 1e-9
+         and ((.counters.walks.median_difference - ($apart | median)) | abs) < 1e-9
+         and .counters.source == "a made up <processor>" and .counters.walk_references == null
+         and .counters.dtlb_misses.points == ($apart | length)
+         and .counters.walk_cycles.points == ([.points[] | select(.counters.walk_cycles)] | length) and .counters.walk_cycles.points > 0
+         and all(.points[]; .measured_dtlb_misses == 0.5 and .counters.walks.counted == 0.25 and
+                 .counters.walks.predicted == .predicted_walks and .counters.walk_references == null)
+         and all(.points[] | select(.counters.walk_cycles); .counters.walk_cycles.counted == 40 and
+                 (.walk_predicted_cycles == null or .walk_predicted_cycles == .counters.walk_cycles.predicted))' \
+  d.json >/dev/null || fail "what is said of the counts follows from the points"
+"$NESTWALK" validate tlb --from uncounted.db --machine ./a.xml --frozen --json e.json >out 2>err || got=$?
+jq -e --slurpfile d d.json '.regimes == $d[0].regimes and [.points[].predicted_cycles] == [$d[0].points[].predicted_cycles]' \
+  e.json >/dev/null || fail "counts change no claim"
+sqlite3 counted.db "INSERT INTO counts VALUES (0, 0, 60000, 1, 1, 1)"
+expect 3 "$NESTWALK" validate tlb --from counted.db
+has err 'table counts, row' "counts of a sample that is not there are named with table and row"
+sqlite3 counted.db "DELETE FROM counts WHERE repeat = 60000; UPDATE counts SET walks = -1 WHERE process = 0"
+expect 3 "$NESTWALK" validate tlb --from counted.db
+has err 'walks, walk_cycles and walk_references are NULL or 0 to 10' "a count that nothing counts is refused"
 
 # A machine that is not the one that was fitted: twice as slow in what was held out. No claim of closeness can hold.
 cp zen4.db slow.db
@@ -134,6 +177,8 @@ has err 'i.db has the 1 process ' "it is said what was kept"
 [ "$(sqlite3 i.db "SELECT count(*) = (SELECT (max(count * spacing_bytes) + (2 << 20) - 1) / (2 << 20) FROM chases WHERE pages = 1)
   OR NOT (SELECT there & 2 FROM processes) FROM mappings WHERE cycles > 1")" = 1 ] || fail "each large page of the guest was looked into"
 [ "$(sqlite3 i.db 'SELECT count(*) FROM processes')" = 1 ] || fail "the process that came to its end is kept"
+[ "$(sqlite3 i.db "SELECT (SELECT count(*) FROM counts) > 0 OR count(*) > 0 FROM notes WHERE text LIKE '%are the model''s%'")" = 1 ] ||
+  fail "walks are counted, or it is said that they are not"
 expect 0 "$NESTWALK" validate tlb --processes 1 --samples i.db --append --only-measure
 [ "$(sqlite3 i.db 'SELECT count(DISTINCT process) FROM samples')" = 2 ] || fail "more processes are added to it"
 

@@ -2,6 +2,7 @@
  *
  * JSON: { "holds", "regimes": [{ "name", "points", "median_error_percent", "max_error_percent", "claim", "holds", ... }],
  * "points": [{ "regime", "pages", "count", "spacing_bytes", "measured_cycles", "low_cycles", "high_cycles", "predicted_cycles", ... }], "fit": {...},
+ * "counters": { "source", "walks": { "points", "median_difference", "max_difference" } or null, ... },
  * "notes": [...] }; docs/validation.md has all keys. */
 #ifndef NESTWALK_REPORTS_JUDGEMENT_H
 #define NESTWALK_REPORTS_JUDGEMENT_H
