@@ -56,44 +56,50 @@ uint32_t nw_measure_part_size(const struct nw_measurement *m, enum nw_measure_pa
     return part == NW_PART_FIT ? processes - processes / 2 : processes / 2;
 }
 
-/* The median of a quantity's counts in all samples of a part. */
-static double counted_median(const struct nw_measurement *m, size_t chase, enum nw_measure_part part, unsigned quantity)
+/* Values of one chase over a part's processes, each process's reduced to one; returns how many processes have any. `counted`: a quantity, or
+ * NW_COUNTED for the cycles. */
+static size_t by_process(const struct nw_measurement *m, size_t chase, enum nw_measure_part part, unsigned counted,
+                         double out[PROCESSES_MAX])
 {
-    double v[PROCESSES_MAX];
-    size_t n = 0;
-    for (size_t i = 0; i < m->sample_count && n < PROCESSES_MAX; i++) {
-        const struct nw_chase_sample *s = &m->sample[i];
-        if (s->chase == chase && nw_measure_part_of(s->process) == part && s->counted[quantity] >= 0)
-            v[n++] = s->counted[quantity];
+    size_t processes = 0;
+    for (uint32_t p = 0; p < m->process_count && processes < PROCESSES_MAX; p++) {
+        double v[REPEATS_MAX];
+        size_t n = 0;
+        if (nw_measure_part_of(p) != part)
+            continue;
+        for (size_t i = 0; i < m->sample_count && n < REPEATS_MAX; i++) {
+            const struct nw_chase_sample *s = &m->sample[i];
+            if (s->chase == chase && s->process == p && (counted == NW_COUNTED || s->counted[counted] >= 0))
+                v[n++] = counted == NW_COUNTED ? s->cycles : s->counted[counted];
+        }
+        if (n)
+            out[processes++] = counted == NW_COUNTED ? least(v, n) : nw_median(v, n);
     }
-    return n ? nw_median(v, n) : -1;
+    return processes;
+}
+
+static bool any_counted(const struct nw_measurement *m, unsigned quantity)
+{
+    for (size_t i = 0; i < m->sample_count; i++)
+        if (m->sample[i].counted[quantity] >= 0)
+            return true;
+    return false;
 }
 
 struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, enum nw_measure_part part)
 {
-    double of_process[PROCESSES_MAX];
-    size_t processes = 0;
+    double v[PROCESSES_MAX];
     struct nw_chase_figure f = { 0 };
-    for (uint32_t p = 0; p < m->process_count && processes < PROCESSES_MAX; p++) {
-        if (nw_measure_part_of(p) != part)
-            continue;
-        double v[REPEATS_MAX];
-        size_t n = 0;
-        for (size_t i = 0; i < m->sample_count; i++) {
-            const struct nw_chase_sample *s = &m->sample[i];
-            if (s->chase == chase && s->process == p && n < REPEATS_MAX)
-                v[n++] = s->cycles;
-        }
-        if (n)
-            of_process[processes++] = least(v, n);
+    for (unsigned q = 0; q < NW_COUNTED; q++) {
+        const size_t n = any_counted(m, q) ? by_process(m, chase, part, q, v) : 0;
+        f.counted[q] = n ? nw_median(v, n) : -1;
     }
-    for (unsigned q = 0; q < NW_COUNTED; q++)
-        f.counted[q] = counted_median(m, chase, part, q);
+    const size_t processes = by_process(m, chase, part, NW_COUNTED, v);
     if (!processes)
         return f;
-    f.cycles = nw_median(of_process, processes); /* sorts */
-    f.low = of_process[0];
-    f.high = of_process[processes - 1];
+    f.cycles = nw_median(v, processes); /* sorts */
+    f.low = v[0];
+    f.high = v[processes - 1];
     f.processes = (uint32_t)processes;
     return f;
 }

@@ -135,7 +135,7 @@ uint32_t nw_measure_part_size(const struct nw_measurement *m, enum nw_measure_pa
  * `processes` 0: none has a sample. */
 struct nw_chase_figure {
     double cycles, low, high;
-    double counted[NW_COUNTED]; /* an access, the median of all samples; below 0: none has it */
+    double counted[NW_COUNTED]; /* an access, the median of each process's median; below 0: none has it */
     uint32_t processes;
 };
 struct nw_chase_figure nw_chase_figure(const struct nw_measurement *m, size_t chase, enum nw_measure_part part);
