@@ -82,13 +82,18 @@ static void counter_failed(void *context, const struct nw_counter_event *event, 
 static const char *const counted_words[NW_COUNTED] = { "dTLB misses", "walks", "cycles of walks",
                                                        "references of walks" };
 
+static const char *failure_words(int error)
+{
+    return error ? strerror(error) : "others use the counters that it needs";
+}
+
 static void note_uncounted(struct hand_over *h, const struct nw_walk_events *events, const struct counter_failures *f,
                            unsigned q)
 {
     char text[NW_MEASURE_NOTE];
     if (f->event[q])
         snprintf(text, sizeof text, "%s are not counted (%s: %s): they are the model's alone", counted_words[q],
-                 f->event[q]->name, f->error[q] ? strerror(f->error[q]) : "others use the counters that it needs");
+                 f->event[q]->name, failure_words(f->error[q]));
     else if (events)
         snprintf(text, sizeof text, "%s are not counted (no event of %s is known): they are the model's alone",
                  counted_words[q], events->processor);
@@ -119,7 +124,7 @@ static struct nw_counters *counters_open(struct hand_over *h, const struct nw_wa
         snprintf(text, sizeof text,
                  "no hardware counters (perf_event_open, dTLB read misses: %s): regimes, walks, their cycles and "
                  "references are the model's, not counted",
-                 strerror(failures.error[NW_COUNTED_DTLB_MISSES]));
+                 failure_words(failures.error[NW_COUNTED_DTLB_MISSES]));
         child_note(h, text);
     }
     return c;

@@ -8,8 +8,6 @@
 #include <nestwalk/reports/measurement_store.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static struct nw_error error;
@@ -44,10 +42,8 @@ static struct nw_measurement counted(void)
 
 static void scratch(char path[64])
 {
-    snprintf(path, 64, "/tmp/nw-samples-XXXXXX");
-    const int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
+    snprintf(path, 64, "measurement_store_%ld.db", (long)getpid());
+    unlink(path);
 }
 
 static void execute(const char *path, const char *sql)
