@@ -69,6 +69,8 @@ void nw_cli_progress_finish(struct nw_cli_progress *p);                         
 /* SIGINT and SIGTERM set a flag instead of ending the program; commands look at it between pieces of work and finish cleanly. */
 void nw_cli_catch_interrupts(void);
 bool nw_cli_interrupted(void);
+/* As a hook of long work, whose context it is: shows how far it is; false: it was interrupted. */
+bool nw_cli_progress_step(void *progress, uint64_t done, uint64_t total);
 
 /* Terminal tables, at most 100 columns: columns right-aligned where `numeric`. Cells are copied. */
 struct nw_cli_table;

@@ -236,17 +236,11 @@ static void plan_fini(struct plan *p)
 
 /* ---- the replays ---- */
 
-static bool on_progress(void *context, uint64_t done, uint64_t total)
-{
-    nw_cli_progress_update(context, done, total);
-    return !nw_cli_interrupted();
-}
-
 static enum nw_status replay_one(struct nw_source *source, const struct nw_config *config, const char *title,
                                  const char *trace, const char *sha256, struct nw_run *run, struct nw_error *err)
 {
     struct nw_cli_progress progress;
-    struct nw_replay_hooks hooks = { on_progress, &progress };
+    struct nw_replay_hooks hooks = { nw_cli_progress_step, &progress };
     struct nw_result result;
     nw_cli_progress_start(&progress, title, "accesses");
     enum nw_status s = nw_replay(source, config, &hooks, &result, err);

@@ -43,7 +43,7 @@ static int run(const struct nw_command *self, int argc, char **argv)
     struct nw_cli_progress progress;
     nw_cli_catch_interrupts();
     nw_cli_progress_start(&progress, "cut", "accesses");
-    enum nw_status s = nw_trace_cut(path, out, first, count, nw_cli_trace_progress, &progress, &kept, &err);
+    enum nw_status s = nw_trace_cut(path, out, first, count, nw_cli_progress_step, &progress, &kept, &err);
     nw_cli_progress_finish(&progress);
     if (s)
         return nw_cli_fail(self, s, &err);

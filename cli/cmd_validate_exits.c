@@ -26,12 +26,6 @@ static const struct nw_option options[] = {
 };
 enum { QUICK_MACHINES = 10, FULL_MACHINES = 40, QUICK_CHUNKS = 40, FULL_CHUNKS = 200, MACHINES_MAX = 200 };
 
-static bool show_progress(void *context, uint64_t done, uint64_t total)
-{
-    nw_cli_progress_update(context, done, total);
-    return !nw_cli_interrupted();
-}
-
 static void print_text(const struct nw_exit_check *c)
 {
     struct nw_cli_table *t = nw_cli_table_new(
@@ -77,7 +71,7 @@ static enum nw_status measure(struct nw_exit_samples *m, const struct request *r
                                : r->full   ? FULL_MACHINES
                                            : QUICK_MACHINES),
         .chunks = r->full ? FULL_CHUNKS : QUICK_CHUNKS,
-        .progress = show_progress,
+        .progress = nw_cli_progress_step,
         .context = &progress,
     };
     if (r->from)
@@ -164,7 +158,9 @@ static int run(const struct nw_command *self, int argc, char **argv)
 
 const struct nw_command nw_cmd_validate_exits = {
     .name = "validate exits",
-    .synopsis = "[--quick|--full] [--machines N] [--samples FILE.db] [--profile OUT.xml] [--json FILE|-]",
+    .synopsis =
+        "[--quick|--full] [--machines N] [--from FILE.db] [--samples FILE.db] [--profile OUT.xml [--machine PROFILE]] "
+        "[--json FILE|-]",
     .summary = "what exits cost on this machine's KVM",
     .details =
         "Times CPUID, port and memory-mapped I/O, hypercalls, INVLPG, MOV to CR3 and first touches of memory in small "

@@ -71,12 +71,6 @@ struct work {
     struct nw_cli_progress progress;
 };
 
-static bool show_progress(void *context, uint64_t done, uint64_t total)
-{
-    nw_cli_progress_update(context, done, total);
-    return !nw_cli_interrupted();
-}
-
 /* ---- the work ---- */
 
 /* Without 2 MiB pages there is nothing to compare with. */
@@ -104,7 +98,7 @@ static enum nw_status measure(struct work *w, const struct request *r, struct nw
         .seconds = r->full ? FULL_SECONDS : QUICK_SECONDS,
         .seed = r->seed,
         .memory_bytes = measured_machine_memory(),
-        .progress = show_progress,
+        .progress = nw_cli_progress_step,
         .context = &w->progress,
     };
     if (r->from)
@@ -128,7 +122,7 @@ static enum nw_status measure(struct work *w, const struct request *r, struct nw
 static enum nw_status fit(struct work *w, const struct request *r, struct nw_error *err)
 {
     const struct nw_calibrate_options o = {
-        .nested = w->measurement.nested, .frozen = r->machine, .progress = show_progress, .context = &w->progress
+        .nested = w->measurement.nested, .frozen = r->machine, .progress = nw_cli_progress_step, .context = &w->progress
     };
     enum nw_status s = nw_machine_load(r->machine ? r->machine : w->measurement.profile, NULL, &w->config, err);
     if (s)
@@ -144,7 +138,7 @@ static enum nw_status judge(struct work *w, const struct request *r, struct nw_e
     const struct nw_program_options o = { .predicted = (uint32_t)(r->predicted ? r->predicted
                                                                   : r->full    ? FULL_PREDICTED
                                                                                : QUICK_PREDICTED),
-                                          .progress = show_progress,
+                                          .progress = nw_cli_progress_step,
                                           .context = &w->progress };
     nw_cli_progress_start(&w->progress, "predict", "replays");
     enum nw_status s = nw_programs_judge(&w->measurement, &w->config, &o, &w->judgement, err);
@@ -168,7 +162,7 @@ static enum nw_status write_traces(struct work *w, const struct request *r, stru
             continue;
         snprintf(path, sizeof path, "%.4000s/%s-%s.nwt", r->traces, nw_program_name(program),
                  nw_chase_pages_name[c->pages]);
-        s = show_progress(&w->progress, n++, (uint64_t)2 * NW_PROGRAMS)
+        s = nw_cli_progress_step(&w->progress, n++, (uint64_t)2 * NW_PROGRAMS)
                 ? nw_program_trace_save(world, &w->measurement, 0, i, path, err)
                 : nw_fail(err, NW_ERR_INTERRUPTED, "interrupted");
     }

@@ -73,12 +73,6 @@ struct work {
     struct nw_cli_progress progress;
 };
 
-static bool show_progress(void *context, uint64_t done, uint64_t total)
-{
-    nw_cli_progress_update(context, done, total);
-    return !nw_cli_interrupted();
-}
-
 /* ---- the work ---- */
 
 static uint64_t processes_of(const struct request *r)
@@ -113,7 +107,7 @@ static enum nw_status measure(struct work *w, const struct request *r, struct nw
         .seconds = r->full ? FULL_SECONDS : QUICK_SECONDS,
         .seed = r->seed,
         .memory_bytes = measured_machine_memory(),
-        .progress = show_progress,
+        .progress = nw_cli_progress_step,
         .context = &w->progress,
     };
     if (r->from)
@@ -147,7 +141,7 @@ static enum nw_status judge(struct work *w, const struct request *r, struct nw_e
                                         .frozen = r->frozen,
                                         .textbook = &w->shipped,
                                         .predicted = r->full ? FULL_PREDICTED : QUICK_PREDICTED,
-                                        .progress = show_progress,
+                                        .progress = nw_cli_progress_step,
                                         .context = &w->progress };
     enum nw_status s = nw_machine_load(r->machine ? r->machine : w->measurement.profile, NULL, &w->start, err);
     if (s || (s = nw_machine_load(w->measurement.profile, NULL, &w->shipped, err)))

@@ -94,6 +94,12 @@ void nw_cli_progress_update(struct nw_cli_progress *p, uint64_t done, uint64_t t
     shown = p;
 }
 
+bool nw_cli_progress_step(void *progress, uint64_t done, uint64_t total)
+{
+    nw_cli_progress_update(progress, done, total);
+    return !nw_cli_interrupted();
+}
+
 void nw_cli_progress_finish(struct nw_cli_progress *p)
 {
     if (shown == p)

@@ -34,17 +34,11 @@ static enum nw_status parse_options(const struct nw_cli_sample *r, const struct 
     return NW_OK;
 }
 
-static bool on_progress(void *context, uint64_t done, uint64_t total)
-{
-    nw_cli_progress_update(context, done, total);
-    return !nw_cli_interrupted();
-}
-
 static enum nw_status sample_one(struct nw_source *source, const struct nw_cli_sample *request,
                                  const struct nw_config *config, struct nw_sample_result *out, struct nw_error *err)
 {
     struct nw_cli_progress progress;
-    struct nw_replay_hooks hooks = { on_progress, &progress };
+    struct nw_replay_hooks hooks = { nw_cli_progress_step, &progress };
     struct nw_sample_options options;
     enum nw_status s = parse_options(request, config, &options, err);
     if (s)

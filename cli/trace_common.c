@@ -114,9 +114,3 @@ void nw_cli_json_string(FILE *out, const char *text)
     }
     putc('"', out);
 }
-
-bool nw_cli_trace_progress(void *context, uint64_t done, uint64_t total)
-{
-    nw_cli_progress_update(context, done, total);
-    return !nw_cli_interrupted();
-}

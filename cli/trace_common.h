@@ -17,7 +17,4 @@ void nw_cli_summary_text(FILE *out, const struct nw_nwt_summary *s);
 /* `text` as a JSON string, quotes included. Bytes that are not UTF-8 are taken for Latin-1. */
 void nw_cli_json_string(FILE *out, const char *text);
 
-/* For nw_trace_cut and the like; `context` is a struct nw_cli_progress. */
-bool nw_cli_trace_progress(void *context, uint64_t done, uint64_t total);
-
 #endif
