@@ -27,8 +27,8 @@ enum {
     OPT_JSON
 };
 static const struct nw_option options[] = {
-    [OPT_QUICK] = { "quick", 'q', NULL, "About half a minute of measuring, 8 processes (default)." },
-    [OPT_FULL] = { "full", 'f', NULL, "About ten minutes: more chases, larger ones, 40 processes." },
+    [OPT_QUICK] = { "quick", 'q', NULL, "About 45 s of measuring, 8 processes (default)." },
+    [OPT_FULL] = { "full", 'f', NULL, "Ten minutes at most: more chases, larger ones, up to 40 processes." },
     [OPT_PROCESSES] = { "processes", 'n', "N",
                         "So many fresh processes, 2 to 200, every other one to fit on, the others to judge." },
     [OPT_SEED] = { "seed", 0, "N", "Of the random orders. Default: 1." },
@@ -54,7 +54,7 @@ enum {
     QUICK_REPEATS = 2,
     FULL_REPEATS = 3,
     QUICK_SECONDS = 60,
-    FULL_SECONDS = 900,
+    FULL_SECONDS = 600,
     PROCESSES_MAX = 200,
     QUICK_PREDICTED = 2,
     FULL_PREDICTED = 4
